@@ -1,6 +1,8 @@
 //! synfilter: which weights of a trained network are fragile, robust or antifragile.
 
+pub mod backend;
 pub mod data;
 pub mod error;
+pub mod filter;
 
 pub use error::{Error, Result};

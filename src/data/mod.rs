@@ -1,9 +1,5 @@
 //! Image data sets in their official layouts, decoded to 8-bit planes.
 
-use crate::error::{Error, Result};
-use std::path::Path;
-use std::str::FromStr;
-
 /// Which data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DatasetKind {

@@ -1,0 +1,143 @@
+//! Convolution on the CPU: what is computed, what is done as a result is stored, and the seam that every
+//! algorithm (direct, Winograd, Karatsuba, stem, depthwise) stands behind.
+
+use super::layout::{Aligned, Layout};
+use crate::filter::Mask;
+use std::ops::Range;
+
+/// A convolution as the network defines it. Weights are `[k, c / groups, r, s]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvShape {
+    /// Input channels.
+    pub c: usize,
+    /// Output channels.
+    pub k: usize,
+    /// Input height and width.
+    pub h: usize,
+    /// Input width.
+    pub w: usize,
+    /// Kernel height.
+    pub r: usize,
+    /// Kernel width.
+    pub s: usize,
+    /// Stride, both ways.
+    pub stride: usize,
+    /// Zero padding on every side.
+    pub pad: usize,
+    /// Groups; `c` for a depthwise convolution.
+    pub groups: usize,
+}
+
+impl ConvShape {
+    /// Output height and width.
+    pub fn output(&self) -> (usize, usize) {
+        let out = |n: usize, k: usize| (n + 2 * self.pad - k) / self.stride + 1;
+        (out(self.h, self.r), out(self.w, self.s))
+    }
+
+    /// Number of weights.
+    pub fn weights(&self) -> usize {
+        self.k * self.c / self.groups * self.r * self.s
+    }
+
+    /// Multiply-adds per image, counting only taps that fall on the image: the direct method's work.
+    pub fn multiply_adds(&self) -> usize {
+        let (oh, ow) = self.output();
+        let taps = |out: usize, size: usize, kernel: usize| -> usize {
+            let inside = |o: usize, t: usize| {
+                let i = o * self.stride + t;
+                i >= self.pad && i - self.pad < size
+            };
+            (0..out).map(|o| (0..kernel).filter(|&t| inside(o, t)).count()).sum()
+        };
+        taps(oh, self.h, self.r) * taps(ow, self.w, self.s) * self.k * self.c / self.groups
+    }
+}
+
+/// Which of the two products with the weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// y = W ∗ x: reads `c` channels of the input map, writes `k` channels of the output map.
+    Forward,
+    /// dx = Wᵀ ∗ dy: reads `k` channels of the output map, writes `c` channels of the input map.
+    BackwardInput,
+}
+
+/// The weights that an algorithm packs: masters as they stand in the checkpoint, the mask in force, and for the
+/// backward direction a factor per output channel `k` (the batch norm's scale) that is multiplied in.
+#[derive(Clone, Copy)]
+pub struct Weights<'a> {
+    /// `[k, c / groups, r, s]`.
+    pub oihw: &'a [f32],
+    /// Which of them count; the others are +0.0.
+    pub mask: Mask,
+    /// Factor per output channel `k`, or none.
+    pub scale: Option<&'a [f32]>,
+}
+
+/// What happens to a sum before it is stored, in this order.
+#[derive(Default)]
+pub struct Epilogue<'a> {
+    /// × factor per written channel.
+    pub scale: Option<&'a [f32]>,
+    /// + term per written channel.
+    pub shift: Option<&'a [f32]>,
+    /// + another value of the written value's map and channels (the residual). Whole buffer.
+    pub add: Option<(&'a [f32], Layout)>,
+    /// + what stands in the output already.
+    pub accumulate: bool,
+    /// Then this.
+    pub act: Act<'a>,
+}
+
+/// The last step of an [`Epilogue`]. Sign bits: one u16 per 16 lanes, bit = lane; the words of buffer row `i` start at
+/// `i · lanes / 16`, in the order of the written buffer's rows (its [`Layout`]).
+#[derive(Default)]
+pub enum Act<'a> {
+    /// Nothing.
+    #[default]
+    None,
+    /// max(v, 0).
+    Relu,
+    /// max(v, 0), and the bits v > 0. The slice covers the same map rows as the output slice.
+    ReluSave(&'a mut [u16]),
+    /// v where the bit is set, else +0.0: the backward of ReLU. The slice covers the same map rows as the output slice.
+    Mask(&'a [u16]),
+}
+
+/// Working memory of one thread, kept from call to call.
+#[derive(Default)]
+pub struct Scratch {
+    /// Transformed inputs and the like.
+    pub a: Aligned,
+    /// Products before their output transform and the like.
+    pub b: Aligned,
+}
+
+/// One algorithm for one convolution in one direction, with weights packed its own way.
+pub trait Convolve: Send + Sync {
+    /// Packs the weights (again). Called once per masked variant: it is fast, and allocates nothing after the first call.
+    fn pack(&mut self, weights: Weights);
+
+    /// Bytes of packed weights that one [`Convolve::pack`] writes.
+    fn packed_bytes(&self) -> usize;
+
+    /// Output rows are computed in groups of this many; a range given to [`Convolve::run`] starts at a multiple
+    /// of it and ends at one or at the last row.
+    fn row_granularity(&self) -> usize {
+        1
+    }
+
+    /// Computes map rows `rows` of the written value. `x` is the whole read buffer, `y` the part of the written
+    /// buffer that holds `rows` (`yl.rows(rows)`); so are the sign bits. `xl.lanes == yl.lanes`.
+    fn run(
+        &self,
+        x: &[f32],
+        xl: Layout,
+        y: &mut [f32],
+        yl: Layout,
+        rows: Range<usize>,
+        epilogue: Epilogue,
+        scratch: &mut Scratch,
+    );
+}

@@ -1,0 +1,8 @@
+//! The CPU backend: rows of images, one SIMD lane per image.
+//!
+//! Every kernel works on one *slab*: up to 64 images, stored pixel by pixel, channel by channel, image
+//! innermost (see [`layout`]). Kernels are serial; callers spread slabs, or row ranges of a slab, over threads.
+
+pub mod conv2d;
+pub mod layout;
+pub mod simd;

@@ -1,0 +1,3 @@
+//! Where the arithmetic happens.
+
+pub mod cpu;
