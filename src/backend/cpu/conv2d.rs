@@ -63,16 +63,33 @@ pub enum Direction {
     BackwardInput,
 }
 
-/// The weights that an algorithm packs: masters as they stand in the checkpoint, the mask in force, and for the
-/// backward direction a factor per output channel `k` (the batch norm's scale) that is multiplied in.
+/// The weights that an algorithm keeps: masters as they stand in the checkpoint, and for the backward direction a
+/// factor per output channel `k` (the batch norm's scale) that is multiplied in.
 #[derive(Clone, Copy)]
 pub struct Weights<'a> {
     /// `[k, c / groups, r, s]`.
     pub oihw: &'a [f32],
-    /// Which of them count; the others are +0.0.
-    pub mask: Mask,
     /// Factor per output channel `k`, or none.
     pub scale: Option<&'a [f32]>,
+}
+
+/// A value that is read.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The whole buffer.
+    pub data: &'a [f32],
+    /// How the value lies in it.
+    pub layout: Layout,
+}
+
+/// Map rows of a value that are written.
+pub struct Target<'a> {
+    /// The part of the buffer that holds `rows`: `layout.rows(rows)`.
+    pub data: &'a mut [f32],
+    /// How the value lies in the whole buffer.
+    pub layout: Layout,
+    /// The map rows that are computed.
+    pub rows: Range<usize>,
 }
 
 /// What happens to a sum before it is stored, in this order.
@@ -82,8 +99,8 @@ pub struct Epilogue<'a> {
     pub scale: Option<&'a [f32]>,
     /// + term per written channel.
     pub shift: Option<&'a [f32]>,
-    /// + another value of the written value's map and channels (the residual). Whole buffer.
-    pub add: Option<(&'a [f32], Layout)>,
+    /// + another value of the written value's map and channels (the residual).
+    pub add: Option<Source<'a>>,
     /// + what stands in the output already.
     pub accumulate: bool,
     /// Then this.
@@ -116,8 +133,13 @@ pub struct Scratch {
 
 /// One algorithm for one convolution in one direction, with weights packed its own way.
 pub trait Convolve: Send + Sync {
-    /// Packs the weights (again). Called once per masked variant: it is fast, and allocates nothing after the first call.
-    fn pack(&mut self, weights: Weights);
+    /// Takes new weights, and keeps them all until [`Convolve::pack`] says otherwise.
+    fn load(&mut self, weights: Weights);
+
+    /// Puts a mask into force. It looks at the loaded weights, not at scaled ones; a dropped weight counts as +0.0, also
+    /// after scaling, so that the result equals, bit for bit, loading a copy with zeros in its place. Called once per
+    /// masked variant: one stream over the weights, no allocation.
+    fn pack(&mut self, mask: Mask);
 
     /// Bytes of packed weights that one [`Convolve::pack`] writes.
     fn packed_bytes(&self) -> usize;
@@ -128,16 +150,7 @@ pub trait Convolve: Send + Sync {
         1
     }
 
-    /// Computes map rows `rows` of the written value. `x` is the whole read buffer, `y` the part of the written
-    /// buffer that holds `rows` (`yl.rows(rows)`); so are the sign bits. `xl.lanes == yl.lanes`.
-    fn run(
-        &self,
-        x: &[f32],
-        xl: Layout,
-        y: &mut [f32],
-        yl: Layout,
-        rows: Range<usize>,
-        epilogue: Epilogue,
-        scratch: &mut Scratch,
-    );
+    /// Computes map rows `y.rows` of the written value; both layouts have the same number of lanes, and sign bits cover
+    /// the same rows as `y.data`.
+    fn run(&self, x: Source, y: Target, epilogue: Epilogue, scratch: &mut Scratch);
 }

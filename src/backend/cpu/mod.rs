@@ -4,5 +4,7 @@
 //! innermost (see [`layout`]). Kernels are serial; callers spread slabs, or row ranges of a slab, over threads.
 
 pub mod conv2d;
+pub mod epilogue;
 pub mod layout;
+pub mod microkernel;
 pub mod simd;

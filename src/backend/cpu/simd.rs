@@ -60,6 +60,7 @@ impl Level {
 /// Every function requires that the machine has the instruction set, which holds inside [`dispatch`]. `load`,
 /// `store` and `splat_at` also require that the pointer is valid for the 16 (or one) floats they touch; no
 /// alignment is required.
+#[allow(clippy::missing_safety_doc)] // the one condition of all functions stands on the trait
 pub unsafe trait Isa: Copy {
     /// Sixteen floats.
     type V: Copy;
