@@ -4,5 +4,8 @@ pub mod backend;
 pub mod data;
 pub mod error;
 pub mod filter;
+pub mod graph;
+pub mod models;
+pub mod tape;
 
 pub use error::{Error, Result};
