@@ -44,6 +44,13 @@ pub struct Storage {
     pub signed: bool,
 }
 
+impl Storage {
+    /// Rows of the buffer.
+    pub fn rows(&self) -> usize {
+        self.shape.c * self.shape.h * self.shape.w
+    }
+}
+
 /// What a step computes.
 #[derive(Clone, Copy, Debug)]
 pub enum Kernel {

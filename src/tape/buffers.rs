@@ -20,48 +20,17 @@ impl<B: Backend> Buffers<B> {
         batch: Batch,
         keep: impl Fn(StorageId) -> bool,
     ) -> Self {
-        let mut lives = vec![None; program.storages.len()];
-        touch(&mut lives, program.input.storage, 0);
-        for (i, step) in program.steps.iter().enumerate() {
-            for view in [Some(step.x), step.add, Some(step.out)].into_iter().flatten() {
-                touch(&mut lives, view.storage, i + 1);
-            }
-        }
-        let end = program.steps.len() + 1;
-        touch(&mut lives, program.logits.storage, end);
-        for (id, life) in lives.iter_mut().enumerate() {
-            if keep(id) {
-                *life = Some((0, end));
-            }
-        }
-        Self::assign(backend, program, batch, &lives)
+        Self::allocate(backend, batch, Assignment::of_values(program, keep))
     }
 
     /// Buffers for the gradients of a backward pass.
     pub fn for_gradients(backend: &B, program: &Program, batch: Batch, moves: &[BackStep]) -> Self {
-        let mut lives = vec![None; program.storages.len()];
-        if !moves.is_empty() {
-            touch(&mut lives, program.logits.storage, 0);
-        }
-        for (i, back) in moves.iter().enumerate() {
-            let mut flow = |into: &Flow, from: StorageId| {
-                touch(&mut lives, from, i + 1);
-                touch(&mut lives, into.to.storage, i + 1);
-                if let Some(add) = into.add {
-                    touch(&mut lives, add.storage, i + 1);
-                }
-            };
-            match back {
-                BackStep::Params(step) => touch(&mut lives, program.steps[*step].out.storage, i + 1),
-                BackStep::Through { step, into } => flow(into, program.steps[*step].out.storage),
-                BackStep::Pass { from, into } => flow(into, from.storage),
-                BackStep::Zero(storage) | BackStep::Mask(storage) => touch(&mut lives, *storage, i + 1),
-            }
-        }
-        if lives[program.input.storage].is_some() {
-            touch(&mut lives, program.input.storage, moves.len() + 1);
-        }
-        Self::assign(backend, program, batch, &lives)
+        Self::allocate(backend, batch, Assignment::of_gradients(program, moves))
+    }
+
+    fn allocate(backend: &B, batch: Batch, assignment: Assignment) -> Self {
+        let slots = assignment.rows.into_iter().map(|rows| Some(backend.floats(rows, batch))).collect();
+        Buffers { slots, slot_of: assignment.slot_of }
     }
 
     /// Takes the buffer of a storage out, to be written while others are read.
@@ -87,20 +56,71 @@ impl<B: Backend> Buffers<B> {
         let slot = self.slot_of[storage].expect("the pass uses this storage");
         self.slots[slot].as_ref().expect("no step reads what it writes")
     }
+}
+
+/// Which storages share a buffer, before any memory is taken.
+pub struct Assignment {
+    /// Rows of each buffer.
+    pub rows: Vec<usize>,
+    slot_of: Vec<Option<usize>>,
+}
+
+impl Assignment {
+    /// For the values of a forward pass; what `keep` names is never shared.
+    pub fn of_values(program: &Program, keep: impl Fn(StorageId) -> bool) -> Self {
+        let mut lives = vec![None; program.storages.len()];
+        touch(&mut lives, program.input.storage, 0);
+        for (i, step) in program.steps.iter().enumerate() {
+            for view in [Some(step.x), step.add, Some(step.out)].into_iter().flatten() {
+                touch(&mut lives, view.storage, i + 1);
+            }
+        }
+        let end = program.steps.len() + 1;
+        touch(&mut lives, program.logits.storage, end);
+        for (id, life) in lives.iter_mut().enumerate() {
+            if keep(id) {
+                *life = Some((0, end));
+            }
+        }
+        Self::assign(program, &lives)
+    }
+
+    /// For the gradients of a backward pass.
+    pub fn of_gradients(program: &Program, moves: &[BackStep]) -> Self {
+        let mut lives = vec![None; program.storages.len()];
+        if !moves.is_empty() {
+            touch(&mut lives, program.logits.storage, 0);
+        }
+        for (i, back) in moves.iter().enumerate() {
+            let mut flow = |into: &Flow, from: StorageId| {
+                touch(&mut lives, from, i + 1);
+                touch(&mut lives, into.to.storage, i + 1);
+                if let Some(add) = into.add {
+                    touch(&mut lives, add.storage, i + 1);
+                }
+            };
+            match back {
+                BackStep::Params(step) => touch(&mut lives, program.steps[*step].out.storage, i + 1),
+                BackStep::Through { step, into } => flow(into, program.steps[*step].out.storage),
+                BackStep::Pass { from, into } => flow(into, from.storage),
+                BackStep::Zero(storage) | BackStep::Mask(storage) => touch(&mut lives, *storage, i + 1),
+            }
+        }
+        if lives[program.input.storage].is_some() {
+            touch(&mut lives, program.input.storage, moves.len() + 1);
+        }
+        Self::assign(program, &lives)
+    }
 
     /// Goes through the storages by birth and gives each the free buffer whose size fits best.
-    fn assign(backend: &B, program: &Program, batch: Batch, lives: &[Life]) -> Self {
-        let rows = |id: StorageId| {
-            let shape = program.storages[id].shape;
-            shape.c * shape.h * shape.w
-        };
+    fn assign(program: &Program, lives: &[Life]) -> Self {
         let mut order: Vec<StorageId> = (0..lives.len()).filter(|&id| lives[id].is_some()).collect();
         order.sort_by_key(|&id| (lives[id], id));
         let mut slots: Vec<(usize, usize)> = Vec::new(); // (rows, last use)
         let mut slot_of = vec![None; lives.len()];
         for id in order {
             let (birth, death) = lives[id].expect("filtered");
-            let need = rows(id);
+            let need = program.storages[id].rows();
             let free = (0..slots.len()).filter(|&s| slots[s].1 < birth);
             let slot = free.min_by_key(|&s| slots[s].0.abs_diff(need)).unwrap_or_else(|| {
                 slots.push((0, 0));
@@ -109,8 +129,7 @@ impl<B: Backend> Buffers<B> {
             slots[slot] = (slots[slot].0.max(need), death);
             slot_of[id] = Some(slot);
         }
-        let slots = slots.into_iter().map(|(rows, _)| Some(backend.floats(rows, batch))).collect();
-        Buffers { slots, slot_of }
+        Assignment { rows: slots.into_iter().map(|(rows, _)| rows).collect(), slot_of }
     }
 }
 

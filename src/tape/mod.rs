@@ -15,8 +15,10 @@ use crate::backend::{
     Verdicts,
 };
 use crate::graph::ParamId;
-use crate::graph::program::{BackStep, Flow, Kernel, Mode, Program, Step, StepId, StorageId, Suffix, View};
-use buffers::Buffers;
+use crate::graph::program::{
+    BackStep, Flow, Kernel, Mode, Program, Step, StepId, Storage, StorageId, Suffix, View,
+};
+use buffers::{Assignment, Buffers};
 
 /// What a tape runs: a program, on a device, with weights.
 pub struct Run<'a, B: Backend> {
@@ -77,14 +79,8 @@ impl<B: Backend> Tape<B> {
         keep: impl Fn(StorageId) -> bool,
         moves: &[BackStep],
     ) -> Self {
-        let rows = |id: StorageId| {
-            let shape = program.storages[id].shape;
-            shape.c * shape.h * shape.w
-        };
         let keep = |id| keep(id) || program.mode != Mode::Inference;
-        let signed = |(id, s): (usize, &crate::graph::program::Storage)| {
-            s.signed.then(|| backend.bits(rows(id), batch))
-        };
+        let signed = |s: &Storage| s.signed.then(|| backend.bits(s.rows(), batch));
         let winners = |step: &Step| {
             matches!(step.kernel, Kernel::MaxPool(_)).then(|| backend.bytes(step.out.place.rows(), batch))
         };
@@ -92,12 +88,22 @@ impl<B: Backend> Tape<B> {
             batch,
             values: Buffers::for_values(backend, program, batch, keep),
             gradients: Buffers::for_gradients(backend, program, batch, moves),
-            bits: program.storages.iter().enumerate().map(signed).collect(),
+            bits: program.storages.iter().map(signed).collect(),
             winners: program.steps.iter().map(winners).collect(),
             statistics: vec![None; program.steps.len()],
             norm_gradients: vec![None; program.steps.len()],
             param_gradients: Vec::new(),
         }
+    }
+
+    /// Bytes that [`Tape::new`] takes per image with the same arguments, sign bits and winners included.
+    pub fn bytes_per_image(program: &Program, keep: impl Fn(StorageId) -> bool, moves: &[BackStep]) -> usize {
+        let keep = |id| keep(id) || program.mode != Mode::Inference;
+        let values: usize = Assignment::of_values(program, keep).rows.iter().sum();
+        let gradients: usize = Assignment::of_gradients(program, moves).rows.iter().sum();
+        let signs: usize = program.storages.iter().filter(|s| s.signed).map(|s| s.rows()).sum();
+        let pools = program.steps.iter().filter(|s| matches!(s.kernel, Kernel::MaxPool(_)));
+        4 * (values + gradients) + signs.div_ceil(8) + pools.map(|s| s.out.place.rows()).sum::<usize>()
     }
 
     /// The images of this tape.
