@@ -1,5 +1,6 @@
 //! synfilter: which weights of a trained network are fragile, robust or antifragile.
 
+pub mod checkpoint;
 pub mod data;
 pub mod error;
 
