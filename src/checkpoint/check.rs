@@ -40,8 +40,10 @@ impl Checkpoint {
         let misshaped = differing.iter().filter(|(_, _, found)| found.is_some()).count();
         let missing = differing.len() - misshaped;
         if missing == 0 && extra.is_empty() {
-            let shapes: Vec<_> =
-                differing.iter().filter_map(|(name, shape, found)| Some((*name, *shape, (*found)?))).collect();
+            let shapes: Vec<_> = differing
+                .iter()
+                .filter_map(|(name, shape, found)| Some((*name, *shape, (*found)?)))
+                .collect();
             if let Some(fault) = another_class_count(&expected, &shapes) {
                 return Err(fault);
             }

@@ -69,11 +69,10 @@ impl Checkpoint {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(Error::read(path))?;
         let mut checkpoint = Self::parse(&bytes).map_err(|fault| fault.at(path))?;
-        checkpoint.sha256 =
-            Sha256::digest(&bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-                write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
-                hex
-            });
+        checkpoint.sha256 = Sha256::digest(&bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
+            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
+            hex
+        });
         Ok(checkpoint)
     }
 

@@ -113,6 +113,14 @@ fn build<'a>(
     for (key, tensors) in by_storage {
         let storage = fetch(key)?;
         for (name, tensor) in tensors {
+            let declared = tensor.storage.elements.checked_mul(tensor.storage.dtype.size());
+            if declared != Some(storage.len()) {
+                return Err(Fault::new(
+                    format!("storage `{}` of {}", key.escape_debug(), tensor_place(name)),
+                    format!("{} elements of {}", tensor.storage.elements, tensor.storage.dtype.name()),
+                    format!("{} bytes", storage.len()),
+                ));
+            }
             let elements = contiguous(tensor, &storage).ok_or_else(|| {
                 let size = tensor.storage.dtype.size();
                 Fault::new(
@@ -142,9 +150,10 @@ fn contiguous<'a>(tensor: &TensorRef, storage: &'a [u8]) -> Option<Cow<'a, [u8]>
         return Some(Cow::Borrowed(&[]));
     }
     let start = tensor.storage.offset.checked_add(tensor.offset)?;
-    let last = shape.iter().zip(strides).try_fold(start, |last, (&extent, &stride)| {
-        last.checked_add((extent - 1).checked_mul(stride)?)
-    })?;
+    let last = shape
+        .iter()
+        .zip(strides)
+        .try_fold(start, |last, (&extent, &stride)| last.checked_add((extent - 1).checked_mul(stride)?))?;
     if last.checked_add(1)?.checked_mul(size)? > storage.len() {
         return None;
     }
@@ -158,6 +167,9 @@ fn contiguous<'a>(tensor: &TensorRef, storage: &'a [u8]) -> Option<Cow<'a, [u8]>
     if row_major {
         return Some(Cow::Borrowed(&storage[start * size..start * size + length]));
     }
+    // Along an extent of one nothing is ever stepped, and its stride may be any number.
+    let steps: Vec<usize> =
+        shape.iter().zip(strides).map(|(&extent, &stride)| if extent == 1 { 0 } else { stride }).collect();
     let mut elements = Vec::with_capacity(length);
     let mut index = vec![0; shape.len()];
     let mut at = start;
@@ -165,11 +177,11 @@ fn contiguous<'a>(tensor: &TensorRef, storage: &'a [u8]) -> Option<Cow<'a, [u8]>
         elements.extend_from_slice(&storage[at * size..(at + 1) * size]);
         for axis in (0..shape.len()).rev() {
             index[axis] += 1;
-            at += strides[axis];
+            at += steps[axis];
             if index[axis] < shape[axis] {
                 break;
             }
-            at -= index[axis] * strides[axis];
+            at -= index[axis] * steps[axis];
             index[axis] = 0;
         }
     }
@@ -197,8 +209,7 @@ fn folder(archive: &Archive) -> Parsed<String> {
 /// them, so that none can unpack to more than the file holds.
 fn entry(archive: &mut Archive, name: &str, file_length: usize) -> Parsed<Vec<u8>> {
     let place = || format!("zip entry `{}`", name.escape_debug());
-    let file =
-        archive.by_name(name).map_err(|error| Fault::new(place(), "an entry of this name", error))?;
+    let file = archive.by_name(name).map_err(|error| Fault::new(place(), "an entry of this name", error))?;
     if file.compression() != CompressionMethod::Stored {
         return Err(Fault::new(place(), "an uncompressed entry", file.compression()));
     }

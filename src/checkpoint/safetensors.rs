@@ -106,7 +106,11 @@ fn read_metadata(checkpoint: &mut Checkpoint, entries: Value) -> Parsed<()> {
         .map_err(|error| Fault::new(METADATA, "a map from text to text", error))?;
     for (key, text) in &entries {
         checkpoint.meta.set(key, text).map_err(|expected| {
-            Fault::new(format!("metadata `{}`", key.escape_debug()), expected, format!("`{}`", text.escape_debug()))
+            Fault::new(
+                format!("metadata `{}`", key.escape_debug()),
+                expected,
+                format!("`{}`", text.escape_debug()),
+            )
         })?;
     }
     Ok(())
@@ -117,8 +121,7 @@ fn read_tensor(checkpoint: &mut Checkpoint, name: &str, entry: &Entry, bytes: &[
         let found = format!("`{}`", entry.dtype.escape_debug());
         Fault::new(tensor_place(name), "dtype F32, F64, F16 or BF16", found)
     })?;
-    let declared =
-        entry.shape.iter().try_fold(dtype.size(), |product, &extent| product.checked_mul(extent));
+    let declared = entry.shape.iter().try_fold(dtype.size(), |product, &extent| product.checked_mul(extent));
     if declared != Some(bytes.len()) {
         return Err(Fault::new(
             tensor_place(name),

@@ -55,10 +55,9 @@ fn find<'a>(pickle: &'a Pickle, object: &'a Object, wrappers: usize) -> Option<&
 }
 
 fn drop_prefixes<'a>(mut tensors: BTreeMap<&'a str, &'a TensorRef>) -> BTreeMap<&'a str, &'a TensorRef> {
-    while let Some(prefix) =
-        PREFIXES.into_iter().find(|prefix| {
-            tensors.keys().all(|name| name.len() > prefix.len() && name.starts_with(prefix))
-        })
+    while let Some(prefix) = PREFIXES
+        .into_iter()
+        .find(|prefix| tensors.keys().all(|name| name.len() > prefix.len() && name.starts_with(prefix)))
     {
         tensors = tensors.into_iter().map(|(name, tensor)| (&name[prefix.len()..], tensor)).collect();
     }
