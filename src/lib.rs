@@ -1,6 +1,7 @@
 //! synfilter: which weights of a trained network are fragile, robust or antifragile.
 
 pub mod backend;
+pub mod checkpoint;
 pub mod data;
 pub mod error;
 pub mod filter;
