@@ -15,12 +15,14 @@ mod cache;
 pub mod cifar10;
 mod decode;
 pub mod digits;
+pub mod fetch;
 
 pub mod folder;
 mod listing;
 pub mod mnist;
 mod resize;
 pub mod tiny_imagenet;
+mod unpack;
 
 use crate::error::{Error, Result};
 use sha2::{Digest, Sha256};
