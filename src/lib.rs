@@ -1,5 +1,7 @@
 //! synfilter: which weights of a trained network are fragile, robust or antifragile.
 
+pub mod atomic_file;
+pub mod columnar;
 pub mod data;
 pub mod error;
 pub mod filter;
