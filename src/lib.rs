@@ -1,7 +1,9 @@
 //! synfilter: which weights of a trained network are fragile, robust or antifragile.
 
+pub mod atomic_file;
 pub mod backend;
 pub mod checkpoint;
+pub mod columnar;
 pub mod data;
 pub mod error;
 pub mod filter;
