@@ -4,5 +4,6 @@ pub mod backend;
 pub mod data;
 pub mod error;
 pub mod filter;
+pub mod random;
 
 pub use error::{Error, Result};
