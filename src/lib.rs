@@ -9,6 +9,7 @@ pub mod error;
 pub mod filter;
 pub mod graph;
 pub mod models;
+pub mod random;
 pub mod tape;
 
 pub use error::{Error, Result};

@@ -3,8 +3,17 @@
 //! Every kernel works on one *slab*: up to 64 images, stored pixel by pixel, channel by channel, image
 //! innermost (see [`layout`]). Kernels are serial; callers spread slabs, or row ranges of a slab, over threads.
 
+pub mod batch_norm;
 pub mod conv2d;
+pub mod dropout;
+pub mod elementwise;
 pub mod epilogue;
+pub mod image;
+mod launch;
 pub mod layout;
+pub mod loss;
 pub mod microkernel;
+pub mod optimizer;
+pub mod pool;
 pub mod simd;
+pub mod weight_grad;
