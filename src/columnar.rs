@@ -90,11 +90,7 @@ impl TableWriter {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn create(
-        path: &Path,
-        schema: &'static [Field],
-        metadata: &[(&str, String)],
-    ) -> Result<TableWriter> {
+    pub fn create(path: &Path, schema: &'static [Field], metadata: &[(&str, String)]) -> Result<TableWriter> {
         let pairs = metadata.iter().map(|(key, value)| KeyValue::new(key.to_string(), value.clone()));
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
@@ -139,7 +135,8 @@ impl TableWriter {
 /// [`Error::Read`] or [`Error::Input`], naming the column or row that is not as it should be.
 pub fn read_table(path: &Path, schema: &[Field]) -> Result<(BTreeMap<String, String>, Vec<Vec<Value>>)> {
     let file = File::open(path).map_err(Error::read(path))?;
-    let bad = |place: &str, found: &dyn std::fmt::Display| Error::input(path, place, "a Parquet table", found);
+    let bad =
+        |place: &str, found: &dyn std::fmt::Display| Error::input(path, place, "a Parquet table", found);
     let reader = SerializedFileReader::new(file).map_err(|error| bad("footer", &error))?;
 
     let metadata = reader.metadata().file_metadata();
@@ -155,8 +152,9 @@ pub fn read_table(path: &Path, schema: &[Field]) -> Result<(BTreeMap<String, Str
     for (at, row) in reader.get_row_iter(None).map_err(|error| bad("rows", &error))?.enumerate() {
         let row = row.map_err(|error| bad(&format!("row {at}"), &error))?;
         let values = row.into_columns().into_iter().zip(schema).map(|((_, value), field)| {
-            checked_value(value, field)
-                .map_err(|found| Error::input(path, format!("row {at}, {}", field.name), expected_of(field), found))
+            checked_value(value, field).map_err(|found| {
+                Error::input(path, format!("row {at}, {}", field.name), expected_of(field), found)
+            })
         });
         rows.push(values.collect::<Result<Vec<Value>>>()?);
     }
@@ -310,7 +308,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.parquet");
         let groups = [
-            vec![row(Some("a"), -1, Some(0.1), 1e-300, vec![1, 0, 255]), row(None, i64::MAX, None, -0.0, vec![])],
+            vec![
+                row(Some("a"), -1, Some(0.1), 1e-300, vec![1, 0, 255]),
+                row(None, i64::MAX, None, -0.0, vec![]),
+            ],
             vec![row(Some("ü"), 0, Some(f32::MIN), 3.5, vec![0; 1000])],
         ];
         let mut table = TableWriter::create(&path, SCHEMA, &[("hash", "abc".to_owned())]).unwrap();
@@ -339,7 +340,9 @@ mod tests {
         table.write_rows(&[row(None, 1, None, 0.0, vec![])]).unwrap();
         table.finish().unwrap();
         let error = read_table(&path, &SCHEMA[..3]).unwrap_err();
-        assert!(error.to_string().contains("schema: expected name, count, alpha, found name, count, alpha, loss"));
+        assert!(
+            error.to_string().contains("schema: expected name, count, alpha, found name, count, alpha, loss")
+        );
         let mut other = SCHEMA.to_vec();
         other[1].kind = Kind::Double;
         let error = read_table(&path, &other).unwrap_err();

@@ -6,10 +6,14 @@ pub mod checkpoint;
 pub mod columnar;
 pub mod data;
 pub mod error;
+pub mod eval;
 pub mod filter;
 pub mod graph;
 pub mod models;
+pub mod network;
 pub mod random;
+pub mod sweep;
 pub mod tape;
+pub mod weights;
 
 pub use error::{Error, Result};

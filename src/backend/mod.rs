@@ -9,6 +9,7 @@ pub mod cpu;
 use crate::filter::Mask;
 use crate::graph::{Pool, Shape};
 use cpu::conv2d::{ConvShape, Direction};
+use cpu::optimizer::{Adam, Sgd};
 use std::ops::Range;
 
 /// Images in a full slab.
@@ -191,28 +192,10 @@ pub struct DropoutKey {
 /// How weights are moved by their gradient.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Optimizer {
-    /// Adam with PyTorch's semantics.
-    Adam {
-        /// Learning rate.
-        lr: f32,
-        /// Decay of the first moment.
-        beta1: f32,
-        /// Decay of the second moment.
-        beta2: f32,
-        /// Term in the denominator.
-        eps: f32,
-        /// L2 penalty.
-        weight_decay: f32,
-    },
-    /// Stochastic gradient descent with momentum.
-    Sgd {
-        /// Learning rate.
-        lr: f32,
-        /// Momentum.
-        momentum: f32,
-        /// L2 penalty.
-        weight_decay: f32,
-    },
+    /// Adam, as in PyTorch.
+    Adam(Adam),
+    /// Stochastic gradient descent, as in PyTorch.
+    Sgd(Sgd),
 }
 
 /// A device.
@@ -225,6 +208,9 @@ pub trait Backend: Sync {
     type Bytes: Send + Sync;
     /// A convolution's weights, ready to run in both directions.
     type Filter: Send + Sync;
+
+    /// How many images one run should hold where nothing else decides it.
+    fn images_per_run(&self) -> usize;
 
     /// A buffer of `rows` rows for `batch`.
     fn floats(&self, rows: usize, batch: Batch) -> Self::Floats;

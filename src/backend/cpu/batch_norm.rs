@@ -129,7 +129,7 @@ impl InputGradient {
     }
 
     /// dx for the map rows of `dx`; lanes from `images` on become zero.
-    pub fn apply(&self, level: Level, dy: Source, x: Source, images: usize, dx: Target) {
+    pub fn apply(&self, level: Level, dy: Source, x: Source, images: usize, dx: Target, epilogue: Epilogue) {
         check(&dy);
         check(&x);
         same_shape(dy.layout, x.layout);
@@ -137,7 +137,7 @@ impl InputGradient {
         assert_eq!(self.coefficients.len(), x.layout.c, "channels");
         let bits = valid_bits(images, x.layout.lanes);
         let rows = dx.rows.clone();
-        let output = Output::new(dx, Epilogue::default());
+        let output = Output::new(dx, epilogue);
         let kernel = Apply { coefficients: &self.coefficients, dy, x, bits, rows, output };
         // SAFETY: all values were checked to lie in their buffers and to have the same shape.
         unsafe { launch(level, kernel) }

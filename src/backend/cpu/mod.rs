@@ -5,6 +5,8 @@
 
 pub mod batch_norm;
 pub mod conv2d;
+pub mod device;
+pub mod direct;
 pub mod dropout;
 pub mod elementwise;
 pub mod epilogue;
@@ -12,8 +14,10 @@ pub mod image;
 mod launch;
 pub mod layout;
 pub mod loss;
+mod masters;
 pub mod microkernel;
 pub mod optimizer;
 pub mod pool;
+pub mod select;
 pub mod simd;
 pub mod weight_grad;
