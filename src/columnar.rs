@@ -61,6 +61,48 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
+impl Value {
+    /// The text, if it is one.
+    pub fn text(self) -> Option<String> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The integer, if it is one and fits `T`.
+    pub fn int<T: TryFrom<i64>>(&self) -> Option<T> {
+        match self {
+            Value::Int(int) => T::try_from(*int).ok(),
+            _ => None,
+        }
+    }
+
+    /// The 32-bit float, if it is one.
+    pub fn float(&self) -> Option<f32> {
+        match self {
+            Value::Float(float) => Some(*float),
+            _ => None,
+        }
+    }
+
+    /// The 64-bit float, if it is one.
+    pub fn double(&self) -> Option<f64> {
+        match self {
+            Value::Double(double) => Some(*double),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if that is what it is.
+    pub fn bytes(self) -> Option<Vec<u8>> {
+        match self {
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Value {
         value.map_or(Value::Null, Into::into)
@@ -90,11 +132,7 @@ impl TableWriter {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn create(
-        path: &Path,
-        schema: &'static [Field],
-        metadata: &[(&str, String)],
-    ) -> Result<TableWriter> {
+    pub fn create(path: &Path, schema: &'static [Field], metadata: &[(&str, String)]) -> Result<TableWriter> {
         let pairs = metadata.iter().map(|(key, value)| KeyValue::new(key.to_string(), value.clone()));
         let properties = WriterProperties::builder()
             .set_compression(Compression::SNAPPY)
@@ -139,7 +177,8 @@ impl TableWriter {
 /// [`Error::Read`] or [`Error::Input`], naming the column or row that is not as it should be.
 pub fn read_table(path: &Path, schema: &[Field]) -> Result<(BTreeMap<String, String>, Vec<Vec<Value>>)> {
     let file = File::open(path).map_err(Error::read(path))?;
-    let bad = |place: &str, found: &dyn std::fmt::Display| Error::input(path, place, "a Parquet table", found);
+    let bad =
+        |place: &str, found: &dyn std::fmt::Display| Error::input(path, place, "a Parquet table", found);
     let reader = SerializedFileReader::new(file).map_err(|error| bad("footer", &error))?;
 
     let metadata = reader.metadata().file_metadata();
@@ -155,57 +194,13 @@ pub fn read_table(path: &Path, schema: &[Field]) -> Result<(BTreeMap<String, Str
     for (at, row) in reader.get_row_iter(None).map_err(|error| bad("rows", &error))?.enumerate() {
         let row = row.map_err(|error| bad(&format!("row {at}"), &error))?;
         let values = row.into_columns().into_iter().zip(schema).map(|((_, value), field)| {
-            checked_value(value, field)
-                .map_err(|found| Error::input(path, format!("row {at}, {}", field.name), expected_of(field), found))
+            checked_value(value, field).map_err(|found| {
+                Error::input(path, format!("row {at}, {}", field.name), expected_of(field), found)
+            })
         });
         rows.push(values.collect::<Result<Vec<Value>>>()?);
     }
     Ok((pairs, rows))
-}
-
-/// A row's values in the order of its schema, taken one by one.
-pub struct Taker<I>(pub I);
-
-impl<I: Iterator<Item = Value>> Taker<I> {
-    /// The next value, as text.
-    pub fn text(&mut self) -> Option<String> {
-        match self.0.next() {
-            Some(Value::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The next value, as an integer.
-    pub fn int<T: TryFrom<i64>>(&mut self) -> Option<T> {
-        match self.0.next() {
-            Some(Value::Int(int)) => T::try_from(int).ok(),
-            _ => None,
-        }
-    }
-
-    /// The next value, as an f32.
-    pub fn float(&mut self) -> Option<f32> {
-        match self.0.next() {
-            Some(Value::Float(float)) => Some(float),
-            _ => None,
-        }
-    }
-
-    /// The next value, as an f64.
-    pub fn double(&mut self) -> Option<f64> {
-        match self.0.next() {
-            Some(Value::Double(double)) => Some(double),
-            _ => None,
-        }
-    }
-
-    /// The next value, as bytes.
-    pub fn bytes(&mut self) -> Option<Vec<u8>> {
-        match self.0.next() {
-            Some(Value::Bytes(bytes)) => Some(bytes),
-            _ => None,
-        }
-    }
 }
 
 fn message_type(schema: &[Field]) -> parquet::errors::Result<Type> {
@@ -310,7 +305,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.parquet");
         let groups = [
-            vec![row(Some("a"), -1, Some(0.1), 1e-300, vec![1, 0, 255]), row(None, i64::MAX, None, -0.0, vec![])],
+            vec![
+                row(Some("a"), -1, Some(0.1), 1e-300, vec![1, 0, 255]),
+                row(None, i64::MAX, None, -0.0, vec![]),
+            ],
             vec![row(Some("ü"), 0, Some(f32::MIN), 3.5, vec![0; 1000])],
         ];
         let mut table = TableWriter::create(&path, SCHEMA, &[("hash", "abc".to_owned())]).unwrap();
@@ -339,7 +337,9 @@ mod tests {
         table.write_rows(&[row(None, 1, None, 0.0, vec![])]).unwrap();
         table.finish().unwrap();
         let error = read_table(&path, &SCHEMA[..3]).unwrap_err();
-        assert!(error.to_string().contains("schema: expected name, count, alpha, found name, count, alpha, loss"));
+        assert!(
+            error.to_string().contains("schema: expected name, count, alpha, found name, count, alpha, loss")
+        );
         let mut other = SCHEMA.to_vec();
         other[1].kind = Kind::Double;
         let error = read_table(&path, &other).unwrap_err();

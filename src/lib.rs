@@ -5,5 +5,6 @@ pub mod columnar;
 pub mod data;
 pub mod error;
 pub mod filter;
+pub mod sweep;
 
 pub use error::{Error, Result};
