@@ -61,6 +61,48 @@ pub enum Value {
     Bytes(Vec<u8>),
 }
 
+impl Value {
+    /// The text, if it is one.
+    pub fn text(self) -> Option<String> {
+        match self {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The integer, if it is one and fits `T`.
+    pub fn int<T: TryFrom<i64>>(&self) -> Option<T> {
+        match self {
+            Value::Int(int) => T::try_from(*int).ok(),
+            _ => None,
+        }
+    }
+
+    /// The 32-bit float, if it is one.
+    pub fn float(&self) -> Option<f32> {
+        match self {
+            Value::Float(float) => Some(*float),
+            _ => None,
+        }
+    }
+
+    /// The 64-bit float, if it is one.
+    pub fn double(&self) -> Option<f64> {
+        match self {
+            Value::Double(double) => Some(*double),
+            _ => None,
+        }
+    }
+
+    /// The bytes, if that is what it is.
+    pub fn bytes(self) -> Option<Vec<u8>> {
+        match self {
+            Value::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+}
+
 impl<T: Into<Value>> From<Option<T>> for Value {
     fn from(value: Option<T>) -> Value {
         value.map_or(Value::Null, Into::into)
@@ -159,51 +201,6 @@ pub fn read_table(path: &Path, schema: &[Field]) -> Result<(BTreeMap<String, Str
         rows.push(values.collect::<Result<Vec<Value>>>()?);
     }
     Ok((pairs, rows))
-}
-
-/// A row's values in the order of its schema, taken one by one.
-pub struct Taker<I>(pub I);
-
-impl<I: Iterator<Item = Value>> Taker<I> {
-    /// The next value, as text.
-    pub fn text(&mut self) -> Option<String> {
-        match self.0.next() {
-            Some(Value::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The next value, as an integer.
-    pub fn int<T: TryFrom<i64>>(&mut self) -> Option<T> {
-        match self.0.next() {
-            Some(Value::Int(int)) => T::try_from(int).ok(),
-            _ => None,
-        }
-    }
-
-    /// The next value, as an f32.
-    pub fn float(&mut self) -> Option<f32> {
-        match self.0.next() {
-            Some(Value::Float(float)) => Some(float),
-            _ => None,
-        }
-    }
-
-    /// The next value, as an f64.
-    pub fn double(&mut self) -> Option<f64> {
-        match self.0.next() {
-            Some(Value::Double(double)) => Some(double),
-            _ => None,
-        }
-    }
-
-    /// The next value, as bytes.
-    pub fn bytes(&mut self) -> Option<Vec<u8>> {
-        match self.0.next() {
-            Some(Value::Bytes(bytes)) => Some(bytes),
-            _ => None,
-        }
-    }
 }
 
 fn message_type(schema: &[Field]) -> parquet::errors::Result<Type> {

@@ -247,7 +247,7 @@ impl Cuts {
 }
 
 /// What a set of variants does to a set of weights.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Census {
     /// The number of weights.
     pub total: u64,

@@ -1,0 +1,218 @@
+//! The folder of a run: `run.json` says what it holds, so that nothing else is ever mixed in.
+
+use super::journal::{Journal, journals_in};
+use super::plan::{CheckpointPlan, Plan};
+use super::record::Settings;
+use crate::atomic_file::AtomicFile;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// A share of the units: the I-th of N, counted from 1 in text ("2/3") and from 0 inside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shard {
+    index: usize,
+    count: usize,
+}
+
+impl Shard {
+    /// Everything.
+    pub const WHOLE: Shard = Shard { index: 0, count: 1 };
+
+    /// Position among the shards, from 0.
+    pub fn index(self) -> usize {
+        self.index
+    }
+
+    /// Number of shards, at least 1.
+    pub fn count(self) -> usize {
+        self.count
+    }
+
+    /// All shards of a division into `count` (at least 1).
+    pub fn all(count: usize) -> impl Iterator<Item = Shard> {
+        (0..count).map(move |index| Shard { index, count })
+    }
+
+    /// The name of the shard's journal.
+    pub fn journal_name(self) -> String {
+        format!("journal-{}-of-{}.jsonl", self.index + 1, self.count)
+    }
+
+    /// The shard whose journal is called `name`.
+    pub fn of_journal(name: &str) -> Option<Shard> {
+        let (index, count) = name.strip_prefix("journal-")?.strip_suffix(".jsonl")?.split_once("-of-")?;
+        format!("{index}/{count}").parse().ok()
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.index + 1, self.count)
+    }
+}
+
+impl FromStr for Shard {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Shard> {
+        let numbers = text.split_once('/').and_then(|(i, n)| Some((i.parse().ok()?, n.parse().ok()?)));
+        match numbers {
+            Some((i @ 1.., count)) if i <= count => Ok(Shard { index: i - 1, count }),
+            _ => Err(Error::usage(format!(
+                "shard: expected I/N with 1 ≤ I ≤ N, such as 2/3, found \"{text}\""
+            ))),
+        }
+    }
+}
+
+/// How a run came about: nothing here changes a result.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The version of this program.
+    pub version: String,
+    /// The exact command, word by word.
+    pub command: Vec<String>,
+    /// The seed of the command.
+    pub seed: u64,
+    /// The device in words.
+    pub device: String,
+    /// The checkpoint files, in the order of the settings.
+    pub checkpoints: Vec<String>,
+}
+
+/// What `run.json` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunFile {
+    /// Hash of the settings.
+    pub hash: String,
+    /// The settings.
+    pub settings: Settings,
+    /// Images per block.
+    pub block: usize,
+    /// How the run came about.
+    pub provenance: Provenance,
+    /// For a merged run: how its parts came about.
+    pub merged_from: Vec<Provenance>,
+    /// The plan of each checkpoint.
+    pub plan: Vec<CheckpointPlan>,
+}
+
+impl RunFile {
+    /// The name of the file in a run's folder.
+    pub const NAME: &str = "run.json";
+
+    /// The file of a run of `plan`.
+    pub fn new(plan: &Plan, provenance: Provenance, merged_from: Vec<Provenance>) -> RunFile {
+        RunFile {
+            hash: plan.hash.clone(),
+            settings: plan.settings.clone(),
+            block: plan.block,
+            provenance,
+            merged_from,
+            plan: plan.checkpoints.clone(),
+        }
+    }
+
+    /// Reads the `run.json` of a folder; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`Error::Read`], or an input error if it is not what this program wrote.
+    pub fn read(folder: &Path) -> Result<Option<RunFile>> {
+        let path = folder.join(RunFile::NAME);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::read(&path)(error)),
+        };
+        let run: RunFile = serde_json::from_slice(&text)
+            .map_err(|error| Error::input(&path, "content", "the settings of a run", error))?;
+        if run.hash != run.settings.hash() {
+            return Err(Error::input(&path, "hash", run.settings.hash(), &run.hash));
+        }
+        Ok(Some(run))
+    }
+
+    /// The plan of the run.
+    ///
+    /// # Errors
+    /// An input error naming `folder` if the file's parts contradict one another.
+    pub fn into_plan(self, folder: &Path) -> Result<Plan> {
+        Plan::new(self.settings, self.block, self.plan).map_err(|error| {
+            Error::input(folder.join(RunFile::NAME), "plan", "one that fits the settings", error)
+        })
+    }
+
+    /// Writes the file into `folder`, unless there is one; says whether it did.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write_new(&self, folder: &Path) -> Result<bool> {
+        let path = folder.join(RunFile::NAME);
+        let mut file = AtomicFile::create(&path)?;
+        serde_json::to_writer_pretty(&mut file, self).map_err(|error| Error::write(&path)(error.into()))?;
+        file.write_all(b"\n").map_err(Error::write(&path))?;
+        file.commit_new()
+    }
+}
+
+/// The folder of a run, open for one shard.
+#[derive(Debug)]
+pub struct RunDir {
+    /// The folder.
+    pub path: PathBuf,
+    /// The shard.
+    pub shard: Shard,
+    /// The shard's journal.
+    pub journal: Journal,
+}
+
+impl RunDir {
+    /// Makes or takes up the folder `path` for `shard` of `plan`. Several shards may share a folder. If the folder
+    /// has a run already, its image block becomes the plan's.
+    ///
+    /// # Errors
+    /// A usage error if the folder holds a run with other settings, naming the first that differs, or if this
+    /// shard (or one of another division) was started in it and `resume` is not given; see also [`Journal::open`].
+    pub fn open(
+        path: &Path,
+        plan: &mut Plan,
+        shard: Shard,
+        resume: bool,
+        provenance: Provenance,
+    ) -> Result<RunDir> {
+        fs::create_dir_all(path).map_err(Error::write(path))?;
+        let ours = RunFile::new(plan, provenance, Vec::new());
+        let found = match RunFile::read(path)? {
+            Some(found) => Some(found),
+            None if ours.write_new(path)? => None,
+            // Another shard was quicker.
+            None => RunFile::read(path)?,
+        };
+        if let Some(found) = found {
+            let name = path.join(RunFile::NAME);
+            if let Some(difference) = plan.settings.first_difference(&found.settings) {
+                let what = format!("{}: holds a run with another configuration", path.display());
+                return Err(Error::usage(format!("{what}: {difference}")));
+            }
+            if found.plan != plan.checkpoints {
+                return Err(Error::input(&name, "plan", "the plan of these checkpoints", "another"));
+            }
+            *plan = Plan::new(plan.settings.clone(), found.block, found.plan)
+                .map_err(|error| Error::input(&name, "block", "a size that can be", error))?;
+        }
+        let other_division = journals_in(path)?.into_iter().find(|(_, found)| found.count() != shard.count());
+        if let (Some((_, found)), false) = (other_division, resume) {
+            return Err(Error::usage(format!(
+                "{}: holds shard {found} of a run that was already started; pass --resume to go on with it",
+                path.display()
+            )));
+        }
+        let journal = Journal::open(&path.join(shard.journal_name()), plan, resume)?;
+        Ok(RunDir { path: path.to_owned(), shard, journal })
+    }
+}

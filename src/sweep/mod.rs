@@ -1,0 +1,37 @@
+//! The sweep: every filter at every threshold on every layer, measured in blocks of images.
+//!
+//! ```text
+//! weights ─► plan ─► units (checkpoint × image block × layer) ─► run ─► journal ─► export ─► cells.jsonl, cells.parquet
+//!                                                     Measure ┘             └─ merge joins those of several shards
+//! ```
+//!
+//! [`plan`] decides what has to be computed, [`run`](mod@run) has a [`Measure`] compute it unit by unit, [`journal`] keeps
+//! every finished unit through a crash, [`export`] turns complete journals into the finished tables. A run lives in
+//! a folder ([`dir`]):
+//!
+//! | file | what |
+//! |---|---|
+//! | `run.json` | settings, their hash, the plan, versions, the command |
+//! | `journal-I-of-N.jsonl` | one line per finished unit of shard I of N |
+//! | `cells.jsonl`, `cells.parquet` | one record per cell, once all units are there |
+//! | `scores.parquet` | written by [`crate::score`] |
+
+pub mod bits;
+pub mod dir;
+pub mod engine;
+pub mod export;
+pub mod journal;
+pub mod measure;
+pub mod merge;
+pub mod plan;
+pub mod record;
+pub mod run;
+
+pub use bits::{Bits, FixedSum};
+pub use dir::{Provenance, RunDir, Shard};
+pub use engine::Engine;
+pub use measure::{Measure, Outcome, Target};
+pub use merge::merge;
+pub use plan::{CheckpointPlan, Plan};
+pub use record::{AttackMode, BnMode, Cell, CheckpointId, Record, Scope, Settings};
+pub use run::{Finished, Progress, sweep};

@@ -1,0 +1,306 @@
+//! What a sweep has to compute: its units, their networks, and who computes which.
+
+use super::dir::Shard;
+use super::measure::Target;
+use super::record::{BnMode, Scope, Settings};
+use crate::error::{Error, Result};
+use crate::filter::{self, Census, Variant, WeightRange};
+use serde::{Deserialize, Serialize};
+use std::ops::Range;
+use std::path::Path;
+
+/// Images per batch when batch norm uses the statistics of the batch.
+pub const BN_BATCH: usize = 100;
+
+/// One target of one checkpoint: what its variants are and which of them are distinct networks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TargetPlan {
+    /// The tensor; `None` for the whole network.
+    pub layer: Option<String>,
+    /// Its position among the filterable tensors; `None` for the whole network.
+    pub layer_index: Option<usize>,
+    /// The range of its weights, over which the thresholds run.
+    pub range: WeightRange,
+    /// Kept weights and representatives of the variants, filter by filter, k ascending.
+    pub census: Census,
+}
+
+impl TargetPlan {
+    /// The target as the backend is told it.
+    pub fn target(&self) -> Target {
+        self.layer_index.map_or(Target::Network, Target::Layer)
+    }
+
+    /// All variants, in the order of the census.
+    ///
+    /// # Errors
+    /// A usage error for filters or thresholds that cannot be.
+    pub fn variants(&self, settings: &Settings) -> Result<Vec<Variant>> {
+        filter::variants(&settings.filters, settings.thresholds, self.range)
+    }
+}
+
+/// One checkpoint: its targets and the number of its filterable weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointPlan {
+    /// How many weights the filterable tensors have together.
+    pub weights: u64,
+    /// The targets in network order.
+    pub targets: Vec<TargetPlan>,
+}
+
+impl CheckpointPlan {
+    /// Plans one checkpoint, read from `file`, with its filterable `tensors` (name, values) in network order: all of
+    /// them, also those that are not swept.
+    ///
+    /// # Errors
+    /// A usage error for a layer that is not among the tensors, an input error for weights that cannot be filtered
+    /// (see [`WeightRange::of`]).
+    pub fn of(settings: &Settings, tensors: &[(&str, &[f32])], file: &Path) -> Result<CheckpointPlan> {
+        let plan = |layer: Option<(usize, &str)>, tensors: &[(&str, &[f32])]| {
+            let range = WeightRange::of(tensors, file)?;
+            let variants = filter::variants(&settings.filters, settings.thresholds, range)?;
+            let weights: Vec<&[f32]> = tensors.iter().map(|(_, weights)| *weights).collect();
+            let census = Census::of(&variants, &weights);
+            let (layer_index, layer) = layer.map(|(index, name)| (index, name.to_owned())).unzip();
+            Ok(TargetPlan { layer, layer_index, range, census })
+        };
+        let targets = match settings.scope {
+            Scope::Network => vec![plan(None, tensors)?],
+            Scope::Layer => {
+                let at = |layer: &String| {
+                    let index = tensors.iter().position(|(name, _)| name == layer);
+                    let index =
+                        index.ok_or_else(|| unknown_layer(layer, tensors.iter().map(|(name, _)| *name)))?;
+                    plan(Some((index, layer)), &tensors[index..=index])
+                };
+                settings.layers.iter().map(at).collect::<Result<_>>()?
+            }
+        };
+        let weights = tensors.iter().map(|(_, weights)| weights.len() as u64).sum();
+        Ok(CheckpointPlan { weights, targets })
+    }
+}
+
+/// The layers to sweep, in network order: those that were asked for, or all. `names` are the filterable tensors.
+/// In network scope there is nothing to choose, and the list is empty.
+///
+/// # Errors
+/// A usage error for an unknown layer, a layer named twice, and a choice of layers in network scope.
+pub fn resolve_layers(scope: Scope, wanted: Option<&[String]>, names: &[&str]) -> Result<Vec<String>> {
+    let all = || names.iter().map(|name| name.to_string()).collect();
+    match (scope, wanted) {
+        (Scope::Network, None) => Ok(Vec::new()),
+        (Scope::Network, Some(_)) => Err(Error::usage(
+            "layers: network scope filters all layers at once; expected no choice of layers",
+        )),
+        (Scope::Layer, None) => Ok(all()),
+        (Scope::Layer, Some(wanted)) => {
+            let mut chosen = Vec::new();
+            for layer in wanted {
+                let at = names.iter().position(|name| name == layer);
+                chosen.push(at.ok_or_else(|| unknown_layer(layer, names.iter().copied()))?);
+            }
+            chosen.sort_unstable();
+            if let Some(pair) = chosen.windows(2).find(|pair| pair[0] == pair[1]) {
+                return Err(Error::usage(format!(
+                    "layers: expected each once, found {} twice",
+                    names[pair[0]]
+                )));
+            }
+            if chosen.is_empty() {
+                return Err(Error::usage("layers: expected at least one, found none"));
+            }
+            Ok(chosen.into_iter().map(|at| names[at].to_owned()).collect())
+        }
+    }
+}
+
+fn unknown_layer<'n>(layer: &str, names: impl Iterator<Item = &'n str>) -> Error {
+    let names: Vec<&str> = names.collect();
+    Error::usage(format!("unknown layer \"{layer}\": expected one of {}", names.join(", ")))
+}
+
+/// The smallest piece of work that is kept: what one target's variants (or, without a target, the unfiltered
+/// network) do on one block of images.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Unit {
+    /// Position of the checkpoint.
+    pub checkpoint: usize,
+    /// The block of images.
+    pub images: Range<usize>,
+    /// Position among the checkpoint's targets; `None` for the unfiltered network.
+    pub target: Option<usize>,
+}
+
+/// A whole sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    /// What was asked for.
+    pub settings: Settings,
+    /// The hash of the settings.
+    pub hash: String,
+    /// Images per block. No result depends on it.
+    pub block: usize,
+    /// One plan per checkpoint of the settings.
+    pub checkpoints: Vec<CheckpointPlan>,
+}
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Units.
+    pub units: usize,
+    /// Cells of the finished tables, the unfiltered ones included.
+    pub cells: usize,
+    /// Networks that have to be measured for them, the unfiltered ones included.
+    pub distinct: usize,
+    /// Images times networks that the units measure.
+    pub network_images: u64,
+}
+
+impl Plan {
+    /// A sweep with `settings` in blocks of `block` images over `checkpoints`.
+    ///
+    /// # Errors
+    /// A usage error for settings that cannot be: no image, no target, ε outside [0, 1], a block of no image, or one
+    /// that would cut a batch of batch norm, and plans that do not belong to the settings.
+    pub fn new(settings: Settings, block: usize, checkpoints: Vec<CheckpointPlan>) -> Result<Plan> {
+        filter::check_settings(&settings.filters, settings.thresholds)?;
+        let [first, end] = settings.images;
+        if first >= end {
+            return Err(Error::usage(format!("images: expected at least one, found {first} to {end}")));
+        }
+        if !(0.0..=1.0).contains(&settings.eps) {
+            return Err(Error::usage(format!("eps: expected 0 to 1, found {}", settings.eps)));
+        }
+        if block == 0 || (settings.bn == BnMode::Batch && !block.is_multiple_of(BN_BATCH)) {
+            let expected = match settings.bn {
+                BnMode::Batch => {
+                    format!("a multiple of {BN_BATCH}, since batch norm uses each batch of as many")
+                }
+                BnMode::Running => "at least one image".to_owned(),
+            };
+            return Err(Error::usage(format!("image block: expected {expected}, found {block}")));
+        }
+        let plan = Plan { hash: settings.hash(), settings, block, checkpoints };
+        match plan.inconsistency() {
+            Some(what) => Err(Error::usage(format!("plan: {what}"))),
+            None => Ok(plan),
+        }
+    }
+
+    /// What keeps the checkpoint plans from being those of the settings.
+    fn inconsistency(&self) -> Option<String> {
+        let (settings, variants) = (&self.settings, self.settings.filters.len() * self.settings.thresholds);
+        let (expected, found) = (settings.checkpoints.len(), self.checkpoints.len());
+        if expected != found || found == 0 {
+            return Some(format!("expected {expected} checkpoints (at least one), found {found}"));
+        }
+        for (at, checkpoint) in self.checkpoints.iter().enumerate() {
+            let layers: Vec<&String> =
+                checkpoint.targets.iter().filter_map(|target| target.layer.as_ref()).collect();
+            let targets = if settings.scope == Scope::Network { 1 } else { settings.layers.len() };
+            if layers != settings.layers.iter().collect::<Vec<_>>() || checkpoint.targets.len() != targets {
+                return Some(format!(
+                    "checkpoint {at}: expected layers {:?}, found {layers:?}",
+                    settings.layers
+                ));
+            }
+            if targets == 0 {
+                return Some(format!("checkpoint {at}: expected at least one layer, found none"));
+            }
+            for target in &checkpoint.targets {
+                let Census { kept, same_as, .. } = &target.census;
+                let stands_for_itself = |index: usize| same_as.get(index) == Some(&Some(index));
+                if kept.len() != variants
+                    || same_as.len() != variants
+                    || same_as.iter().flatten().any(|&index| !stands_for_itself(index))
+                {
+                    let layer = target.layer.as_deref().unwrap_or("the network");
+                    return Some(format!(
+                        "checkpoint {at}, {layer}: expected a census of {variants} variants"
+                    ));
+                }
+            }
+        }
+        None
+    }
+
+    /// The blocks of images in order; the last may be shorter.
+    pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+        let [first, end] = self.settings.images;
+        (first..end).step_by(self.block).map(move |start| start..end.min(start.saturating_add(self.block)))
+    }
+
+    /// All units, in the order in which they are computed: checkpoint by checkpoint, block by block, the unfiltered
+    /// network first, then the targets.
+    pub fn units(&self) -> Vec<Unit> {
+        let mut units = Vec::new();
+        for (checkpoint, plan) in self.checkpoints.iter().enumerate() {
+            for images in self.blocks() {
+                let targets = std::iter::once(None).chain((0..plan.targets.len()).map(Some));
+                units.extend(targets.map(|target| Unit { checkpoint, images: images.clone(), target }));
+            }
+        }
+        units
+    }
+
+    /// The units of one shard: a contiguous share, so that few base runs are made twice.
+    pub fn shard_units(&self, shard: Shard) -> Vec<Unit> {
+        let mut units = self.units();
+        let bound = |index: usize| (units.len() as u128 * index as u128 / shard.count() as u128) as usize;
+        let (start, end) = (bound(shard.index()), bound(shard.index() + 1));
+        units.truncate(end);
+        units.split_off(start)
+    }
+
+    /// Whether `unit` is one of this plan's.
+    pub fn has(&self, unit: &Unit) -> bool {
+        self.checkpoints
+            .get(unit.checkpoint)
+            .is_some_and(|plan| unit.target.is_none_or(|target| target < plan.targets.len()))
+            && self.blocks().any(|block| block == unit.images)
+    }
+
+    /// The variants that a unit measures, by their index in the census; `None` stands for the unfiltered network.
+    pub fn networks(&self, unit: &Unit) -> Vec<Option<usize>> {
+        match unit.target {
+            None => vec![None],
+            Some(target) => {
+                let census = &self.checkpoints[unit.checkpoint].targets[target].census;
+                census.distinct().into_iter().map(Some).collect()
+            }
+        }
+    }
+
+    /// How much the shard has to do; cells and networks are those of its units' targets, each counted once.
+    pub fn counts(&self, shard: Shard) -> Counts {
+        let mut counts = Counts::default();
+        let mut seen = std::collections::HashSet::new();
+        for unit in self.shard_units(shard) {
+            let networks = self.networks(&unit).len();
+            counts.units += 1;
+            counts.network_images += (networks * unit.images.len()) as u64;
+            if seen.insert((unit.checkpoint, unit.target)) {
+                counts.distinct += networks;
+                counts.cells += match unit.target {
+                    None => 1,
+                    Some(target) => self.checkpoints[unit.checkpoint].targets[target].census.kept.len(),
+                };
+            }
+        }
+        counts
+    }
+
+    /// A unit in words: "checkpoint 0, images 0..512, layer fc.weight".
+    pub fn describe(&self, unit: &Unit) -> String {
+        let target = unit.target.map(|at| self.checkpoints[unit.checkpoint].targets[at].layer.as_deref());
+        let target = match target {
+            None => "unfiltered".to_owned(),
+            Some(None) => "whole network".to_owned(),
+            Some(Some(layer)) => format!("layer {layer}"),
+        };
+        format!("checkpoint {}, images {}..{}, {target}", unit.checkpoint, unit.images.start, unit.images.end)
+    }
+}

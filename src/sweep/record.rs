@@ -1,0 +1,482 @@
+//! What a sweep was asked to do ([`Settings`]) and what it found ([`Cell`], [`Record`]).
+
+use super::bits::{Bits, hex};
+use crate::columnar::{Field, Kind, Value};
+use crate::filter::FilterKind;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+use std::fmt;
+
+macro_rules! named_choice {
+    ($(#[$doc:meta])* $type:ident, $what:literal { $($(#[$variant_doc:meta])* $variant:ident = $name:literal),+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum $type {
+            $($(#[$variant_doc])* #[serde(rename = $name)] $variant),+
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $($type::$variant => $name),+ })
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = crate::error::Error;
+
+            fn from_str(name: &str) -> crate::error::Result<Self> {
+                match name {
+                    $($name => Ok($type::$variant),)+
+                    _ => Err(crate::error::Error::usage(format!(
+                        "unknown {} \"{name}\": expected {}", $what, [$($name),+].join(" or ")
+                    ))),
+                }
+            }
+        }
+    };
+}
+
+named_choice!(
+    /// What is filtered at once.
+    Scope, "scope" {
+        /// One tensor, over its own range: the local analysis.
+        Layer = "layer",
+        /// All tensors, over their common range: the global analysis.
+        Network = "network"
+    }
+);
+
+named_choice!(
+    /// Against which network the adversarial images are made.
+    AttackMode, "attack" {
+        /// Anew against every filtered network.
+        Adaptive = "adaptive",
+        /// Once, against the unfiltered network.
+        Fixed = "fixed"
+    }
+);
+
+named_choice!(
+    /// Which statistics batch norm uses.
+    BnMode, "batch-norm mode" {
+        /// The running statistics of the checkpoint.
+        Running = "running",
+        /// Those of each batch of [`BN_BATCH`](super::plan::BN_BATCH) images.
+        Batch = "batch"
+    }
+);
+
+/// A checkpoint, by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointId {
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// The epoch that its metadata names.
+    pub epoch: Option<u32>,
+}
+
+/// Everything that the cells of a sweep depend on. Two runs with equal settings have equal results; results with
+/// different settings are never mixed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The checkpoints, in the order in which they are swept.
+    pub checkpoints: Vec<CheckpointId>,
+    /// The architecture of all of them.
+    pub arch: String,
+    /// Hash of the graph, hexadecimal.
+    pub graph: String,
+    /// The data set.
+    pub dataset: String,
+    /// SHA-256 of its test images, hexadecimal.
+    pub dataset_digest: String,
+    /// The images that are measured: first, and one past the last.
+    pub images: [usize; 2],
+    /// What is filtered at once.
+    pub scope: Scope,
+    /// The filtered tensors in network order; empty in network scope, which filters all of them.
+    pub layers: Vec<String>,
+    /// The filters.
+    pub filters: Vec<FilterKind>,
+    /// Number of thresholds of each filter.
+    pub thresholds: usize,
+    /// Size of the FGSM step in pixel units, images being in [0, 1].
+    pub eps: f64,
+    /// Against which network it is made.
+    pub attack: AttackMode,
+    /// Whether adversarial images are clipped to [0, 1].
+    pub clamp: bool,
+    /// Which statistics batch norm uses.
+    pub bn: BnMode,
+    /// The number format of the computation.
+    pub dtype: String,
+    /// The kind of backend that computes.
+    pub backend: String,
+    /// The version of this program.
+    pub version: String,
+}
+
+impl Settings {
+    /// The settings as one line of JSON, keys in the order of the fields.
+    pub fn canonical_json(&self) -> String {
+        // Text keys, finite numbers, no maps: there is nothing that serde_json could refuse.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// SHA-256 of the canonical JSON, hexadecimal: the name of this configuration.
+    pub fn hash(&self) -> String {
+        hex(&Sha256::digest(self.canonical_json().as_bytes()))
+    }
+
+    /// The first setting in which `found` differs, as "name: expected …, found …".
+    pub fn first_difference(&self, found: &Settings) -> Option<String> {
+        let json = |settings: &Settings| serde_json::to_value(settings).unwrap_or_default();
+        difference("", &json(self), &json(found))
+    }
+}
+
+/// The first difference of two JSON values below `path`.
+fn difference(path: &str, expected: &Json, found: &Json) -> Option<String> {
+    if expected == found {
+        return None;
+    }
+    if let (Json::Object(expected), Json::Object(found)) = (expected, found) {
+        let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+        return expected.iter().find_map(|(key, expected)| {
+            difference(&below(key), expected, found.get(key).unwrap_or(&Json::Null))
+        });
+    }
+    if let (Json::Array(expected), Json::Array(found)) = (expected, found)
+        && expected.len() == found.len()
+    {
+        let mut pairs = expected.iter().zip(found).enumerate();
+        return pairs
+            .find_map(|(at, (expected, found))| difference(&format!("{path}[{at}]"), expected, found));
+    }
+    Some(format!("{path}: expected {expected}, found {found}"))
+}
+
+/// One measured network: a filter at one threshold on one layer of one checkpoint, or the unfiltered network
+/// (filter "none"; layer, layer_index, k and alpha null). In network scope layer and layer_index are null.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cell {
+    /// SHA-256 of the checkpoint.
+    pub checkpoint: String,
+    /// The architecture.
+    pub arch: String,
+    /// The data set.
+    pub dataset: String,
+    /// The epoch of the checkpoint.
+    pub epoch: Option<u32>,
+    /// What was filtered at once.
+    pub scope: Scope,
+    /// The filtered tensor.
+    pub layer: Option<String>,
+    /// Its position among the filterable tensors.
+    pub layer_index: Option<usize>,
+    /// The filter; `None` for the unfiltered network.
+    #[serde(serialize_with = "filter_or_none")]
+    pub filter: Option<FilterKind>,
+    /// The number of the threshold.
+    pub k: Option<usize>,
+    /// The threshold.
+    pub alpha: Option<f32>,
+    /// How many weights of the target are kept.
+    pub kept: u64,
+    /// How many there are (for the unfiltered network: all filterable weights).
+    pub total: u64,
+    /// Number of images.
+    pub images: usize,
+    /// How many clean images were classified correctly.
+    pub correct_clean: usize,
+    /// How many adversarial images were classified correctly.
+    pub correct_adv: usize,
+    /// Mean cross-entropy of the clean images; null where it is not finite.
+    pub loss_clean: Option<f64>,
+    /// Mean cross-entropy of the adversarial images; null where it is not finite.
+    pub loss_adv: Option<f64>,
+    /// Size of the FGSM step in pixel units.
+    pub eps: f64,
+    /// Against which network it was made.
+    pub attack: AttackMode,
+    /// The number format of the computation.
+    pub dtype: String,
+}
+
+/// The filter's name in a record: "none" for the unfiltered network.
+pub fn filter_name(filter: Option<FilterKind>) -> &'static str {
+    filter.map_or("none", FilterKind::name)
+}
+
+fn filter_or_none<S: Serializer>(filter: &Option<FilterKind>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(filter_name(*filter))
+}
+
+/// A cell with its bits, one per image: what the scores and their standard errors are made from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// The cell.
+    pub cell: Cell,
+    /// 1 for each clean image that was classified correctly.
+    pub clean: Bits,
+    /// 1 for each adversarial image that was classified correctly.
+    pub adv: Bits,
+}
+
+/// The columns of `cells.parquet`.
+pub const CELL_COLUMNS: &[Field] = &[
+    Field { name: "checkpoint", kind: Kind::Text, optional: false },
+    Field { name: "arch", kind: Kind::Text, optional: false },
+    Field { name: "dataset", kind: Kind::Text, optional: false },
+    Field { name: "epoch", kind: Kind::Int, optional: true },
+    Field { name: "scope", kind: Kind::Text, optional: false },
+    Field { name: "layer", kind: Kind::Text, optional: true },
+    Field { name: "layer_index", kind: Kind::Int, optional: true },
+    Field { name: "filter", kind: Kind::Text, optional: false },
+    Field { name: "k", kind: Kind::Int, optional: true },
+    Field { name: "alpha", kind: Kind::Float, optional: true },
+    Field { name: "kept", kind: Kind::Int, optional: false },
+    Field { name: "total", kind: Kind::Int, optional: false },
+    Field { name: "images", kind: Kind::Int, optional: false },
+    Field { name: "correct_clean", kind: Kind::Int, optional: false },
+    Field { name: "correct_adv", kind: Kind::Int, optional: false },
+    Field { name: "loss_clean", kind: Kind::Double, optional: true },
+    Field { name: "loss_adv", kind: Kind::Double, optional: true },
+    Field { name: "eps", kind: Kind::Double, optional: false },
+    Field { name: "attack", kind: Kind::Text, optional: false },
+    Field { name: "dtype", kind: Kind::Text, optional: false },
+    Field { name: "bits_clean", kind: Kind::Bytes, optional: false },
+    Field { name: "bits_adv", kind: Kind::Bytes, optional: false },
+];
+
+impl Record {
+    /// The row of `cells.parquet`, in the order of [`CELL_COLUMNS`].
+    pub fn to_row(&self) -> Vec<Value> {
+        let cell = &self.cell;
+        vec![
+            cell.checkpoint.as_str().into(),
+            cell.arch.as_str().into(),
+            cell.dataset.as_str().into(),
+            cell.epoch.into(),
+            cell.scope.to_string().into(),
+            cell.layer.as_deref().into(),
+            cell.layer_index.map(|index| index as i64).into(),
+            filter_name(cell.filter).into(),
+            cell.k.map(|k| k as i64).into(),
+            cell.alpha.into(),
+            (cell.kept as i64).into(),
+            (cell.total as i64).into(),
+            (cell.images as i64).into(),
+            (cell.correct_clean as i64).into(),
+            (cell.correct_adv as i64).into(),
+            cell.loss_clean.into(),
+            cell.loss_adv.into(),
+            cell.eps.into(),
+            cell.attack.to_string().into(),
+            cell.dtype.as_str().into(),
+            self.clean.as_bytes().to_vec().into(),
+            self.adv.as_bytes().to_vec().into(),
+        ]
+    }
+
+    /// A record from its row; the name of the first column that does not hold what it should, if one does not.
+    pub fn from_row(row: Vec<Value>) -> Result<Record, &'static str> {
+        let mut row = Row { values: row.into_iter(), column: 0 };
+        let cell = Cell {
+            checkpoint: row.text()?,
+            arch: row.text()?,
+            dataset: row.text()?,
+            epoch: row.optional(|value| value.int())?,
+            scope: row.parsed()?,
+            layer: row.optional(|value| value.text())?,
+            layer_index: row.optional(|value| value.int())?,
+            filter: match row.text()?.as_str() {
+                "none" => None,
+                name => Some(name.parse().map_err(|_| row.name())?),
+            },
+            k: row.optional(|value| value.int())?,
+            alpha: row.optional(|value| value.float())?,
+            kept: row.int()?,
+            total: row.int()?,
+            images: row.int()?,
+            correct_clean: row.int()?,
+            correct_adv: row.int()?,
+            loss_clean: row.optional(|value| value.double())?,
+            loss_adv: row.optional(|value| value.double())?,
+            eps: row.take(|value| value.double())?,
+            attack: row.parsed()?,
+            dtype: row.text()?,
+        };
+        let images = cell.images;
+        let bits = |value: Value| Bits::from_bytes(images, value.bytes()?);
+        let clean = row.take(bits).and_then(|bits| row.counted(bits, cell.correct_clean))?;
+        let adv = row.take(bits).and_then(|bits| row.counted(bits, cell.correct_adv))?;
+        Ok(Record { cell, clean, adv })
+    }
+}
+
+/// The values of a row of `cells.parquet`, taken in order.
+struct Row<I> {
+    values: I,
+    column: usize,
+}
+
+impl<I: Iterator<Item = Value>> Row<I> {
+    /// The column that was taken last.
+    fn name(&self) -> &'static str {
+        CELL_COLUMNS.get(self.column.wrapping_sub(1)).map_or("columns", |field| field.name)
+    }
+
+    fn take<T>(&mut self, convert: impl FnOnce(Value) -> Option<T>) -> Result<T, &'static str> {
+        self.column += 1;
+        self.values.next().and_then(convert).ok_or_else(|| self.name())
+    }
+
+    fn optional<T>(&mut self, convert: impl FnOnce(Value) -> Option<T>) -> Result<Option<T>, &'static str> {
+        self.take(|value| if value == Value::Null { Some(None) } else { convert(value).map(Some) })
+    }
+
+    fn text(&mut self) -> Result<String, &'static str> {
+        self.take(Value::text)
+    }
+
+    fn int<T: TryFrom<i64>>(&mut self) -> Result<T, &'static str> {
+        self.take(|value| value.int())
+    }
+
+    fn parsed<T: std::str::FromStr>(&mut self) -> Result<T, &'static str> {
+        self.take(|value| value.text()?.parse().ok())
+    }
+
+    /// The bits, if as many are set as the count of the same row says.
+    fn counted(&self, bits: Bits, ones: usize) -> Result<Bits, &'static str> {
+        if bits.count_ones() == ones { Ok(bits) } else { Err(self.name()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> Settings {
+        Settings {
+            checkpoints: vec![CheckpointId { sha256: "ab".into(), epoch: Some(10) }],
+            arch: "resnet18".into(),
+            graph: "cd".into(),
+            dataset: "digits".into(),
+            dataset_digest: "ef".into(),
+            images: [0, 1000],
+            scope: Scope::Layer,
+            layers: vec!["conv1.weight".into(), "fc.weight".into()],
+            filters: FilterKind::ALL.to_vec(),
+            thresholds: 25,
+            eps: 8.0 / 255.0,
+            attack: AttackMode::Adaptive,
+            clamp: true,
+            bn: BnMode::Running,
+            dtype: "f32".into(),
+            backend: "cpu".into(),
+            version: "0.1.0".into(),
+        }
+    }
+
+    #[test]
+    fn settings_have_one_spelling_and_one_hash() {
+        let text = settings().canonical_json();
+        assert!(
+            text.starts_with(r#"{"checkpoints":[{"sha256":"ab","epoch":10}],"arch":"resnet18","#),
+            "{text}"
+        );
+        assert!(text.contains(r#""filters":["high-pass","low-pass","pulse"]"#), "{text}");
+        let back: Settings = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, settings());
+        assert_eq!(back.hash(), settings().hash());
+        assert_eq!(settings().hash().len(), 64);
+    }
+
+    #[test]
+    fn every_setting_changes_the_hash_and_is_named() {
+        type Change = fn(&mut Settings);
+        let changes: [(Change, &str); 17] = [
+            (
+                |s| s.checkpoints[0].sha256 = "00".into(),
+                r#"checkpoints[0].sha256: expected "ab", found "00""#,
+            ),
+            (|s| s.arch = "x".into(), r#"arch: expected "resnet18", found "x""#),
+            (|s| s.graph = "x".into(), "graph: "),
+            (|s| s.dataset = "x".into(), "dataset: "),
+            (|s| s.dataset_digest = "x".into(), "dataset_digest: "),
+            (|s| s.images[1] = 10, "images[1]: expected 1000, found 10"),
+            (|s| s.scope = Scope::Network, r#"scope: expected "layer", found "network""#),
+            (
+                |s| s.layers.truncate(1),
+                r#"layers: expected ["conv1.weight","fc.weight"], found ["conv1.weight"]"#,
+            ),
+            (|s| s.filters.truncate(2), "filters: "),
+            (|s| s.thresholds = 24, "thresholds: expected 25, found 24"),
+            (|s| s.eps = 0.1, "eps: expected 0.03137254901960784, found 0.1"),
+            (|s| s.attack = AttackMode::Fixed, "attack: "),
+            (|s| s.clamp = false, "clamp: expected true, found false"),
+            (|s| s.bn = BnMode::Batch, "bn: "),
+            (|s| s.dtype = "f16".into(), "dtype: "),
+            (|s| s.backend = "cuda".into(), "backend: "),
+            (|s| s.version = "0.2.0".into(), "version: "),
+        ];
+        assert_eq!(settings().first_difference(&settings()), None);
+        for (change, expected) in changes {
+            let mut other = settings();
+            change(&mut other);
+            assert_ne!(other.hash(), settings().hash(), "{expected}");
+            let found = settings().first_difference(&other).unwrap();
+            assert!(found.starts_with(expected), "{found}");
+        }
+    }
+
+    #[test]
+    fn records_survive_their_row() {
+        let bits = |ones| (0..9).map(|at| at < ones).collect::<Bits>();
+        let cell = Cell {
+            checkpoint: "ab".into(),
+            arch: "resnet18".into(),
+            dataset: "digits".into(),
+            epoch: None,
+            scope: Scope::Layer,
+            layer: Some("fc.weight".into()),
+            layer_index: Some(20),
+            filter: Some(FilterKind::Pulse),
+            k: Some(3),
+            alpha: Some(-0.1),
+            kept: 5,
+            total: 9,
+            images: 9,
+            correct_clean: 4,
+            correct_adv: 2,
+            loss_clean: Some(0.5),
+            loss_adv: None,
+            eps: 0.1,
+            attack: AttackMode::Fixed,
+            dtype: "f32".into(),
+        };
+        let record = Record { cell, clean: bits(4), adv: bits(2) };
+        assert_eq!(record.to_row().len(), CELL_COLUMNS.len());
+        assert_eq!(Record::from_row(record.to_row()), Ok(record.clone()));
+        let mut none = record.clone();
+        none.cell = Cell { layer: None, layer_index: None, filter: None, k: None, alpha: None, ..none.cell };
+        assert_eq!(Record::from_row(none.to_row()), Ok(none.clone()));
+        assert!(
+            serde_json::to_string(&none.cell).unwrap().contains(r#""filter":"none","k":null,"alpha":null"#)
+        );
+
+        let damaged = |column: usize, value: Value| {
+            let mut row = record.to_row();
+            row[column] = value;
+            Record::from_row(row).unwrap_err()
+        };
+        assert_eq!(damaged(4, "tensor".into()), "scope");
+        assert_eq!(damaged(7, "band".into()), "filter");
+        assert_eq!(damaged(10, Value::Int(-1)), "kept");
+        assert_eq!(damaged(13, Value::Int(5)), "bits_clean");
+        assert_eq!(damaged(21, vec![0u8; 3].into()), "bits_adv");
+        assert_eq!(Record::from_row(record.to_row()[..21].to_vec()), Err("bits_adv"));
+    }
+}

@@ -1,0 +1,189 @@
+//! Runs the units of a shard, one after the other, and keeps each as soon as it is finished.
+
+use super::dir::{Provenance, RunDir, Shard};
+use super::export::export;
+use super::journal::{Ledger, UnitOutcomes};
+use super::measure::{Measure, Outcome};
+use super::plan::{Plan, Unit};
+use crate::error::{Error, Result};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// How far a run is.
+#[derive(Clone, Debug)]
+pub struct Progress<'p> {
+    /// The unit at hand.
+    pub unit: &'p Unit,
+    /// Its layer; `None` for the whole network, filtered or not.
+    pub layer: Option<&'p str>,
+    /// Finished units of this shard, those found in journals included.
+    pub units_done: usize,
+    /// Units of this shard.
+    pub units: usize,
+    /// Images times networks measured by this process.
+    pub network_images_done: u64,
+    /// Images times networks that this process has to measure.
+    pub network_images: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finished {
+    /// Units of this shard, all finished.
+    pub units: usize,
+    /// Units of the whole sweep that no journal in the folder has; other shards owe them.
+    pub missing: usize,
+    /// Cells written, if no unit is missing.
+    pub cells: Option<usize>,
+}
+
+/// Where and how a sweep runs.
+#[derive(Clone, Debug)]
+pub struct Job<'j> {
+    /// The folder of the run.
+    pub folder: &'j Path,
+    /// The share of the units.
+    pub shard: Shard,
+    /// Whether to go on with what is there.
+    pub resume: bool,
+    /// How the run came about.
+    pub provenance: Provenance,
+}
+
+/// Sweeps one shard of `plan` in a run folder. `open` makes the [`Measure`] of a checkpoint (by position) when its
+/// first unit is due; the one before it is dropped first. When the folder has all units of all shards, the finished
+/// tables are written. The image block of an existing run replaces the plan's.
+///
+/// # Errors
+/// [`Error::Interrupted`] soon after `interrupted` becomes true, with every finished unit kept; whatever
+/// [`RunDir::open`], the measure or the journal report.
+pub fn sweep<'m>(
+    job: Job<'_>,
+    plan: &mut Plan,
+    open: &mut dyn FnMut(usize) -> Result<Box<dyn Measure + 'm>>,
+    progress: &mut dyn FnMut(&Progress),
+    interrupted: &AtomicBool,
+) -> Result<Finished> {
+    let mut dir = RunDir::open(job.folder, plan, job.shard, job.resume, job.provenance)?;
+    run(plan, &mut dir, open, progress, interrupted)?;
+
+    let ledger = Ledger::read(&[job.folder], plan)?;
+    let missing = plan.units().iter().filter(|unit| !ledger.has(unit)).count();
+    let cells = if missing == 0 { Some(export(job.folder, plan, &ledger)?) } else { None };
+    Ok(Finished { units: plan.shard_units(job.shard).len(), missing, cells })
+}
+
+/// Computes the shard's units that no journal in its folder has.
+fn run<'m>(
+    plan: &Plan,
+    dir: &mut RunDir,
+    open: &mut dyn FnMut(usize) -> Result<Box<dyn Measure + 'm>>,
+    progress: &mut dyn FnMut(&Progress),
+    interrupted: &AtomicBool,
+) -> Result<()> {
+    let ledger = Ledger::read(&[&dir.path], plan)?;
+    let units = plan.shard_units(dir.shard);
+    let pending: Vec<&Unit> = units.iter().filter(|unit| !ledger.has(unit)).collect();
+    let work = |unit: &Unit| (plan.networks(unit).len() * unit.images.len()) as u64;
+    let network_images = pending.iter().map(|unit| work(unit)).sum();
+    let (mut done, mut units_done) = (0, units.len() - pending.len());
+
+    let mut current: Option<Loaded<'m>> = None;
+    for unit in pending {
+        let layer = unit.target.and_then(|at| plan.checkpoints[unit.checkpoint].targets[at].layer.as_deref());
+        let mut report = |units_done, network_images_done| {
+            let units = units.len();
+            progress(&Progress { unit, layer, units_done, units, network_images_done, network_images });
+        };
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        if current.as_ref().is_none_or(|loaded| loaded.checkpoint != unit.checkpoint) {
+            // Drop the old network before the new one takes memory.
+            drop(current.take());
+            current =
+                Some(Loaded { checkpoint: unit.checkpoint, measure: open(unit.checkpoint)?, block: None });
+        }
+        let Some(loaded) = current.as_mut() else { continue };
+        let base = loaded.begin_block(&unit.images)?;
+        let outcomes = match unit.target {
+            None => vec![(None, base)],
+            Some(target) => {
+                let mut after_each = || {
+                    done += unit.images.len() as u64;
+                    report(units_done, done);
+                };
+                measure_target(plan, unit, target, loaded.measure.as_mut(), &mut after_each, interrupted)?
+            }
+        };
+        dir.journal.append(plan, unit, &outcomes)?;
+        units_done += 1;
+        if unit.target.is_none() {
+            done += unit.images.len() as u64;
+        }
+        report(units_done, done);
+    }
+    Ok(())
+}
+
+/// A checkpoint's network with its current block of images and what the unfiltered network did on it.
+struct Loaded<'m> {
+    checkpoint: usize,
+    measure: Box<dyn Measure + 'm>,
+    block: Option<(Range<usize>, Outcome)>,
+}
+
+impl Loaded<'_> {
+    /// Makes `images` the current block unless it is; returns what the unfiltered network did on it.
+    fn begin_block(&mut self, images: &Range<usize>) -> Result<Outcome> {
+        match &self.block {
+            Some((block, base)) if block == images => Ok(base.clone()),
+            _ => {
+                let base = checked(self.measure.begin_block(images.clone())?, images)?;
+                self.block = Some((images.clone(), base.clone()));
+                Ok(base)
+            }
+        }
+    }
+}
+
+/// Measures the distinct variants of one target on the current block.
+fn measure_target(
+    plan: &Plan,
+    unit: &Unit,
+    target: usize,
+    measure: &mut dyn Measure,
+    after_each: &mut dyn FnMut(),
+    interrupted: &AtomicBool,
+) -> Result<UnitOutcomes> {
+    let target = &plan.checkpoints[unit.checkpoint].targets[target];
+    let variants = target.variants(&plan.settings)?;
+    let mut outcomes = UnitOutcomes::new();
+    measure.begin_target(&target.target())?;
+    for index in target.census.distinct() {
+        if interrupted.load(Ordering::Relaxed) {
+            measure.end_target()?;
+            return Err(Error::Interrupted);
+        }
+        let outcome = checked(measure.variant(&variants[index].mask)?, &unit.images)?;
+        outcomes.push((Some(index), outcome));
+        after_each();
+    }
+    measure.end_target()?;
+    Ok(outcomes)
+}
+
+/// The outcome, if it is one of as many images as the block has.
+fn checked(outcome: Outcome, images: &Range<usize>) -> Result<Outcome> {
+    if outcome.images == images.len() && outcome.is_consistent() {
+        return Ok(outcome);
+    }
+    Err(Error::Failed(format!(
+        "measure: expected an outcome of {} images, found {} ({} clean bits, {} adversarial)",
+        images.len(),
+        outcome.images,
+        outcome.clean.len(),
+        outcome.adv.len()
+    )))
+}
