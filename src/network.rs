@@ -1,6 +1,6 @@
 //! A network with its weights on a device, ready to be run on images.
 
-use crate::backend::{Backend, Batch, Pixels};
+use crate::backend::{Backend, Batch, PixelData, Pixels};
 use crate::data::Images;
 use crate::graph::program::{BackStep, Mode, Program, StepId};
 use crate::graph::{Graph, ParamId};
@@ -56,7 +56,7 @@ impl<'b, B: Backend> Network<'b, B> {
     pub fn pixels<'a>(&'a self, images: &'a Images, range: Range<usize>) -> Pixels<'a> {
         let size = images.shape.iter().product::<usize>();
         Pixels {
-            data: &images.pixels[range.start * size..range.end * size],
+            data: PixelData::Bytes(&images.pixels[range.start * size..range.end * size]),
             mean: &self.norm.mean,
             std: &self.norm.std,
         }

@@ -131,15 +131,24 @@ pub enum Sign<'a, B: Backend + ?Sized> {
     Mask(&'a B::Bits),
 }
 
-/// Images and how they are normalised: z = (pixel / 255 − mean) / std, per channel.
+/// Images and how they are normalised: z = (pixel − mean) / std, per channel, pixels in [0, 1].
 #[derive(Clone, Copy, Debug)]
 pub struct Pixels<'a> {
     /// `[images, C, H, W]`.
-    pub data: &'a [u8],
+    pub data: PixelData<'a>,
     /// Mean per channel, in pixel units.
     pub mean: &'a [f32],
     /// Standard deviation per channel, in pixel units; positive.
     pub std: &'a [f32],
+}
+
+/// The values of images.
+#[derive(Clone, Copy, Debug)]
+pub enum PixelData<'a> {
+    /// 0..=255, of which pixel units are the 255th part.
+    Bytes(&'a [u8]),
+    /// Pixel units.
+    Floats(&'a [f32]),
 }
 
 /// One step of the fast gradient sign method.
@@ -236,7 +245,7 @@ pub trait Backend: Sync {
     /// Bytes of weights that one [`Backend::mask_filter`] writes.
     fn filter_bytes(&self, filter: &Self::Filter) -> usize;
 
-    /// z = (pixel / 255 − mean) / std.
+    /// z = (pixel − mean) / std.
     fn load_images(&self, batch: Batch, pixels: Pixels, out: Output<Self>);
     /// z of clip(x + ε·sign(gradient)), from the pixels and the gradient by z (whose signs are those by x).
     fn fgsm(&self, batch: Batch, pixels: Pixels, gradient: Input<Self>, attack: Fgsm, out: Output<Self>);

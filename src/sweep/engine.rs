@@ -162,7 +162,8 @@ impl<B: Backend> Measure for Engine<'_, B> {
         self.block.clear();
         let network = &self.network;
         let kept = |id: StorageId| self.kept[id];
-        let tape = |range: &Range<usize>| Tape::new(network.backend, &network.program, batch(range), kept, &[]);
+        let tape =
+            |range: &Range<usize>| Tape::new(network.backend, &network.program, batch(range), kept, &[]);
         let fixed = self.attack == AttackMode::Fixed;
         let groups = network.groups(images);
         self.block = groups

@@ -8,8 +8,8 @@ use super::simd::Level;
 use super::weight_grad::{GradSlab, WeightGrad};
 use super::{dropout, elementwise, image, loss, pool};
 use crate::backend::{
-    Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, NormStatistics, Optimizer, Output, Pixels, Place,
-    SLAB, Sign, Slab, Then, Verdicts,
+    Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, NormStatistics, Optimizer, Output, PixelData,
+    Pixels, Place, SLAB, Sign, Slab, Then, Verdicts,
 };
 use crate::filter::Mask;
 use crate::graph::{NORM_EPS, Pool};
@@ -223,7 +223,7 @@ impl Backend for Cpu {
     fn load_images(&self, batch: Batch, pixels: Pixels, out: Output<Self>) {
         let norm = image::Normalisation { mean: pixels.mean, std: pixels.std };
         each_slab(batch, out.place, out.data, |slab, layout, data| {
-            let images = image::Pixels::U8(slab_pixels(&pixels, out.place, slab));
+            let images = slab_pixels(&pixels, out.place, slab);
             image::load(images, norm, data, layout);
         });
     }
@@ -232,7 +232,7 @@ impl Backend for Cpu {
         let norm = image::Normalisation { mean: pixels.mean, std: pixels.std };
         let step = image::Fgsm { epsilon: attack.eps, clamp: attack.clamp };
         each_slab(batch, out.place, out.data, |slab, layout, data| {
-            let images = image::Pixels::U8(slab_pixels(&pixels, out.place, slab));
+            let images = slab_pixels(&pixels, out.place, slab);
             image::fgsm(images, norm, step, source(&gradient, slab), data, layout);
         });
     }
@@ -523,9 +523,13 @@ fn each_slab(batch: Batch, place: Place, data: &mut Aligned, mut work: impl FnMu
 }
 
 /// The pixels of one slab's images.
-fn slab_pixels<'a>(pixels: &Pixels<'a>, place: Place, slab: Slab) -> &'a [u8] {
+fn slab_pixels<'a>(pixels: &Pixels<'a>, place: Place, slab: Slab) -> image::Pixels<'a> {
     let image = place.c * place.h * place.w;
-    &pixels.data[image * slab.start..image * (slab.start + slab.images)]
+    let range = image * slab.start..image * (slab.start + slab.images);
+    match pixels.data {
+        PixelData::Bytes(bytes) => image::Pixels::U8(&bytes[range]),
+        PixelData::Floats(floats) => image::Pixels::F32(&floats[range]),
+    }
 }
 
 fn pool_shape(pool: Pool, input: Place) -> pool::PoolShape {
