@@ -290,7 +290,8 @@ fn a_failed_save_leaves_nothing_behind() {
     }
     let path = folder.path().join("file");
     fs::write(&path, "old").unwrap();
-    let break_it: [(&str, fn(&mut Checkpoint)); 6] = [
+    type Change = fn(&mut Checkpoint);
+    let changes: [(&str, Change); 6] = [
         ("shape [3], 2 elements", |c| c.tensors.get_mut("bn1.running_var").unwrap().shape = vec![3]),
         ("not a counter's name", |c| c.counters.extend([("epoch".into(), 1)])),
         ("is there twice", |c| drop(c.tensors.insert(COUNTER.into(), ramp(&[], 0.0, 0.0)))),
@@ -298,9 +299,9 @@ fn a_failed_save_leaves_nothing_behind() {
         ("metadata `seed`", |c| drop(c.meta.extra.insert("seed".into(), "1".into()))),
         ("without tensors", |c| c.tensors.clear()),
     ];
-    for (message, break_it) in break_it {
+    for (message, change) in changes {
         let mut checkpoint = example();
-        break_it(&mut checkpoint);
+        change(&mut checkpoint);
         let error = checkpoint.save(&path).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
     }
@@ -413,7 +414,7 @@ fn tensor_pickle(shape: &[i32], strides: &[i32], offset: i32, elements: i32) -> 
     };
     [
         b"\x80\x02}X\x01\0\0\0wctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storage".to_vec(),
-        b"ctorch\nFloatStorage\nX\x01\0\0\00X\x03\0\0\0cpu".to_vec(),
+        b"ctorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpu".to_vec(),
         int(elements),
         b"tQ".to_vec(),
         int(offset),

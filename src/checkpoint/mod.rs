@@ -71,7 +71,7 @@ impl Checkpoint {
         Self::from_bytes(&bytes, path)
     }
 
-    /// As [`Checkpoint::load`], for a file's content that is in memory already; `path` is what errors call it.
+    /// As [`Checkpoint::load`], for content that is in memory already; `path` is what errors call it.
     ///
     /// # Errors
     /// [`Error::Input`] as `load` gives it.

@@ -36,7 +36,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Runs to the STOP opcode and returns the value on top of the stack. Opcodes as in Python's `pickletools`.
+    /// Runs to the STOP opcode and returns the value on top of the stack.
     pub(super) fn run(&mut self) -> Step<Id> {
         loop {
             self.opcode_at = self.at;

@@ -126,8 +126,8 @@ impl Machine<'_> {
         }
     }
 
-    /// The items of a dict from a list of pairs, as Python 2 hands them to `OrderedDict`. This is the one place
-    /// where values multiply, so what it has copied in all is limited as the values are.
+    /// The items of a dict from a list of pairs, as Python 2 hands them to `OrderedDict`. This is the one
+    /// place where values multiply, so what it has copied in all is limited as the values are.
     fn pairs(&self, pairs: &[Id]) -> Step<Vec<(Id, Id)>> {
         if self.copied + pairs.len() > MAX_OBJECTS {
             return Err(trouble(format!("at most {MAX_OBJECTS} items"), "more"));
@@ -156,8 +156,8 @@ impl Machine<'_> {
         }
     }
 
-    /// A storage from its persistent id: `('storage', class, key, device, elements)`; before PyTorch 1.6 also a
-    /// sixth item, None or `(view key, offset, elements)`.
+    /// A storage from its persistent id: `('storage', class, key, device, elements)`; before PyTorch 1.6
+    /// also a sixth item, None or `(view key, offset, elements)`.
     pub(super) fn storage(&self, id: Id) -> Step<Storage> {
         let not_storage = || trouble("the id of a storage", "another value");
         let Object::Tuple(items) = self.get(id) else { return Err(not_storage()) };
