@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use dtype::Dtype;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::fs;
 use std::path::Path;
 
@@ -68,11 +68,16 @@ impl Checkpoint {
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(Error::read(path))?;
-        let mut checkpoint = Self::parse(&bytes).map_err(|fault| fault.at(path))?;
-        checkpoint.sha256 = Sha256::digest(&bytes).iter().fold(String::with_capacity(64), |mut hex, byte| {
-            write!(hex, "{byte:02x}").expect("writing to a String cannot fail");
-            hex
-        });
+        Self::from_bytes(&bytes, path)
+    }
+
+    /// As [`Checkpoint::load`], for content that is in memory already; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] as `load` gives it.
+    pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
+        let mut checkpoint = Self::parse(bytes).map_err(|fault| fault.at(path.as_ref()))?;
+        checkpoint.sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(checkpoint)
     }
 

@@ -205,8 +205,8 @@ fn folder(archive: &Archive) -> Parsed<String> {
     Err(Fault::new("zip directory", "an entry data.pkl", found))
 }
 
-/// The content of one entry, its checksum verified. Only uncompressed entries are taken, as `torch.save` writes
-/// them, so that none can unpack to more than the file holds.
+/// The content of one entry, its checksum verified. Only uncompressed entries are taken, as `torch.save`
+/// writes them, so that none can unpack to more than the file holds.
 fn entry(archive: &mut Archive, name: &str, file_length: usize) -> Parsed<Vec<u8>> {
     let place = || format!("zip entry `{}`", name.escape_debug());
     let file = archive.by_name(name).map_err(|error| Fault::new(place(), "an entry of this name", error))?;

@@ -1,9 +1,8 @@
 //! The safetensors format: eight bytes of header length, a JSON header, the elements.
 //!
-//! Reader and writer are our own; the crate of the same name is what the tests hold them against.
-//! Its reader (0.8.0) adds declared offsets without a check for overflow and tells no offsets in its
-//! errors; its writer puts the metadata in the order of a hash map, so that the same checkpoint would
-//! get another SHA-256 each time.
+//! Reader and writer are our own, and the tests hold them against the crate of the same name: its errors
+//! tell neither the offsets found nor those expected, and its writer puts the metadata in the order of a
+//! hash map, so that the same checkpoint would get another SHA-256 each time.
 
 use super::dtype::Dtype;
 use super::{Checkpoint, Fault, Parsed, Tensor, is_counter, tensor_place};

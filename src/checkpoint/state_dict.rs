@@ -1,4 +1,4 @@
-//! Finds the state dict in what a PyTorch file holds, the names of its tensors, and the plain values beside it.
+//! Finds the state dict in what a PyTorch file holds, its tensors' names, and the plain values beside it.
 
 use super::metadata::Metadata;
 use super::pickle::{Id, Object, Pickle, TensorRef};
@@ -64,8 +64,8 @@ fn drop_prefixes<'a>(mut tensors: BTreeMap<&'a str, &'a TensorRef>) -> BTreeMap<
     tensors
 }
 
-/// The plain values of the outermost dict. A value that does not suit the field of its name (an epoch of −1)
-/// is left out: these are other programs' notes, not promises.
+/// The plain values of the outermost dict. A value that does not suit the field of its name (an epoch
+/// of −1) is left out: these are other programs' notes, not promises.
 fn metadata(pickle: &Pickle) -> Metadata {
     let mut meta = Metadata::default();
     let Object::Dict(items) = pickle.root() else { return meta };

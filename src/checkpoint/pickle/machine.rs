@@ -4,7 +4,7 @@ use super::{Id, Object, PROTO, Step, trouble};
 use std::collections::HashMap;
 
 /// Most values of one pickle, and most entries of its memo: a state dict needs a few dozen per tensor.
-const MAX_OBJECTS: usize = 1 << 22;
+pub(super) const MAX_OBJECTS: usize = 1 << 22;
 /// Longest module name and longest name of Python code.
 pub(super) const MAX_GLOBAL: usize = 256;
 
@@ -18,6 +18,8 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// Items of dicts that were copied out of lists.
+    pub(super) copied: usize,
 }
 
 impl<'a> Machine<'a> {
@@ -30,10 +32,11 @@ impl<'a> Machine<'a> {
             stack: Vec::new(),
             marks: Vec::new(),
             memo: HashMap::new(),
+            copied: 0,
         }
     }
 
-    /// Runs to the STOP opcode and returns the value on top of the stack. Opcodes as in Python's `pickletools`.
+    /// Runs to the STOP opcode and returns the value on top of the stack.
     pub(super) fn run(&mut self) -> Step<Id> {
         loop {
             self.opcode_at = self.at;

@@ -1,6 +1,6 @@
 //! The names of Python code that a checkpoint may hold, and the values that their calls stand for.
 
-use super::machine::{MAX_GLOBAL, Machine};
+use super::machine::{MAX_GLOBAL, MAX_OBJECTS, Machine};
 use super::{Id, Object, Step, Storage, TensorRef, trouble};
 use crate::checkpoint::dtype::Dtype;
 
@@ -101,11 +101,14 @@ impl Machine<'_> {
             return Err(trouble("a tuple of arguments", self.get(arguments).kind()));
         };
         match global {
-            // Python 2 may hand the pairs over as an argument; dropping them would hide weights.
-            Global::Dict if arguments.first().is_some_and(|&id| matches!(self.get(id), Object::List(_))) => {
-                Err(trouble("an OrderedDict filled item by item", "one made from a list of pairs"))
+            Global::Dict => {
+                let pairs = match arguments.first().map(|&id| self.get(id)) {
+                    Some(Object::List(pairs)) => self.pairs(pairs)?,
+                    _ => Vec::new(),
+                };
+                self.copied += pairs.len();
+                self.push(Object::Dict(pairs))
             }
-            Global::Dict => self.push(Object::Dict(Vec::new())),
             Global::Tensor => {
                 let tensor = self.tensor(arguments)?;
                 self.push(Object::Tensor(tensor))
@@ -123,6 +126,21 @@ impl Machine<'_> {
         }
     }
 
+    /// The items of a dict from a list of pairs, as Python 2 hands them to `OrderedDict`. This is the one
+    /// place where values multiply, so what it has copied in all is limited as the values are.
+    fn pairs(&self, pairs: &[Id]) -> Step<Vec<(Id, Id)>> {
+        if self.copied + pairs.len() > MAX_OBJECTS {
+            return Err(trouble(format!("at most {MAX_OBJECTS} items"), "more"));
+        }
+        let pair = |&id: &Id| match self.get(id) {
+            Object::List(pair) | Object::Tuple(pair) => <[Id; 2]>::try_from(&pair[..]).ok(),
+            _ => None,
+        };
+        let items: Option<Vec<[Id; 2]>> = pairs.iter().map(pair).collect();
+        let items = items.ok_or_else(|| trouble("pairs of key and value", "another value"))?;
+        Ok(items.into_iter().map(|[key, value]| (key, value)).collect())
+    }
+
     fn same(&mut self, id: Option<Id>, kind: &str, is_kind: impl Fn(&Object) -> bool) -> Step<()> {
         let id = id.filter(|&id| is_kind(self.get(id))).ok_or_else(|| trouble(kind, "another argument"))?;
         self.stack.push(id);
@@ -138,8 +156,8 @@ impl Machine<'_> {
         }
     }
 
-    /// A storage from its persistent id: `('storage', class, key, device, elements)`; before PyTorch 1.6 also a
-    /// sixth item, None or `(view key, offset, elements)`.
+    /// A storage from its persistent id: `('storage', class, key, device, elements)`; before PyTorch 1.6
+    /// also a sixth item, None or `(view key, offset, elements)`.
     pub(super) fn storage(&self, id: Id) -> Step<Storage> {
         let not_storage = || trouble("the id of a storage", "another value");
         let Object::Tuple(items) = self.get(id) else { return Err(not_storage()) };
