@@ -2,6 +2,7 @@
 //!
 //! The shorter side becomes R, the longer one ⌊R·long/short⌋. The filter is the triangle (bilinear), widened by
 //! the scale when shrinking, so that it averages all pixels (Pillow's and torchvision's antialiased resize).
+//! The resizer's fixed-point weights are coarser than Pillow's: a value may differ from it by 1 of 255.
 //! The crop begins at half the surplus, halves rounded to even, as Python's `round` does.
 
 use super::decode::Rgb;

@@ -65,6 +65,8 @@ def main() -> None:
     save("colour.jpg", Image.fromarray(smooth(64, 64)), quality=90, subsampling=0)
     save("subsampled.jpg", Image.fromarray(smooth(64, 64)), quality=90, subsampling=2)
     save("progressive.jpg", Image.fromarray(smooth(64, 64)), quality=90, progressive=True)
+    inks = np.dstack([smooth(64, 64), smooth(64, 64)[::-1, :, 0] // 3])
+    save("cmyk.jpg", Image.fromarray(inks, "CMYK"), quality=90)
     save("grey.jpg", Image.fromarray(smooth(64, 64)).convert("L"), quality=90)
 
     for path in sorted(HERE.glob("*.*")):
