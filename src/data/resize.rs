@@ -8,20 +8,29 @@
 use super::decode::Rgb;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use std::borrow::Cow;
 
 /// Resizes and crops to `size`×`size`; `size` is at least 1. The error is the resizer's own message.
 pub(super) fn resize_and_crop(image: &Rgb, size: usize) -> Result<Rgb, String> {
     let (width, height) = resized(image.width, image.height, size * 8 / 7);
-    if (width, height) == (image.width, image.height) {
-        return Ok(center_crop(&image.pixels, width, height, size));
+    // Rows first, then columns, each rounded to 8 bits: the resizer by itself takes the columns first.
+    let rows = resize(&image.pixels, (image.width, image.height), (width, image.height))?;
+    let both = resize(&rows, (width, image.height), (width, height))?;
+    Ok(center_crop(&both, width, height, size))
+}
+
+/// Resizes `[H, W, 3]` pixels; sizes are (width, height).
+fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize)) -> Result<Cow<'_, [u8]>, String> {
+    if from == to {
+        return Ok(Cow::Borrowed(pixels));
     }
     let as_u32 = |side: usize| u32::try_from(side).map_err(|_| format!("a side of {side} pixels"));
-    let source = ImageRef::new(as_u32(image.width)?, as_u32(image.height)?, &image.pixels, PixelType::U8x3)
+    let source = ImageRef::new(as_u32(from.0)?, as_u32(from.1)?, pixels, PixelType::U8x3)
         .map_err(|error| error.to_string())?;
-    let mut target = Image::new(as_u32(width)?, as_u32(height)?, PixelType::U8x3);
+    let mut target = Image::new(as_u32(to.0)?, as_u32(to.1)?, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new().resize(&source, &mut target, &options).map_err(|error| error.to_string())?;
-    Ok(center_crop(target.buffer(), width, height, size))
+    Ok(Cow::Owned(target.into_vec()))
 }
 
 /// Width and height after the shorter side became `short`.

@@ -44,8 +44,16 @@ fn every_kind_of_png_decodes_to_pillows_pixels() {
 
 #[test]
 fn every_kind_of_jpeg_decodes_near_pillows_pixels() {
-    for name in ["colour", "subsampled", "progressive", "grey", "cmyk"] {
-        near(&format!("{name}_jpg.rgb.png"), &load_one(&format!("{name}.jpg"), None), 5, 0.5);
+    // The decoders' rounding differs most where they enlarge halved colour planes (`progressive` has them too).
+    let limits = [
+        ("colour", 2, 0.02),
+        ("grey", 1, 0.01),
+        ("cmyk", 1, 0.02),
+        ("subsampled", 4, 0.4),
+        ("progressive", 4, 0.4),
+    ];
+    for (name, worst, mean) in limits {
+        near(&format!("{name}_jpg.rgb.png"), &load_one(&format!("{name}.jpg"), None), worst, mean);
     }
 }
 
