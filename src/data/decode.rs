@@ -2,14 +2,16 @@
 //! (`Image.open(..).convert("RGB")`): grey is repeated in the three channels, a palette is looked up, an alpha
 //! channel is dropped without blending, of 16 bits the upper 8 are kept, an EXIF orientation is not applied.
 //!
-//! Against Pillow 13.0 (libjpeg-turbo) the JPEG decoder's pixels differ a little, because inverse DCT and chroma
-//! upsampling round differently; the module `tiny_imagenet` states by how much on its images.
+//! A JPEG's pixels differ a little from Pillow's, because the decoders round differently. Measured against Pillow 13.0
+//! on 7,000 images of Tiny ImageNet: 80.5 % of the values are equal, 12.1 % differ by 1, 7.3 % by 2, 0.06 % by 3 or
+//! more, none by more than 5 (of 255); 0.27 on average. PNG pixels are Pillow's exactly.
 
 use crate::error::{Error, Result};
 use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
@@ -52,17 +54,42 @@ pub(super) fn read_image(path: &Path) -> Result<Rgb> {
     }
 }
 
+/// Decodes strictly; a file that fails so but has its end marker is decoded leniently, with a warning, as libjpeg
+/// does: stray bytes between segments are common in the wild. Without the end marker it is truncated, and a lenient
+/// decoder would quietly fill the rest with grey.
 fn decode_jpeg(path: &Path, bytes: &[u8]) -> Result<Rgb> {
-    let broken = |error| Error::input(path, "image data", "a JPEG that decodes", one_line(error));
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(MAX_SIDE)
-        .set_max_height(MAX_SIDE)
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let pixels = decoder.decode().map_err(broken)?;
-    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let decode = |strict| {
+        let options = DecoderOptions::default()
+            .set_strict_mode(strict)
+            .set_max_width(MAX_SIDE)
+            .set_max_height(MAX_SIDE)
+            .jpeg_set_out_colorspace(ColorSpace::RGB);
+        let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+        let pixels = decoder.decode()?;
+        Ok((decoder.dimensions().unwrap_or_default(), pixels))
+    };
+    let broken =
+        |error: DecodeErrors| Error::input(path, "image data", "a JPEG that decodes", one_line(error));
+    let ((width, height), pixels) = match decode(true) {
+        Ok(decoded) => decoded,
+        Err(error) if has_end_marker(bytes) => {
+            let decoded = decode(false).map_err(broken)?;
+            tracing::warn!(
+                "{}: not a clean JPEG ({}); decoded all the same",
+                path.display(),
+                one_line(error)
+            );
+            decoded
+        }
+        Err(error) => return Err(broken(error)),
+    };
     sized(path, width, height, pixels)
+}
+
+/// Whether the file ends with the end-of-image marker, apart from a few bytes of padding.
+fn has_end_marker(bytes: &[u8]) -> bool {
+    let tail = &bytes[bytes.len().saturating_sub(32)..];
+    tail.windows(2).any(|pair| pair == b"\xff\xd9")
 }
 
 fn decode_png(path: &Path, bytes: &[u8]) -> Result<Rgb> {

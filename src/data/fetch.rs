@@ -57,7 +57,7 @@ struct Plan {
 /// gives a file; the message says which files to put where by hand. [`Error::Input`] for a file in place that
 /// isn't the official one, which is left alone.
 pub fn fetch(kind: DatasetKind, dir: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
-    carry_out(&plan(kind)?, dir, progress)
+    carry_out(&plan(kind)?, dir, &agent(), progress)
 }
 
 fn plan(kind: DatasetKind) -> Result<Plan> {
@@ -138,7 +138,7 @@ fn plan(kind: DatasetKind) -> Result<Plan> {
     }
 }
 
-fn carry_out(plan: &Plan, dir: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
+fn carry_out(plan: &Plan, dir: &Path, agent: &ureq::Agent, progress: &mut dyn Progress) -> Result<PathBuf> {
     let folder = dir.join(plan.folder);
     if plan.archive.is_some() && folder.exists() {
         if !folder.join(plan.marker).exists() {
@@ -157,7 +157,7 @@ fn carry_out(plan: &Plan, dir: &Path, progress: &mut dyn Progress) -> Result<Pat
             check(&path, source)?;
             progress.note(&format!("{} is there already", path.display()))?;
         } else {
-            download(plan, source, &path, progress)?;
+            download(plan, source, &path, agent, progress)?;
         }
         if let Some(form) = plan.archive {
             unpack(&path, form, dir, plan.folder, &mut |files| progress.unpacked(source.name, files))?;
@@ -168,6 +168,18 @@ fn carry_out(plan: &Plan, dir: &Path, progress: &mut dyn Progress) -> Result<Pat
         }
     }
     Ok(folder)
+}
+
+/// The client: a proxy as the environment says, and no waiting for ever on a mirror that went silent.
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder()
+        .timeout_connect(Some(Duration::from_secs(15)))
+        .timeout_resolve(Some(Duration::from_secs(15)))
+        .timeout_recv_response(Some(Duration::from_secs(30)))
+        .timeout_per_read(Some(Duration::from_secs(60)))
+        .user_agent(concat!("synfilter/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .into()
 }
 
 /// Holds a file in place against what it must be.
@@ -189,19 +201,17 @@ fn check(path: &Path, source: &Source) -> Result<()> {
 }
 
 /// Downloads from the first mirror that gives the right bytes.
-fn download(plan: &Plan, source: &Source, path: &Path, progress: &mut dyn Progress) -> Result<()> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
-        .timeout_connect(Some(Duration::from_secs(15)))
-        .timeout_resolve(Some(Duration::from_secs(15)))
-        .timeout_recv_response(Some(Duration::from_secs(30)))
-        .timeout_per_read(Some(Duration::from_secs(60)))
-        .user_agent(concat!("synfilter/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .into();
+fn download(
+    plan: &Plan,
+    source: &Source,
+    path: &Path,
+    agent: &ureq::Agent,
+    progress: &mut dyn Progress,
+) -> Result<()> {
     let mut reasons = Vec::new();
     for url in &source.mirrors {
         progress.download(source.name, url, source.bytes)?;
-        match download_from(&agent, url, source, path, progress) {
+        match download_from(agent, url, source, path, progress) {
             Ok(()) => return Ok(()),
             Err(Attempt::Mirror(reason)) => {
                 let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");

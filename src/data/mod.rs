@@ -7,7 +7,7 @@
 //! |---|---|
 //! | [`mnist`] | IDX, plain or gzip |
 //! | [`cifar10`] | the binary version's 3,073-byte records |
-//! | [`tiny_imagenet`] | 64×64 JPEG files, with a decoded [`cache`] beside them |
+//! | [`tiny_imagenet`] | 64×64 JPEG files, with a decoded cache beside them |
 //! | [`folder`] | any folder of class sub-folders with JPEG or PNG files, resized and cropped |
 //! | [`digits`] | a subset of MNIST that is part of the program |
 

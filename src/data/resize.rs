@@ -2,25 +2,37 @@
 //!
 //! The shorter side becomes R, the longer one ⌊R·long/short⌋. The filter is the triangle (bilinear), widened by
 //! the scale when shrinking, so that it averages all pixels (Pillow's and torchvision's antialiased resize).
+//! The resizer's fixed-point weights are coarser than Pillow's: up to one value in a hundred differs, by 1 of 255
+//! (most where Pillow's exact value lies near a half).
 //! The crop begins at half the surplus, halves rounded to even, as Python's `round` does.
 
 use super::decode::Rgb;
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use std::borrow::Cow;
 
 /// Resizes and crops to `size`×`size`; `size` is at least 1. The error is the resizer's own message.
 pub(super) fn resize_and_crop(image: &Rgb, size: usize) -> Result<Rgb, String> {
     let (width, height) = resized(image.width, image.height, size * 8 / 7);
-    if (width, height) == (image.width, image.height) {
-        return Ok(center_crop(&image.pixels, width, height, size));
+    // Rows first, then columns, each rounded to 8 bits, as in Pillow (from 13 on it takes columns first where that is
+    // cheaper); the resizer by itself takes columns first, which changes a tenth of the values by 1.
+    let rows = resize(&image.pixels, (image.width, image.height), (width, image.height))?;
+    let both = resize(&rows, (width, image.height), (width, height))?;
+    Ok(center_crop(&both, width, height, size))
+}
+
+/// Resizes `[H, W, 3]` pixels; sizes are (width, height).
+fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize)) -> Result<Cow<'_, [u8]>, String> {
+    if from == to {
+        return Ok(Cow::Borrowed(pixels));
     }
     let as_u32 = |side: usize| u32::try_from(side).map_err(|_| format!("a side of {side} pixels"));
-    let source = ImageRef::new(as_u32(image.width)?, as_u32(image.height)?, &image.pixels, PixelType::U8x3)
+    let source = ImageRef::new(as_u32(from.0)?, as_u32(from.1)?, pixels, PixelType::U8x3)
         .map_err(|error| error.to_string())?;
-    let mut target = Image::new(as_u32(width)?, as_u32(height)?, PixelType::U8x3);
+    let mut target = Image::new(as_u32(to.0)?, as_u32(to.1)?, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new().resize(&source, &mut target, &options).map_err(|error| error.to_string())?;
-    Ok(center_crop(target.buffer(), width, height, size))
+    Ok(Cow::Owned(target.into_vec()))
 }
 
 /// Width and height after the shorter side became `short`.

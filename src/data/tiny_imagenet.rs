@@ -3,7 +3,7 @@
 //! `tiny-imagenet-200/{wnids.txt,train/<wnid>/images/*.JPEG,val/images/*.JPEG,val/val_annotations.txt}`. A class
 //! index is the position in the sorted WordNet ids; train images come in the order of torchvision's `ImageFolder`,
 //! and the official val images, in the order of `val_annotations.txt`, are the test split. Grey images are
-//! repeated in the three channels. The decoded pixels are kept in a [`super::cache`] beside the files.
+//! repeated in the three channels. The decoded pixels are kept in a cache file beside them (`cache.rs`).
 
 use super::decode::read_image;
 use super::{DatasetKind, Images, Split, cache, listing, locate};
