@@ -5,6 +5,7 @@ pub mod columnar;
 pub mod data;
 pub mod error;
 pub mod filter;
+pub mod score;
 pub mod sweep;
 
 pub use error::{Error, Result};
