@@ -120,6 +120,9 @@ macro_rules! value_from {
 }
 value_from!(&str => Text, String => Text, i64 => Int, u32 => Int, f32 => Float, f64 => Double, Vec<u8> => Bytes);
 
+/// The key-value pairs of a file.
+pub type Metadata = BTreeMap<String, String>;
+
 /// A Parquet file in the making.
 pub struct TableWriter {
     path: PathBuf,
@@ -175,7 +178,7 @@ impl TableWriter {
 ///
 /// # Errors
 /// [`Error::Read`] or [`Error::Input`], naming the column or row that is not as it should be.
-pub fn read_table(path: &Path, schema: &[Field]) -> Result<(BTreeMap<String, String>, Vec<Vec<Value>>)> {
+pub fn read_table(path: &Path, schema: &[Field]) -> Result<(Metadata, Vec<Vec<Value>>)> {
     let file = File::open(path).map_err(Error::read(path))?;
     let bad =
         |place: &str, found: &dyn std::fmt::Display| Error::input(path, place, "a Parquet table", found);

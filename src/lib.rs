@@ -12,6 +12,7 @@ pub mod graph;
 pub mod models;
 pub mod network;
 pub mod random;
+pub mod score;
 pub mod sweep;
 pub mod tape;
 pub mod weights;

@@ -375,8 +375,13 @@ fn merge_refuses_what_does_not_belong_together() {
 
 #[test]
 fn a_journal_cut_anywhere_is_taken_up() {
+    let small = || {
+        let mut settings = settings(Scope::Layer);
+        (settings.images, settings.thresholds) = ([0, 9], 2);
+        plan_with(settings, 5)
+    };
     let whole = scratch();
-    sweep_all(whole.path(), &mut plan(20), false);
+    sweep_all(whole.path(), &mut small(), false);
     let reference = tables(whole.path());
     let bytes = fs::read(journal(whole.path())).unwrap();
     let line_ends: Vec<usize> =
@@ -387,7 +392,7 @@ fn a_journal_cut_anywhere_is_taken_up() {
     fs::copy(whole.path().join("run.json"), folder.path().join("run.json")).unwrap();
     for cut in third_last..=bytes.len() {
         fs::write(journal(folder.path()), &bytes[..cut]).unwrap();
-        sweep_all(folder.path(), &mut plan(20), true);
+        sweep_all(folder.path(), &mut small(), true);
         assert!(fs::read(journal(folder.path())).unwrap() == bytes, "cut at {cut}");
         assert!(tables(folder.path()) == reference, "cut at {cut}");
     }
@@ -396,7 +401,7 @@ fn a_journal_cut_anywhere_is_taken_up() {
         line_ends.iter().flat_map(|end| [end - 1, *end, end + 1]).chain([0]).filter(|cut| *cut <= bytes.len())
     {
         fs::write(journal(folder.path()), &bytes[..cut]).unwrap();
-        sweep_all(folder.path(), &mut plan(20), true);
+        sweep_all(folder.path(), &mut small(), true);
         assert!(tables(folder.path()) == reference, "cut at {cut}");
     }
 }
@@ -575,7 +580,11 @@ fn a_place_that_cannot_be_written_is_named() {
 #[test]
 fn settings_that_cannot_be_are_refused() {
     type Change = fn(&mut Settings, &mut usize);
-    let changes: [(Change, &str); 7] = [
+    let changes: [(Change, &str); 8] = [
+        (
+            |s, _| s.checkpoints[1] = s.checkpoints[0].clone(),
+            "plan: expected each checkpoint once, found 0000",
+        ),
         (|s, _| s.images = [5, 5], "images: expected at least one, found 5 to 5"),
         (|s, _| s.eps = -0.1, "eps: expected 0 to 1, found -0.1"),
         (|s, _| s.eps = f64::NAN, "eps: expected 0 to 1, found NaN"),

@@ -8,10 +8,10 @@ use super::measure::Outcome;
 use super::plan::{Plan, TargetPlan, Unit};
 use super::record::{CELL_COLUMNS, Cell, Record};
 use crate::atomic_file::AtomicFile;
-use crate::columnar::{TableWriter, Value, read_table};
+use crate::columnar::{Metadata, TableWriter, Value, read_table};
 use crate::error::{Error, Result};
 use crate::filter::Variant;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -76,7 +76,7 @@ pub fn export(folder: &Path, plan: &Plan, ledger: &Ledger) -> Result<usize> {
 ///
 /// # Errors
 /// [`Error::Read`], or an input error that names the row and the column.
-pub fn read_cells(path: &Path) -> Result<(BTreeMap<String, String>, Vec<Record>)> {
+pub fn read_cells(path: &Path) -> Result<(Metadata, Vec<Record>)> {
     let (metadata, rows) = read_table(path, CELL_COLUMNS)?;
     let record = |(at, row): (usize, Vec<Value>)| {
         Record::from_row(row).map_err(|column| {

@@ -198,6 +198,10 @@ impl Plan {
             return Some(format!("expected {expected} checkpoints (at least one), found {found}"));
         }
         for (at, checkpoint) in self.checkpoints.iter().enumerate() {
+            let sha256 = &settings.checkpoints[at].sha256;
+            if settings.checkpoints[..at].iter().any(|earlier| earlier.sha256 == *sha256) {
+                return Some(format!("expected each checkpoint once, found {sha256} twice"));
+            }
             let layers: Vec<&String> =
                 checkpoint.targets.iter().filter_map(|target| target.layer.as_ref()).collect();
             let targets = if settings.scope == Scope::Network { 1 } else { settings.layers.len() };

@@ -1,0 +1,385 @@
+//! Scores: how much of its accuracy a network keeps while a layer is filtered away, and whether the layer is
+//! fragile, robust or antifragile.
+//!
+//! With p̄ and p̄ε the clean and adversarial accuracy of a filtered network relative to the unfiltered one, ρ the share
+//! of kept weights and ᾱ = k/(A−1) (Pravin, Martino, Nicosia, Ojha, arXiv 2312.09821):
+//!
+//! ```text
+//! clean S = ∫ (p̄ − ρ) dᾱ     adversarial Sε = ∫ (p̄ε − ρ) dᾱ     difference SΔ = ∫ (p̄ε − p̄) dᾱ
+//! ```
+//!
+//! or, with the unfiltered baseline, 1 in the place of ρ. The integral is [`simpson`]'s, the standard errors are
+//! [`estimate`]'s.
+
+pub mod estimate;
+pub mod simpson;
+mod table;
+
+pub use table::table;
+
+use crate::columnar::{Field, Kind, TableWriter, Value};
+use crate::error::{Error, Result};
+use crate::filter::FilterKind;
+use crate::sweep::export::{CELLS_PARQUET, HASH_KEY, read_cells};
+use crate::sweep::record::{Record, filter_name};
+use estimate::Estimate;
+use serde::{Serialize, Serializer};
+use std::fmt;
+use std::path::Path;
+use std::str::FromStr;
+
+/// The name of the table of scores in a run's folder.
+pub const SCORES_PARQUET: &str = "scores.parquet";
+
+/// What accuracy is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Baseline {
+    /// The share of kept weights ρ, as the authors' own analysis does.
+    Density,
+    /// The unfiltered network: 1.
+    Unfiltered,
+}
+
+impl fmt::Display for Baseline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Baseline::Density => "density",
+            Baseline::Unfiltered => "unfiltered",
+        })
+    }
+}
+
+impl FromStr for Baseline {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        [Baseline::Density, Baseline::Unfiltered]
+            .into_iter()
+            .find(|baseline| baseline.to_string() == name)
+            .ok_or_else(|| {
+                Error::usage(format!("unknown baseline \"{name}\": expected density or unfiltered"))
+            })
+    }
+}
+
+/// How scores are made and labelled.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Options {
+    /// What accuracy is compared with.
+    pub baseline: Baseline,
+    /// How far from 0 a score has to be to count, at least 0.
+    pub tau: f64,
+    /// How many standard errors it has to be away from there, at least 0.
+    pub z: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { baseline: Baseline::Density, tau: 0.0, z: 1.96 }
+    }
+}
+
+impl Options {
+    fn check(&self) -> Result<()> {
+        for (name, value) in [("tau", self.tau), ("z", self.z)] {
+            if !(value.is_finite() && value >= 0.0) {
+                return Err(Error::usage(format!("{name}: expected a number of at least 0, found {value}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Fragile if the score is below −τ, antifragile if above τ, each by z standard errors; else robust.
+    pub fn label(&self, score: f64, se: f64) -> Label {
+        if score + self.z * se < -self.tau {
+            Label::Fragile
+        } else if score - self.z * se > self.tau {
+            Label::Antifragile
+        } else {
+            Label::Robust
+        }
+    }
+}
+
+/// What filtering a layer does to the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Label {
+    /// It loses.
+    Fragile,
+    /// It neither loses nor gains beyond doubt.
+    Robust,
+    /// It gains.
+    Antifragile,
+    /// There is no score: the unfiltered network gets no clean image right.
+    UndefinedClean,
+    /// There is no score: the unfiltered network gets no adversarial image right.
+    UndefinedAdversarial,
+}
+
+impl Label {
+    /// The label in one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Label::Fragile => "fragile",
+            Label::Robust => "robust",
+            Label::Antifragile => "antifragile",
+            Label::UndefinedClean | Label::UndefinedAdversarial => "undefined",
+        }
+    }
+}
+
+impl fmt::Display for Label {
+    /// The word; for a score that is missing, with the reason.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Label::UndefinedClean => "undefined: the unfiltered clean accuracy is 0",
+            Label::UndefinedAdversarial => "undefined: the unfiltered adversarial accuracy is 0",
+            label => label.word(),
+        })
+    }
+}
+
+impl Serialize for Label {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// The scores of one layer under one filter, or combined over the three filters. A score that is undefined is
+/// null, and so is its standard error; its label tells the reason.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// The architecture.
+    pub arch: String,
+    /// The data set.
+    pub dataset: String,
+    /// The epoch of the checkpoint.
+    pub epoch: Option<u32>,
+    /// The filtered tensor; `None` where the whole network was filtered.
+    pub layer: Option<String>,
+    /// Its position among the filterable tensors.
+    pub layer_index: Option<usize>,
+    /// The filter; `None` for the mean over the three filters, written "combined".
+    #[serde(serialize_with = "filter_or_combined")]
+    pub filter: Option<FilterKind>,
+    /// What accuracy was compared with.
+    pub baseline: Baseline,
+    /// Clean score.
+    pub score_clean: Option<f64>,
+    /// Adversarial score.
+    pub score_adv: Option<f64>,
+    /// Difference score.
+    pub score_diff: Option<f64>,
+    /// Standard error of the clean score.
+    pub se_clean: Option<f64>,
+    /// Standard error of the adversarial score.
+    pub se_adv: Option<f64>,
+    /// Standard error of the difference score.
+    pub se_diff: Option<f64>,
+    /// Label by the clean score.
+    pub label_clean: Label,
+    /// Label by the adversarial score.
+    pub label_adv: Label,
+    /// Label by the difference score.
+    pub label_diff: Label,
+}
+
+impl Score {
+    /// The filter's name, or "combined".
+    pub fn filter_name(&self) -> &'static str {
+        self.filter.map_or("combined", FilterKind::name)
+    }
+
+    fn to_row(&self) -> Vec<Value> {
+        vec![
+            self.arch.as_str().into(),
+            self.dataset.as_str().into(),
+            self.epoch.into(),
+            self.layer.as_deref().into(),
+            self.layer_index.map(|index| index as i64).into(),
+            self.filter_name().into(),
+            self.baseline.to_string().into(),
+            self.score_clean.into(),
+            self.score_adv.into(),
+            self.score_diff.into(),
+            self.se_clean.into(),
+            self.se_adv.into(),
+            self.se_diff.into(),
+            self.label_clean.to_string().into(),
+            self.label_adv.to_string().into(),
+            self.label_diff.to_string().into(),
+        ]
+    }
+}
+
+fn filter_or_combined<S: Serializer>(filter: &Option<FilterKind>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(filter.map_or("combined", FilterKind::name))
+}
+
+/// The columns of `scores.parquet`. τ, z and the hash of the sweep's settings are key-value pairs of the file.
+pub const SCORE_COLUMNS: &[Field] = &[
+    Field { name: "arch", kind: Kind::Text, optional: false },
+    Field { name: "dataset", kind: Kind::Text, optional: false },
+    Field { name: "epoch", kind: Kind::Int, optional: true },
+    Field { name: "layer", kind: Kind::Text, optional: true },
+    Field { name: "layer_index", kind: Kind::Int, optional: true },
+    Field { name: "filter", kind: Kind::Text, optional: false },
+    Field { name: "baseline", kind: Kind::Text, optional: false },
+    Field { name: "score_clean", kind: Kind::Double, optional: true },
+    Field { name: "score_adv", kind: Kind::Double, optional: true },
+    Field { name: "score_diff", kind: Kind::Double, optional: true },
+    Field { name: "se_clean", kind: Kind::Double, optional: true },
+    Field { name: "se_adv", kind: Kind::Double, optional: true },
+    Field { name: "se_diff", kind: Kind::Double, optional: true },
+    Field { name: "label_clean", kind: Kind::Text, optional: false },
+    Field { name: "label_adv", kind: Kind::Text, optional: false },
+    Field { name: "label_diff", kind: Kind::Text, optional: false },
+];
+
+/// The scores of one run, with what they were made with.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Scores {
+    /// Hash of the settings of the sweep.
+    pub hash: String,
+    /// Baseline, τ and z.
+    #[serde(flatten)]
+    pub options: Options,
+    /// Checkpoint by checkpoint, layers in network order, filter by filter, then combined.
+    pub scores: Vec<Score>,
+}
+
+/// Scores the finished sweep in `folder`: reads its `cells.parquet`, writes its `scores.parquet`.
+///
+/// # Errors
+/// A usage error for options that cannot be; [`Error::Read`] if there is no finished sweep; an input error for a
+/// damaged one; [`Error::Write`].
+pub fn score_run(folder: &Path, options: Options) -> Result<Scores> {
+    let path = folder.join(CELLS_PARQUET);
+    let (mut metadata, records) = read_cells(&path)?;
+    let hash = metadata.remove(HASH_KEY).unwrap_or_default();
+    let scores = Scores { hash, options, scores: score_records(&records, options, &path)? };
+
+    let metadata = [
+        (HASH_KEY, scores.hash.clone()),
+        ("synfilter.tau", options.tau.to_string()),
+        ("synfilter.z", options.z.to_string()),
+    ];
+    let mut table = TableWriter::create(&folder.join(SCORES_PARQUET), SCORE_COLUMNS, &metadata)?;
+    table.write_rows(&scores.scores.iter().map(Score::to_row).collect::<Vec<_>>())?;
+    table.finish()?;
+    Ok(scores)
+}
+
+/// The scores of the records of a sweep, in their order; `path` is where they come from. Where a layer was swept
+/// with all three filters, its combined score follows.
+///
+/// # Errors
+/// A usage error for options that cannot be; an input error if the unfiltered network's record does not come first,
+/// a threshold is missing, or the cells of a checkpoint are not of the same images.
+pub fn score_records(records: &[Record], options: Options, path: &Path) -> Result<Vec<Score>> {
+    options.check()?;
+    let mut scores = Vec::new();
+    for checkpoint in records.chunk_by(|a, b| a.cell.checkpoint == b.cell.checkpoint) {
+        let place = |what: &str| format!("checkpoint {}, {what}", checkpoint[0].cell.checkpoint);
+        let (unfiltered, cells) = match checkpoint {
+            [first, cells @ ..] if first.cell.filter.is_none() => (first, cells),
+            _ => return Err(Error::input(path, place("first record"), "the unfiltered network", "another")),
+        };
+        if let Some(odd) = cells.iter().find(|record| record.cell.images != unfiltered.cell.images) {
+            let (expected, found) = (unfiltered.cell.images, odd.cell.images);
+            return Err(Error::input(path, place("images"), expected, found));
+        }
+        for layer in cells.chunk_by(|a, b| a.cell.layer == b.cell.layer) {
+            let mut parts = Vec::new();
+            for curve in layer.chunk_by(|a, b| a.cell.filter == b.cell.filter) {
+                let found: Vec<Option<usize>> = curve.iter().map(|record| record.cell.k).collect();
+                if curve.len() < 2 || !found.iter().copied().eq((0..curve.len()).map(Some)) {
+                    let filter = filter_name(curve[0].cell.filter);
+                    let name = layer[0].cell.layer.as_deref().unwrap_or("network");
+                    let found = format!("{found:?}");
+                    return Err(Error::input(
+                        path,
+                        place(&format!("{name}, {filter}")),
+                        "k = 0, 1, 2, …",
+                        found,
+                    ));
+                }
+                let part = Part::of(curve, unfiltered, options.baseline);
+                scores.push(part.score(curve[0].cell.filter, &layer[0], options));
+                parts.push((curve[0].cell.filter, part));
+            }
+            let all_three =
+                FilterKind::ALL.iter().all(|kind| parts.iter().any(|(filter, _)| *filter == Some(*kind)));
+            if all_three && parts.len() == FilterKind::ALL.len() {
+                let parts: Vec<&Part> = parts.iter().map(|(_, part)| part).collect();
+                scores.push(Part::mean(&parts).score(None, &layer[0], options));
+            }
+        }
+    }
+    Ok(scores)
+}
+
+/// The clean and the adversarial score of a layer under one filter, undefined where the unfiltered accuracy is 0.
+struct Part {
+    clean: Option<Estimate>,
+    adv: Option<Estimate>,
+}
+
+impl Part {
+    fn of(curve: &[Record], unfiltered: &Record, baseline: Baseline) -> Part {
+        let weights = simpson::weights(curve.len());
+        let expected = |record: &Record| match baseline {
+            Baseline::Density => record.cell.kept as f64 / record.cell.total as f64,
+            Baseline::Unfiltered => 1.0,
+        };
+        let below: f64 = curve.iter().zip(&weights).map(|(record, weight)| weight * expected(record)).sum();
+        let clean = Estimate::relative(curve.iter().map(|record| &record.clean), &weights, &unfiltered.clean);
+        let adv = Estimate::relative(curve.iter().map(|record| &record.adv), &weights, &unfiltered.adv);
+        Part { clean: clean.map(|clean| clean.less(below)), adv: adv.map(|adv| adv.less(below)) }
+    }
+
+    fn mean(parts: &[&Part]) -> Part {
+        let mean = |pick: fn(&Part) -> Option<&Estimate>| {
+            let each: Option<Vec<&Estimate>> = parts.iter().map(|part| pick(part)).collect();
+            each.map(|each| Estimate::mean(&each))
+        };
+        Part { clean: mean(|part| part.clean.as_ref()), adv: mean(|part| part.adv.as_ref()) }
+    }
+
+    fn score(&self, filter: Option<FilterKind>, of: &Record, options: Options) -> Score {
+        let cell = &of.cell;
+        // The baseline cancels in the difference.
+        let diff = self.clean.as_ref().zip(self.adv.as_ref()).map(|(clean, adv)| adv.minus(clean));
+        let undefined =
+            if self.clean.is_none() { Label::UndefinedClean } else { Label::UndefinedAdversarial };
+        let summary = |estimate: Option<&Estimate>, undefined| match estimate {
+            None => (None, None, undefined),
+            Some(estimate) => {
+                let se = estimate.standard_error();
+                (Some(estimate.value), Some(se), options.label(estimate.value, se))
+            }
+        };
+        let (score_clean, se_clean, label_clean) = summary(self.clean.as_ref(), Label::UndefinedClean);
+        let (score_adv, se_adv, label_adv) = summary(self.adv.as_ref(), Label::UndefinedAdversarial);
+        let (score_diff, se_diff, label_diff) = summary(diff.as_ref(), undefined);
+        Score {
+            arch: cell.arch.clone(),
+            dataset: cell.dataset.clone(),
+            epoch: cell.epoch,
+            layer: cell.layer.clone(),
+            layer_index: cell.layer_index,
+            filter,
+            baseline: options.baseline,
+            score_clean,
+            score_adv,
+            score_diff,
+            se_clean,
+            se_adv,
+            se_diff,
+            label_clean,
+            label_adv,
+            label_diff,
+        }
+    }
+}

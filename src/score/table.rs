@@ -1,0 +1,72 @@
+//! Scores as plain text.
+
+use super::{Label, Score};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+const HEADINGS: [&str; 8] =
+    ["layer", "filter", "clean ± se", "label", "adversarial ± se", "label", "difference ± se", "label"];
+
+/// The scores as an aligned table, in the order given: one line each, a heading per architecture, data set, epoch
+/// and baseline, and the reasons of undefined scores below.
+pub fn table(scores: &[Score]) -> String {
+    let mut text = String::new();
+    let same_network = |a: &Score, b: &Score| {
+        (&a.arch, &a.dataset, a.epoch, a.baseline) == (&b.arch, &b.dataset, b.epoch, b.baseline)
+    };
+    for (at, group) in scores.chunk_by(same_network).enumerate() {
+        let first = &group[0];
+        let epoch = first.epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
+        let gap = if at > 0 { "\n" } else { "" };
+        // Writing to a String cannot fail.
+        let _ =
+            writeln!(text, "{gap}{} on {}{epoch}, baseline {}", first.arch, first.dataset, first.baseline);
+        let rows: Vec<[String; 8]> = std::iter::once(HEADINGS.map(str::to_owned))
+            .chain(
+                group
+                    .iter()
+                    .enumerate()
+                    .map(|(at, score)| row(score, at.checked_sub(1).map(|at| &group[at]))),
+            )
+            .collect();
+        let widths: [usize; 8] = std::array::from_fn(|column| {
+            rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+        });
+        for row in &rows {
+            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+            let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
+        }
+    }
+    let labels = scores.iter().flat_map(|score| [score.label_clean, score.label_adv, score.label_diff]);
+    let reasons: BTreeSet<String> =
+        labels.filter(|label| label.word() == "undefined").map(|label| label.to_string()).collect();
+    for reason in reasons {
+        let _ = writeln!(text, "{reason}");
+    }
+    text
+}
+
+/// A line of the table; the layer is named once, on its first line.
+fn row(score: &Score, above: Option<&Score>) -> [String; 8] {
+    let repeated = above.is_some_and(|above| above.layer == score.layer);
+    let layer = match &score.layer {
+        _ if repeated => "",
+        Some(layer) => layer,
+        None => "(whole network)",
+    };
+    let number = |score: Option<f64>, se: Option<f64>| match score.zip(se) {
+        Some((score, se)) => format!("{score:+.4} ± {se:.4}"),
+        None => "–".to_owned(),
+    };
+    let word = |label: Label| label.word().to_owned();
+    [
+        layer.to_owned(),
+        score.filter_name().to_owned(),
+        number(score.score_clean, score.se_clean),
+        word(score.label_clean),
+        number(score.score_adv, score.se_adv),
+        word(score.label_adv),
+        number(score.score_diff, score.se_diff),
+        word(score.label_diff),
+    ]
+}
