@@ -13,6 +13,7 @@ use shapes::Case;
 use std::fmt::Write;
 use std::time::Duration;
 use synfilter::backend::cpu::conv2d::{Act, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
+use synfilter::backend::cpu::depthwise::Depthwise;
 use synfilter::backend::cpu::direct::Direct;
 use synfilter::backend::cpu::layout::{Aligned, Layout};
 use synfilter::backend::cpu::simd::Level;

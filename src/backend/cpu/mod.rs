@@ -4,9 +4,11 @@
 //! innermost (see [`layout`]). Kernels are serial; callers spread slabs, or row ranges of a slab, over threads.
 
 pub mod conv2d;
+pub mod depthwise;
 pub mod direct;
 pub mod epilogue;
 pub mod layout;
 pub mod masters;
 pub mod microkernel;
 pub mod simd;
+pub mod taps;
