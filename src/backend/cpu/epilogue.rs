@@ -51,14 +51,8 @@ impl<'a> Output<'a> {
         };
         let (add, add_layout) = epilogue.add.map_or((ptr::null(), layout), |add| {
             let a = add.layout;
-            assert!(
-                (a.h, a.w, a.c, a.lanes) == (layout.h, layout.w, layout.c, layout.lanes),
-                "shape of an addend"
-            );
-            assert!(
-                a.buffer_len() <= add.data.len() && a.offset + (a.c - 1) * a.step < a.pixel,
-                "layout of an addend"
-            );
+            assert_eq!((a.h, a.w, a.c), (layout.h, layout.w, layout.c), "shape of an addend");
+            add.check(layout.lanes);
             (add.data.as_ptr(), a)
         });
         let (last, bits) = match epilogue.act {
