@@ -5,6 +5,7 @@
 
 pub mod batch_norm;
 pub mod conv2d;
+pub mod direct;
 pub mod dropout;
 pub mod elementwise;
 pub mod epilogue;
@@ -12,6 +13,7 @@ pub mod image;
 mod launch;
 pub mod layout;
 pub mod loss;
+pub mod masters;
 pub mod microkernel;
 pub mod optimizer;
 pub mod pool;
