@@ -1,6 +1,6 @@
 //! Every convolution of the four networks at 32×32 and 64×64 inputs, forward and backward-to-input: one slab of 64
 //! images per thread on all threads, as a share of the FMA ceiling (depthwise: of the streaming bandwidth) measured in
-//! the same run. Prints a table; `SYNFILTER_RECORD=1` also writes it to `benches/record/<arch>-<date>.csv`.
+//! the same run. Prints a table; `SYNFILTER_RECORD=1` also writes it to `benches/record/conv-<arch>-<date>.csv`.
 //!
 //! `cargo bench --bench conv -- "3x3/1 64>64"` times only the cases whose name has that part.
 
@@ -172,6 +172,6 @@ fn main() {
         let lowest = shares.iter().copied().fold(f64::INFINITY, f64::min);
         println!("{group}: geometric mean {:.1} %, lowest {:.1} %", 100.0 * mean(shares), 100.0 * lowest);
     }
-    machine::record(&csv);
+    machine::record("conv", &csv);
     criterion.final_summary();
 }

@@ -171,13 +171,13 @@ fn version() -> Option<String> {
     Some(String::from_utf8(output.stdout).ok()?.split_whitespace().take(2).collect::<Vec<_>>().join(" "))
 }
 
-/// Writes `benches/record/<arch>-<date>.csv` if `SYNFILTER_RECORD` is set.
-pub fn record(csv: &str) {
+/// Writes `benches/record/<bench>-<arch>-<date>.csv` if `SYNFILTER_RECORD` is set.
+pub fn record(bench: &str, csv: &str) {
     if std::env::var_os("SYNFILTER_RECORD").is_none() {
         return;
     }
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/record");
-    let path = folder.join(format!("{}-{}.csv", std::env::consts::ARCH, today()));
+    let path = folder.join(format!("{bench}-{}-{}.csv", std::env::consts::ARCH, today()));
     std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(&path, csv)).expect("the record");
     println!("written: {}", path.display());
 }

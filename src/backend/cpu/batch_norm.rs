@@ -7,9 +7,10 @@
 //! (Ioffe and Szegedy 2015.) Sums run over all pixels of all images of the batch, N of them per channel. With running
 //! statistics instead, forward and backward are a scale and a shift: [`super::elementwise::map`].
 //!
-//! Numerics: mean and squared deviations of a few thousand values at a time in f32, two passes over data that the first
-//! one left in L1; these are merged in f64 by the rule of Chan, Golub and LeVeque (1979). The order is fixed, so
-//! channels can be spread over threads in any way without changing a bit.
+//! Numerics: runs of 8 pixels are summed in f32, as deviations from the mean of their first pixel, and merged in f64 by the
+//! rule of Chan, Golub and LeVeque (1979). If that pixel is far off the others, so is the variance of the run: at
+//! most a factor of 9 is lost to cancellation, wherever the values lie. The order is fixed, so channels can be spread
+//! over threads in any way without changing a bit.
 
 use super::conv2d::{Epilogue, Source, Target};
 use super::elementwise::load;
@@ -198,7 +199,8 @@ unsafe fn moments<I: Isa, const B: usize>(
     }
     for (c, [m, squares]) in moments.into_iter().enumerate() {
         mean[c] = m as f32;
-        variance[c] = (squares / f64::max(count, 1.0)) as f32;
+        // Rounding can leave a constant channel just below zero.
+        variance[c] = (squares.max(0.0) / f64::max(count, 1.0)) as f32;
     }
 }
 
@@ -224,31 +226,30 @@ unsafe fn merge_run<I: Isa, const NV: usize, const B: usize>(
     let row = |pixel: usize, c: usize| unsafe { load::<I, NV>(x.add(l.at(pixel, run.channel + c))) };
     // SAFETY: the machine has the instruction set.
     unsafe {
-        let mut sums = [I::splat(0.0); B];
-        for pixel in run.pixels.clone() {
-            for (c, sum) in sums.iter_mut().enumerate() {
-                for (v, x) in row(pixel, c).into_iter().enumerate() {
-                    *sum = I::add(*sum, I::keep(bits[v], x));
-                }
-            }
+        let zero = [I::splat(0.0); B];
+        let (mut pivots, mut sums, mut squares) = (zero, zero, zero);
+        for (c, pivot) in pivots.iter_mut().enumerate() {
+            let x = row(run.pixels.start, c);
+            let sum = (0..NV).fold(I::splat(0.0), |sum, v| I::add(sum, I::keep(bits[v], x[v])));
+            *pivot = I::splat(I::sum(sum) / run.images as f32);
         }
-        let means = sums.map(|sum| f64::from(I::sum(sum)) / number);
-        let mut squares = [I::splat(0.0); B];
         for pixel in run.pixels.clone() {
-            for (c, sum) in squares.iter_mut().enumerate() {
-                let mean = I::splat(means[c] as f32);
+            for c in 0..B {
                 for (v, x) in row(pixel, c).into_iter().enumerate() {
-                    let deviation = I::keep(bits[v], I::sub(x, mean));
-                    *sum = I::fma(deviation, deviation, *sum);
+                    let deviation = I::keep(bits[v], I::sub(x, pivots[c]));
+                    sums[c] = I::add(sums[c], deviation);
+                    squares[c] = I::fma(deviation, deviation, squares[c]);
                 }
             }
         }
         let total = *count + number;
         let (share, cross) = (number / total, *count * number / total);
         for (c, [mean, sum]) in moments.iter_mut().enumerate() {
-            let delta = means[c] - *mean;
+            let offset = f64::from(I::sum(sums[c])) / number;
+            // All lanes are the pivot; a sixteenth of their sum is exact.
+            let delta = f64::from(I::sum(pivots[c]) / 16.0) + offset - *mean;
             *mean += delta * share;
-            *sum += f64::from(I::sum(squares[c])) + delta * delta * cross;
+            *sum += f64::from(I::sum(squares[c])) - offset * offset * number + delta * delta * cross;
         }
         *count = total;
     }
