@@ -3,8 +3,13 @@
 //! Every kernel works on one *slab*: up to 64 images, stored pixel by pixel, channel by channel, image
 //! innermost (see [`layout`]). Kernels are serial; callers spread slabs, or row ranges of a slab, over threads.
 
+pub mod bilinear;
 pub mod conv2d;
 pub mod epilogue;
+pub mod karatsuba;
 pub mod layout;
 pub mod microkernel;
 pub mod simd;
+pub mod stem;
+pub mod toom;
+pub mod winograd;
