@@ -98,7 +98,8 @@ fn where_no_cache_can_be_written_the_images_load_all_the_same() {
     // A folder in the cache's place can't be replaced, whoever runs this (root may write to read-only folders).
     fs::create_dir(dir.path().join("synfilter-test.cache")).unwrap();
     assert_eq!(get(dir.path(), Split::Test).unwrap().len(), 3);
-    assert!(fs::read_dir(dir.path()).unwrap().all(|e| !e.unwrap().path().ends_with(".tmp")));
+    let left: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|name| !name.to_string_lossy().ends_with(".tmp")), "{left:?}");
 }
 
 #[test]
