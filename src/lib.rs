@@ -1,11 +1,20 @@
 //! synfilter: which weights of a trained network are fragile, robust or antifragile.
 
 pub mod atomic_file;
+pub mod backend;
+pub mod checkpoint;
 pub mod columnar;
 pub mod data;
 pub mod error;
+pub mod eval;
 pub mod filter;
+pub mod graph;
+pub mod models;
+pub mod network;
+pub mod random;
 pub mod score;
 pub mod sweep;
+pub mod tape;
+pub mod weights;
 
 pub use error::{Error, Result};

@@ -1,7 +1,33 @@
 //! Image data sets in their official layouts, decoded to 8-bit planes.
+//!
+//! [`load`] is the one way in: it finds the files of a data set below the folder that the user named, checks
+//! them and gives back one split as [`Images`]. [`fetch`] downloads the official files.
+//!
+//! | module | what it reads |
+//! |---|---|
+//! | [`mnist`] | IDX, plain or gzip |
+//! | [`cifar10`] | the binary version's 3,073-byte records |
+//! | [`tiny_imagenet`] | 64×64 JPEG files, with a decoded cache beside them |
+//! | [`folder`] | any folder of class sub-folders with JPEG or PNG files, resized and cropped |
+//! | [`digits`] | a subset of MNIST that is part of the program |
+
+mod cache;
+pub mod cifar10;
+mod decode;
+pub mod digits;
+pub mod fetch;
+
+pub mod folder;
+mod listing;
+pub mod mnist;
+mod resize;
+pub mod tiny_imagenet;
+mod unpack;
 
 use crate::error::{Error, Result};
-use std::path::Path;
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// Which data set.
@@ -19,6 +45,63 @@ pub enum DatasetKind {
     Folder,
 }
 
+impl DatasetKind {
+    /// Every data set, in the order in which they are listed to the user.
+    pub const ALL: [DatasetKind; 5] = [
+        DatasetKind::Digits,
+        DatasetKind::Mnist,
+        DatasetKind::Cifar10,
+        DatasetKind::TinyImagenet,
+        DatasetKind::Folder,
+    ];
+
+    /// The name on the command line, in checkpoints and in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            DatasetKind::Digits => "digits",
+            DatasetKind::Mnist => "mnist",
+            DatasetKind::Cifar10 => "cifar10",
+            DatasetKind::TinyImagenet => "tiny-imagenet",
+            DatasetKind::Folder => "folder",
+        }
+    }
+
+    /// Mean and standard deviation that images of this data set are normalised with, in pixel space (0..=1),
+    /// `channels` values each. A checkpoint that records its own overrides them.
+    ///
+    /// MNIST and digits 0.1307 / 0.3081; CIFAR-10 0.5 / 0.5; Tiny ImageNet and folders ImageNet's values. Where
+    /// the count of channels isn't the data set's own, channel `c` gets the value of channel `c mod own`.
+    pub fn default_mean_std(self, channels: usize) -> (Vec<f32>, Vec<f32>) {
+        let (mean, std): (&[f32], &[f32]) = match self {
+            DatasetKind::Digits | DatasetKind::Mnist => (&[0.1307], &[0.3081]),
+            DatasetKind::Cifar10 => (&[0.5], &[0.5]),
+            DatasetKind::TinyImagenet | DatasetKind::Folder => {
+                (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])
+            }
+        };
+        let take = |values: &[f32]| values.iter().copied().cycle().take(channels).collect();
+        (take(mean), take(std))
+    }
+}
+
+impl fmt::Display for DatasetKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for DatasetKind {
+    type Err = Error;
+
+    /// The inverse of [`DatasetKind::name`]; any other name is a usage error that lists the known ones.
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            Error::usage(format!("unknown data set {name:?}; known are {known}"))
+        })
+    }
+}
+
 /// Which part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Split {
@@ -26,6 +109,15 @@ pub enum Split {
     Train,
     /// The images to measure on.
     Test,
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Split::Train => "train",
+            Split::Test => "test",
+        })
+    }
 }
 
 /// One split of a data set, in memory.
@@ -39,11 +131,20 @@ pub struct Images {
     pub labels: Vec<u16>,
     /// Class names; their count is the number of classes.
     pub classes: Vec<String>,
-    /// SHA-256 over shape, pixels and labels, hexadecimal: what results are recorded against.
+    /// SHA-256 over shape, pixels, labels and class names, hexadecimal: what results are recorded against.
     pub digest: String,
 }
 
 impl Images {
+    /// Puts a split together and computes its digest. The parts must agree: `labels.len()` images of
+    /// `shape` in `pixels`, every label below `classes.len()`.
+    fn new(shape: [usize; 3], pixels: Vec<u8>, labels: Vec<u16>, classes: Vec<String>) -> Self {
+        debug_assert_eq!(pixels.len(), labels.len() * shape.iter().product::<usize>());
+        debug_assert!(labels.iter().all(|&label| usize::from(label) < classes.len()));
+        let digest = digest(shape, &pixels, &labels, &classes);
+        Images { shape, pixels, labels, classes, digest }
+    }
+
     /// Number of images.
     pub fn len(&self) -> usize {
         self.labels.len()
@@ -52,5 +153,163 @@ impl Images {
     /// Whether there is no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// The pixels of image `index`, `[C, H, W]`.
+    ///
+    /// # Panics
+    /// If there is no such image.
+    pub fn image(&self, index: usize) -> &[u8] {
+        let size = self.shape.iter().product::<usize>();
+        &self.pixels[index * size..(index + 1) * size]
+    }
+
+    /// The first `n` images in file order, with the digest of just these. Asking for none or for more than
+    /// there are is a usage error.
+    pub fn first(mut self, n: usize) -> Result<Images> {
+        if n == 0 || n > self.len() {
+            let len = self.len();
+            return Err(Error::usage(format!("--images {n}: the set has {len} images; give 1 to {len}")));
+        }
+        if n < self.len() {
+            self.pixels.truncate(n * self.shape.iter().product::<usize>());
+            self.pixels.shrink_to_fit();
+            self.labels.truncate(n);
+            self.digest = digest(self.shape, &self.pixels, &self.labels, &self.classes);
+        }
+        Ok(self)
+    }
+}
+
+/// Loads one split of a data set.
+///
+/// `dir` is the folder that holds the official files, or a parent that has them in their usual sub-folder
+/// (`mnist/`, `MNIST/raw/`, `cifar-10-batches-bin/`, `tiny-imagenet-200/`). `digits` needs none and ignores it.
+/// `image_size` belongs to [`DatasetKind::Folder`] alone (see [`folder`]).
+///
+/// # Errors
+/// [`Error::Usage`] for a setting that can't be; [`Error::Input`] or [`Error::Read`] for a missing or malformed
+/// file, naming the file, the place in it, what was expected and what was found.
+pub fn load(
+    kind: DatasetKind,
+    dir: Option<&Path>,
+    split: Split,
+    image_size: Option<usize>,
+) -> Result<Images> {
+    if image_size.is_some() && kind != DatasetKind::Folder {
+        return Err(Error::usage(format!("--image-size is for the data set `folder`, not for {kind}")));
+    }
+    if kind == DatasetKind::Digits {
+        return digits::load(split);
+    }
+    let dir = dir.ok_or_else(|| Error::usage(format!("the data set {kind} needs --data-dir")))?;
+    match kind {
+        DatasetKind::Digits | DatasetKind::Mnist => mnist::load(dir, split),
+        DatasetKind::Cifar10 => cifar10::load(dir, split),
+        DatasetKind::TinyImagenet => tiny_imagenet::load(dir, split),
+        DatasetKind::Folder => folder::load(dir, split, image_size),
+    }
+}
+
+/// The folder with a data set's files: `dir` itself or one of `subfolders`, the first that has one of `probes`.
+/// Where none has, the error says what was looked for and how to get it.
+fn locate(kind: DatasetKind, dir: &Path, subfolders: &[&str], probes: &[&str]) -> Result<PathBuf> {
+    let candidates = std::iter::once(dir.to_owned()).chain(subfolders.iter().map(|sub| dir.join(sub)));
+    for folder in candidates {
+        if probes.iter().any(|probe| folder.join(probe).exists()) {
+            return Ok(folder);
+        }
+    }
+    let expected = format!(
+        "{} here or in {} (`synfilter data fetch {kind}` gets the official files)",
+        probes.join(" or "),
+        subfolders.iter().map(|sub| format!("{sub}/")).collect::<Vec<_>>().join(", ")
+    );
+    let found = if dir.is_dir() { "none of them" } else { "no such folder" };
+    Err(Error::input(dir, format_args!("files of {kind}"), expected, found))
+}
+
+/// SHA-256 over shape, count, pixels, labels and class names, each with its length, so that no two different
+/// splits feed the same bytes.
+fn digest(shape: [usize; 3], pixels: &[u8], labels: &[u16], classes: &[String]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(b"synfilter images 1\n");
+    for value in shape.into_iter().chain([labels.len(), classes.len()]) {
+        hash.update((value as u64).to_le_bytes());
+    }
+    hash.update(pixels);
+    for label in labels {
+        hash.update(label.to_le_bytes());
+    }
+    for class in classes {
+        hash.update((class.len() as u64).to_le_bytes());
+        hash.update(class.as_bytes());
+    }
+    hex(&hash.finalize())
+}
+
+/// Lower-case hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String can't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three_images() -> Images {
+        let classes = vec!["a".to_owned(), "b".to_owned()];
+        Images::new([1, 1, 2], vec![1, 2, 3, 4, 5, 6], vec![0, 1, 0], classes)
+    }
+
+    #[test]
+    fn names_round_trip_and_an_unknown_one_lists_the_known() {
+        for kind in DatasetKind::ALL {
+            assert_eq!(kind.to_string().parse::<DatasetKind>().unwrap(), kind);
+        }
+        let error = "mnits".parse::<DatasetKind>().unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(
+            error.to_string(),
+            "unknown data set \"mnits\"; known are digits, mnist, cifar10, tiny-imagenet, folder"
+        );
+    }
+
+    #[test]
+    fn first_keeps_a_prefix_and_refuses_none_and_too_many() {
+        let two = three_images().first(2).unwrap();
+        assert_eq!((two.pixels.as_slice(), two.labels.as_slice()), (&[1, 2, 3, 4][..], &[0, 1][..]));
+        assert_ne!(two.digest, three_images().digest);
+        assert_eq!(three_images().first(3).unwrap(), three_images());
+        for n in [0, 4] {
+            let error = three_images().first(n).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let text = error.to_string();
+            assert!(text.contains(&n.to_string()) && text.contains("3 images"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_digest_sees_every_part() {
+        let base = three_images();
+        let mut variants = vec![base.digest.clone()];
+        variants.push(digest([1, 2, 1], &base.pixels, &base.labels, &base.classes));
+        variants.push(digest(base.shape, &[1, 2, 3, 4, 5, 7], &base.labels, &base.classes));
+        variants.push(digest(base.shape, &base.pixels, &[0, 1, 1], &base.classes));
+        variants.push(digest(base.shape, &base.pixels, &base.labels, &["ab".to_owned(), String::new()]));
+        let distinct: std::collections::HashSet<_> = variants.iter().collect();
+        assert_eq!(distinct.len(), variants.len());
+    }
+
+    #[test]
+    fn default_normalisation_follows_the_data_set() {
+        assert_eq!(DatasetKind::Digits.default_mean_std(1), (vec![0.1307], vec![0.3081]));
+        assert_eq!(DatasetKind::Cifar10.default_mean_std(3), (vec![0.5; 3], vec![0.5; 3]));
+        assert_eq!(DatasetKind::Folder.default_mean_std(3).1, vec![0.229, 0.224, 0.225]);
     }
 }

@@ -18,6 +18,7 @@
 
 pub mod bits;
 pub mod dir;
+pub mod engine;
 pub mod export;
 pub mod journal;
 pub mod measure;
@@ -28,6 +29,7 @@ pub mod run;
 
 pub use bits::{Bits, FixedSum};
 pub use dir::{Provenance, RunDir, Shard};
+pub use engine::Engine;
 pub use measure::{Measure, Outcome, Target};
 pub use merge::merge;
 pub use plan::{CheckpointPlan, Plan};

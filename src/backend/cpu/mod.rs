@@ -1,0 +1,30 @@
+//! The CPU backend: rows of images, one SIMD lane per image.
+//!
+//! Every kernel works on one *slab*: up to 64 images, stored pixel by pixel, channel by channel, image
+//! innermost (see [`layout`]). Kernels are serial; [`device`] spreads slabs, or row ranges of a slab, over threads.
+
+pub mod batch_norm;
+pub mod bilinear;
+pub mod conv2d;
+pub mod depthwise;
+pub mod device;
+pub mod direct;
+pub mod dropout;
+pub mod elementwise;
+pub mod epilogue;
+pub mod image;
+pub mod karatsuba;
+mod launch;
+pub mod layout;
+pub mod loss;
+pub mod masters;
+pub mod microkernel;
+pub mod optimizer;
+pub mod pool;
+pub mod select;
+pub mod simd;
+pub mod stem;
+pub mod taps;
+pub mod toom;
+pub mod weight_grad;
+pub mod winograd;

@@ -1,0 +1,337 @@
+//! Max pooling and global average pooling.
+//!
+//! Padding never wins a maximum; of equal maxima the first in row order wins, and takes the gradient. A NaN wins only
+//! as the first of its window. Backward gathers: each input pixel sums over the windows that contain it, in row
+//! order, so that map rows can be computed independently and always with the same result.
+
+use super::conv2d::{Epilogue, Source, Target};
+use super::elementwise::load;
+use super::epilogue::Output;
+use super::launch::{check, launch, per_width, same_shape};
+use super::layout::Layout;
+use super::simd::{Isa, Kernel, Level};
+use std::ops::Range;
+
+/// A square max pooling over an `h`×`w` map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PoolShape {
+    /// Input height.
+    pub h: usize,
+    /// Input width.
+    pub w: usize,
+    /// Window height and width, at most 16.
+    pub kernel: usize,
+    /// Stride, both ways.
+    pub stride: usize,
+    /// Padding on every side, at most half the kernel.
+    pub pad: usize,
+    /// Whether a last, partial window counts.
+    pub ceil: bool,
+}
+
+impl PoolShape {
+    /// Output height and width, by PyTorch's rule: with `ceil` the last window still has to start inside the input or
+    /// the leading padding.
+    pub fn output(&self) -> (usize, usize) {
+        let out = |size: usize| {
+            let room = size + 2 * self.pad - self.kernel;
+            if !self.ceil {
+                return room / self.stride + 1;
+            }
+            let n = room.div_ceil(self.stride) + 1;
+            if (n - 1) * self.stride >= size + self.pad { n - 1 } else { n }
+        };
+        (out(self.h), out(self.w))
+    }
+
+    /// The inputs of a window along an axis of `size`.
+    fn inputs(&self, out: usize, size: usize) -> Range<usize> {
+        let start = out * self.stride;
+        start.saturating_sub(self.pad)..(start + self.kernel).saturating_sub(self.pad).min(size)
+    }
+
+    /// The windows that contain an input, along an axis with `outputs` windows.
+    fn windows(&self, input: usize, outputs: usize) -> Range<usize> {
+        let at = input + self.pad;
+        (at + 1).saturating_sub(self.kernel).div_ceil(self.stride)..(at / self.stride + 1).min(outputs)
+    }
+
+    fn check(&self, input: Layout, output: Layout) {
+        assert!((1..=16).contains(&self.kernel) && self.stride >= 1, "{self:?}");
+        assert!(self.pad <= self.kernel / 2 && self.h + 2 * self.pad >= self.kernel, "{self:?}");
+        assert!(self.w + 2 * self.pad >= self.kernel, "{self:?}");
+        assert_eq!((input.h, input.w), (self.h, self.w), "input map of {self:?}");
+        assert_eq!((output.h, output.w), self.output(), "output map of {self:?}");
+        assert_eq!((input.c, input.lanes), (output.c, output.lanes), "channels and lanes");
+    }
+}
+
+/// Maxima for the map rows of `y`. `index`, if asked for, takes for each element which of the window's `kernel²`
+/// places won (row by row), densely `[pixel][channel][lane]` for the same map rows.
+pub fn max_forward(level: Level, shape: PoolShape, x: Source, y: Target, index: Option<&mut [u8]>) {
+    check(&x);
+    shape.check(x.layout, y.layout);
+    let rows = y.rows.clone();
+    if let Some(index) = &index {
+        assert_eq!(index.len(), rows.len() * y.layout.w * y.layout.c * y.layout.lanes, "winners");
+    }
+    let output = Output::new(y, Epilogue::default());
+    // SAFETY: values and winners were checked to have the size that the shape and the rows ask for.
+    unsafe { launch(level, MaxForward { shape, x, rows, output, index }) }
+}
+
+/// Gradient of the input for the map rows of `dx`, from the whole `dy` and all winners.
+pub fn max_backward(
+    level: Level,
+    shape: PoolShape,
+    dy: Source,
+    index: &[u8],
+    dx: Target,
+    epilogue: Epilogue,
+) {
+    check(&dy);
+    shape.check(dx.layout, dy.layout);
+    let l = dy.layout;
+    assert_eq!(index.len(), l.h * l.w * l.c * l.lanes, "winners");
+    let rows = dx.rows.clone();
+    let output = Output::new(dx, epilogue);
+    // SAFETY: values and winners were checked to have the size that the shape and the rows ask for.
+    unsafe { launch(level, MaxBackward { shape, dy, rows, output, index }) }
+}
+
+/// Mean over the whole map: `y` is 1×1.
+pub fn average_forward(level: Level, x: Source, y: Target, epilogue: Epilogue) {
+    check(&x);
+    same_shape(Layout { h: 1, w: 1, ..x.layout }, y.layout);
+    assert_eq!(y.rows, 0..1, "rows of a 1×1 map");
+    let output = Output::new(y, epilogue);
+    // SAFETY: both values were checked to lie in their buffers.
+    unsafe { launch(level, AverageForward { x, output }) }
+}
+
+/// Gradient of the input of [`average_forward`] for the map rows of `dx`: `dy` is 1×1.
+pub fn average_backward(level: Level, dy: Source, dx: Target, epilogue: Epilogue) {
+    check(&dy);
+    same_shape(dy.layout, Layout { h: 1, w: 1, ..dx.layout });
+    let rows = dx.rows.clone();
+    let output = Output::new(dx, epilogue);
+    // SAFETY: both values were checked to lie in their buffers.
+    unsafe { launch(level, AverageBackward { dy, rows, output }) }
+}
+
+struct MaxForward<'a> {
+    shape: PoolShape,
+    x: Source<'a>,
+    rows: Range<usize>,
+    output: Output<'a>,
+    index: Option<&'a mut [u8]>,
+}
+
+impl Kernel for MaxForward<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
+        unsafe { per_width!(self.x.layout.lanes, I, max_rows, self) }
+    }
+}
+
+#[inline(always)]
+unsafe fn max_rows<I: Isa, const NV: usize>(k: MaxForward) {
+    let (s, xl, yl) = (k.shape, k.x.layout, k.output.layout());
+    let (line, next) = (xl.w * xl.pixel * xl.lanes, xl.pixel * xl.lanes);
+    let mut winners = k.index.map_or(std::ptr::null_mut(), |index| index.as_mut_ptr());
+    for oy in k.rows {
+        let ys = s.inputs(oy, s.h);
+        for ox in 0..yl.w {
+            let xs = s.inputs(ox, s.w);
+            let first = (ys.start + s.pad - oy * s.stride) * s.kernel + (xs.start + s.pad - ox * s.stride);
+            let corner = xl.at(ys.start * xl.w + xs.start, 0);
+            for c in 0..xl.c {
+                // SAFETY: the window's inputs, the output row and its winners lie in the checked buffers.
+                unsafe {
+                    let x = k.x.data.as_ptr().add(corner + c * xl.step * xl.lanes);
+                    let mut best = load::<I, NV>(x);
+                    if winners.is_null() {
+                        for dy in 0..ys.len() {
+                            for dx in 0..xs.len() {
+                                let v = load::<I, NV>(x.add(dy * line + dx * next));
+                                for (best, v) in best.iter_mut().zip(v) {
+                                    *best = I::max(v, *best);
+                                }
+                            }
+                        }
+                    } else {
+                        let mut won = [I::splat(first as f32); NV];
+                        for dy in 0..ys.len() {
+                            for dx in 0..xs.len() {
+                                let v = load::<I, NV>(x.add(dy * line + dx * next));
+                                let place = I::splat((first + dy * s.kernel + dx) as f32);
+                                for i in 0..NV {
+                                    let wins = I::gt(v[i], best[i]);
+                                    best[i] = I::select(wins, v[i], best[i]);
+                                    won[i] = I::select(wins, place, won[i]);
+                                }
+                            }
+                        }
+                        for won in won {
+                            store_bytes::<I>(winners, won);
+                            winners = winners.add(16);
+                        }
+                    }
+                    k.output.row::<I, NV>(oy * yl.w + ox, c, 0, best);
+                }
+            }
+        }
+    }
+}
+
+/// Stores sixteen whole numbers in 0..256 as bytes.
+///
+/// # Safety
+/// The machine has `I`'s instruction set; `p` is valid for 16 bytes.
+#[inline(always)]
+unsafe fn store_bytes<I: Isa>(p: *mut u8, v: I::V) {
+    let mut floats = [0f32; 16];
+    // SAFETY: sixteen floats on the stack, sixteen bytes by the caller's promise.
+    unsafe {
+        // 2²³ + n has n in its lowest bits.
+        I::store(floats.as_mut_ptr(), I::add(v, I::splat(8_388_608.0)));
+        p.cast::<[u8; 16]>().write_unaligned(floats.map(|f| f.to_bits() as u8));
+    }
+}
+
+struct MaxBackward<'a> {
+    shape: PoolShape,
+    dy: Source<'a>,
+    rows: Range<usize>,
+    output: Output<'a>,
+    index: &'a [u8],
+}
+
+impl Kernel for MaxBackward<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
+        unsafe { per_width!(self.dy.layout.lanes, I, max_gradient_rows, self) }
+    }
+}
+
+#[inline(always)]
+unsafe fn max_gradient_rows<I: Isa, const NV: usize>(k: MaxBackward) {
+    let (s, yl, xl) = (k.shape, k.dy.layout, k.output.layout());
+    for iy in k.rows {
+        let ys = s.windows(iy, yl.h);
+        for ix in 0..xl.w {
+            let xs = s.windows(ix, yl.w);
+            for c in 0..xl.c {
+                // SAFETY: the windows lie in the output map, the written row in the target's rows.
+                unsafe {
+                    let mut sum = [I::splat(0.0); NV];
+                    for oy in ys.clone() {
+                        let tap = (iy + s.pad - oy * s.stride) * s.kernel + ix + s.pad;
+                        for ox in xs.clone() {
+                            let pixel = oy * yl.w + ox;
+                            let dy = load::<I, NV>(k.dy.data.as_ptr().add(yl.at(pixel, c)));
+                            let won = k.index.as_ptr().add((pixel * yl.c + c) * yl.lanes);
+                            let place = (tap - ox * s.stride) as u8;
+                            for i in 0..NV {
+                                let mine = equal(won.add(16 * i), place);
+                                sum[i] = I::add(sum[i], I::keep(mine, dy[i]));
+                            }
+                        }
+                    }
+                    k.output.row::<I, NV>(iy * xl.w + ix, c, 0, sum);
+                }
+            }
+        }
+    }
+}
+
+/// Bit i: byte i equals `value`.
+///
+/// # Safety
+/// `p` is valid for 16 bytes.
+#[inline(always)]
+unsafe fn equal(p: *const u8, value: u8) -> u16 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        // SAFETY: SSE2 is part of x86-64; sixteen bytes are readable by the caller's promise.
+        unsafe {
+            let same = _mm_cmpeq_epi8(_mm_loadu_si128(p.cast()), _mm_set1_epi8(value as i8));
+            _mm_movemask_epi8(same) as u16
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        // SAFETY: sixteen bytes are readable by the caller's promise.
+        let bytes = unsafe { p.cast::<[u8; 16]>().read_unaligned() };
+        (0..16).fold(0, |bits, i| bits | (u16::from(bytes[i] == value) << i))
+    }
+}
+
+struct AverageForward<'a> {
+    x: Source<'a>,
+    output: Output<'a>,
+}
+
+impl Kernel for AverageForward<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
+        unsafe { per_width!(self.x.layout.lanes, I, average, self) }
+    }
+}
+
+#[inline(always)]
+unsafe fn average<I: Isa, const NV: usize>(k: AverageForward) {
+    let xl = k.x.layout;
+    let pixels = xl.h * xl.w;
+    for c in 0..xl.c {
+        // SAFETY: every pixel of every channel lies in the checked source.
+        unsafe {
+            let mut sum = [I::splat(0.0); NV];
+            for pixel in 0..pixels {
+                let x = load::<I, NV>(k.x.data.as_ptr().add(xl.at(pixel, c)));
+                for (sum, x) in sum.iter_mut().zip(x) {
+                    *sum = I::add(*sum, x);
+                }
+            }
+            let share = I::splat(1.0 / pixels as f32);
+            k.output.row::<I, NV>(0, c, 0, sum.map(|sum| I::mul(sum, share)));
+        }
+    }
+}
+
+struct AverageBackward<'a> {
+    dy: Source<'a>,
+    rows: Range<usize>,
+    output: Output<'a>,
+}
+
+impl Kernel for AverageBackward<'_> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
+        unsafe { per_width!(self.dy.layout.lanes, I, average_gradient, self) }
+    }
+}
+
+#[inline(always)]
+unsafe fn average_gradient<I: Isa, const NV: usize>(k: AverageBackward) {
+    let (yl, xl) = (k.dy.layout, k.output.layout());
+    for pixel in k.rows.start * xl.w..k.rows.end * xl.w {
+        for c in 0..xl.c {
+            // SAFETY: channel and pixel lie in the checked source and target.
+            unsafe {
+                let share = I::splat(1.0 / (xl.h * xl.w) as f32);
+                let dy = load::<I, NV>(k.dy.data.as_ptr().add(yl.at(0, c)));
+                k.output.row::<I, NV>(pixel, c, 0, dy.map(|dy| I::mul(dy, share)));
+            }
+        }
+    }
+}

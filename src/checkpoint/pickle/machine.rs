@@ -1,0 +1,380 @@
+//! The stack machine: opcodes of Python's `pickletools`, protocols 2 to 5, as far as a value needs them.
+
+use super::{Id, Object, PROTO, Step, trouble};
+use std::collections::HashMap;
+
+/// Most values of one pickle, and most entries of its memo: a state dict needs a few dozen per tensor.
+pub(super) const MAX_OBJECTS: usize = 1 << 22;
+/// Longest module name and longest name of Python code.
+pub(super) const MAX_GLOBAL: usize = 256;
+
+pub(super) struct Machine<'a> {
+    bytes: &'a [u8],
+    pub(super) at: usize,
+    /// Start of the opcode being run.
+    pub(super) opcode_at: usize,
+    pub(super) objects: Vec<Object>,
+    pub(super) stack: Vec<Id>,
+    /// Heights of the stack at which marks were set.
+    marks: Vec<usize>,
+    memo: HashMap<u32, Id>,
+    /// Items of dicts that were copied out of lists.
+    pub(super) copied: usize,
+}
+
+impl<'a> Machine<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Machine {
+            bytes,
+            at: 0,
+            opcode_at: 0,
+            objects: Vec::new(),
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: HashMap::new(),
+            copied: 0,
+        }
+    }
+
+    /// Runs to the STOP opcode and returns the value on top of the stack.
+    pub(super) fn run(&mut self) -> Step<Id> {
+        loop {
+            self.opcode_at = self.at;
+            match self.byte()? {
+                PROTO => {
+                    let version = self.byte()?;
+                    if version > 5 {
+                        return Err(trouble("pickle protocol 0 to 5", version.to_string()));
+                    }
+                }
+                0x95 => drop(self.take(8)?), // FRAME: a length that only helps buffered readers
+                b'.' => return self.pop(),
+                b'(' => self.marks.push(self.stack.len()),
+                b'0' => self.pop_or_mark()?,
+                b'1' => drop(self.pop_to_mark()?),
+                b'2' => {
+                    let top = self.pop()?;
+                    self.stack.extend([top, top]);
+                }
+
+                b'N' => self.push(Object::None)?,
+                0x88 => self.push(Object::Bool(true))?,
+                0x89 => self.push(Object::Bool(false))?,
+                b'J' => {
+                    let value = i32::from_le_bytes(self.array()?);
+                    self.push(Object::Int(value.into()))?;
+                }
+                b'K' => {
+                    let value = self.byte()?;
+                    self.push(Object::Int(value.into()))?;
+                }
+                b'M' => {
+                    let value = u16::from_le_bytes(self.array()?);
+                    self.push(Object::Int(value.into()))?;
+                }
+                0x8a => {
+                    let length = self.byte()?.into();
+                    self.long(length)?;
+                }
+                0x8b => {
+                    let length = u32::from_le_bytes(self.array()?).into();
+                    self.long(length)?;
+                }
+                b'G' => {
+                    let value = f64::from_be_bytes(self.array()?);
+                    self.push(Object::Float(value))?;
+                }
+
+                0x8c => {
+                    let length = self.byte()?.into();
+                    self.text(length)?;
+                }
+                b'X' => {
+                    let length = u32::from_le_bytes(self.array()?).into();
+                    self.text(length)?;
+                }
+                0x8d => {
+                    let length = u64::from_le_bytes(self.array()?);
+                    self.text(length)?;
+                }
+                b'U' => {
+                    let length = self.byte()?.into();
+                    self.old_string(length)?;
+                }
+                b'T' => {
+                    let length = u32::from_le_bytes(self.array()?).into();
+                    self.old_string(length)?;
+                }
+                b'C' => {
+                    let length = self.byte()?.into();
+                    self.byte_string(length)?;
+                }
+                b'B' => {
+                    let length = u32::from_le_bytes(self.array()?).into();
+                    self.byte_string(length)?;
+                }
+                0x8e | 0x96 => {
+                    let length = u64::from_le_bytes(self.array()?);
+                    self.byte_string(length)?;
+                }
+
+                b')' => self.push(Object::Tuple(Vec::new()))?,
+                0x85 => self.tuple(1)?,
+                0x86 => self.tuple(2)?,
+                0x87 => self.tuple(3)?,
+                b't' => {
+                    let items = self.pop_to_mark()?;
+                    self.push(Object::Tuple(items))?;
+                }
+                b']' => self.push(Object::List(Vec::new()))?,
+                b'l' => {
+                    let items = self.pop_to_mark()?;
+                    self.push(Object::List(items))?;
+                }
+                b'a' => {
+                    let item = self.pop()?;
+                    self.extend_list(vec![item])?;
+                }
+                b'e' => {
+                    let items = self.pop_to_mark()?;
+                    self.extend_list(items)?;
+                }
+                b'}' => self.push(Object::Dict(Vec::new()))?,
+                b'd' => {
+                    let items = self.pop_to_mark()?;
+                    self.push(Object::Dict(Vec::new()))?;
+                    self.set_items(items)?;
+                }
+                b's' => {
+                    let value = self.pop()?;
+                    let key = self.pop()?;
+                    self.set_items(vec![key, value])?;
+                }
+                b'u' => {
+                    let items = self.pop_to_mark()?;
+                    self.set_items(items)?;
+                }
+                0x8f => self.push(Object::Opaque)?, // EMPTY_SET
+                0x90 => {
+                    // ADDITEMS
+                    let items = self.pop_to_mark()?;
+                    self.extend_list(items)?;
+                }
+                0x91 => {
+                    // FROZENSET
+                    self.pop_to_mark()?;
+                    self.push(Object::Opaque)?;
+                }
+
+                b'p' => {
+                    let index = self.decimal()?;
+                    self.memoize(index)?;
+                }
+                b'q' => {
+                    let index = self.byte()?.into();
+                    self.memoize(index)?;
+                }
+                b'r' => {
+                    let index = u32::from_le_bytes(self.array()?);
+                    self.memoize(index)?;
+                }
+                0x94 => self.memoize(self.memo.len() as u32)?, // within u32: the memo's size is limited
+                b'g' => {
+                    let index = self.decimal()?;
+                    self.recall(index)?;
+                }
+                b'h' => {
+                    let index = self.byte()?.into();
+                    self.recall(index)?;
+                }
+                b'j' => {
+                    let index = u32::from_le_bytes(self.array()?);
+                    self.recall(index)?;
+                }
+
+                b'c' => {
+                    let module = self.line()?;
+                    let name = self.line()?;
+                    self.global(module, name)?;
+                }
+                0x93 => self.stack_global()?,
+                b'R' | 0x81 => {
+                    // REDUCE, NEWOBJ: callable or class, arguments
+                    let arguments = self.pop()?;
+                    let callable = self.pop()?;
+                    self.call(callable, arguments)?;
+                }
+                0x92 => {
+                    // NEWOBJ_EX: class, arguments, keyword arguments
+                    self.pop()?;
+                    let arguments = self.pop()?;
+                    let callable = self.pop()?;
+                    self.call(callable, arguments)?;
+                }
+                b'b' => self.build()?,
+                b'Q' => {
+                    let id = self.pop()?;
+                    let storage = self.storage(id)?;
+                    self.push(Object::Storage(storage))?;
+                }
+                other => return Err(trouble("a pickle opcode of torch.save", format!("byte {other:#04x}"))),
+            }
+        }
+    }
+
+    fn take(&mut self, count: u64) -> Step<&'a [u8]> {
+        let rest = &self.bytes[self.at..];
+        let taken = usize::try_from(count).ok().and_then(|count| rest.get(..count)).ok_or_else(|| {
+            trouble(format!("{count} more bytes of pickle"), format!("{} before its end", rest.len()))
+        })?;
+        self.at += taken.len();
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
+        let mut array = [0; N];
+        array.copy_from_slice(self.take(N as u64)?);
+        Ok(array)
+    }
+
+    fn byte(&mut self) -> Step<u8> {
+        Ok(self.array::<1>()?[0])
+    }
+
+    /// The text up to the next line feed.
+    fn line(&mut self) -> Step<&'a str> {
+        let rest = &self.bytes[self.at..];
+        let end = rest.iter().take(MAX_GLOBAL).position(|&byte| byte == b'\n');
+        let end = end.ok_or_else(|| trouble("a short line of text", "no end of line"))?;
+        self.at += end + 1;
+        std::str::from_utf8(&rest[..end]).map_err(|_| trouble("a line of UTF-8", "other bytes"))
+    }
+
+    fn decimal(&mut self) -> Step<u32> {
+        let line = self.line()?;
+        line.parse().map_err(|_| trouble("a memo index", format!("`{}`", line.escape_debug())))
+    }
+
+    pub(super) fn push(&mut self, object: Object) -> Step<()> {
+        if self.objects.len() == MAX_OBJECTS {
+            return Err(trouble(format!("at most {MAX_OBJECTS} values"), "more"));
+        }
+        self.stack.push(self.objects.len() as Id);
+        self.objects.push(object);
+        Ok(())
+    }
+
+    /// The height below which the stack is out of reach: that of the last mark.
+    fn floor(&self) -> usize {
+        self.marks.last().copied().unwrap_or(0)
+    }
+
+    pub(super) fn pop(&mut self) -> Step<Id> {
+        if self.stack.len() <= self.floor() {
+            return Err(trouble("a value on the stack", "none"));
+        }
+        self.stack.pop().ok_or_else(|| trouble("a value on the stack", "none"))
+    }
+
+    fn pop_or_mark(&mut self) -> Step<()> {
+        if self.stack.len() == self.floor() && self.marks.pop().is_some() {
+            return Ok(());
+        }
+        self.pop().map(drop)
+    }
+
+    fn pop_to_mark(&mut self) -> Step<Vec<Id>> {
+        let height = self.marks.pop().ok_or_else(|| trouble("a mark on the stack", "none"))?;
+        Ok(self.stack.split_off(height))
+    }
+
+    pub(super) fn top(&mut self) -> Step<&mut Object> {
+        let top = self.pop()?;
+        self.stack.push(top);
+        Ok(&mut self.objects[top as usize])
+    }
+
+    pub(super) fn get(&self, id: Id) -> &Object {
+        &self.objects[id as usize]
+    }
+
+    fn memoize(&mut self, index: u32) -> Step<()> {
+        let top = self.pop()?;
+        self.stack.push(top);
+        if self.memo.len() == MAX_OBJECTS {
+            return Err(trouble(format!("at most {MAX_OBJECTS} memo entries"), "more"));
+        }
+        self.memo.insert(index, top);
+        Ok(())
+    }
+
+    fn recall(&mut self, index: u32) -> Step<()> {
+        let id = self.memo.get(&index).ok_or_else(|| trouble("a memo entry", format!("none at {index}")))?;
+        self.stack.push(*id);
+        Ok(())
+    }
+
+    fn long(&mut self, length: u64) -> Step<()> {
+        let bytes = self.take(length)?;
+        if bytes.len() > size_of::<i64>() {
+            return self.push(Object::Long(bytes.to_vec()));
+        }
+        let sign = if bytes.last().is_some_and(|&last| last >= 0x80) { 0xff } else { 0 };
+        let mut wide = [sign; size_of::<i64>()];
+        wide[..bytes.len()].copy_from_slice(bytes);
+        self.push(Object::Int(i64::from_le_bytes(wide)))
+    }
+
+    fn text(&mut self, length: u64) -> Step<()> {
+        let bytes = self.take(length)?;
+        let text = std::str::from_utf8(bytes).map_err(|error| {
+            trouble("UTF-8 text", format!("byte {:#04x}", bytes.get(error.valid_up_to()).unwrap_or(&0)))
+        })?;
+        self.push(Object::Str(text.to_owned()))
+    }
+
+    /// Python 2's `str`, which may be text or bytes.
+    fn old_string(&mut self, length: u64) -> Step<()> {
+        let bytes = self.take(length)?;
+        self.push(match std::str::from_utf8(bytes) {
+            Ok(text) => Object::Str(text.to_owned()),
+            Err(_) => Object::Bytes,
+        })
+    }
+
+    fn byte_string(&mut self, length: u64) -> Step<()> {
+        self.take(length)?;
+        self.push(Object::Bytes)
+    }
+
+    fn tuple(&mut self, count: usize) -> Step<()> {
+        let mut items = Vec::with_capacity(count);
+        for _ in 0..count {
+            items.push(self.pop()?);
+        }
+        items.reverse();
+        self.push(Object::Tuple(items))
+    }
+
+    fn extend_list(&mut self, items: Vec<Id>) -> Step<()> {
+        match self.top()? {
+            Object::List(list) => list.extend(items),
+            Object::Opaque => {}
+            other => return Err(trouble("a list to append to", other.kind())),
+        }
+        Ok(())
+    }
+
+    fn set_items(&mut self, items: Vec<Id>) -> Step<()> {
+        let (pairs, rest) = items.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(trouble("keys and values in pairs", "a key without a value"));
+        }
+        match self.top()? {
+            Object::Dict(dict) => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
+            Object::Opaque => {}
+            other => return Err(trouble("a dict to set items of", other.kind())),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,24 @@
+//! Digits: 8,000 train and 2,000 test images of real MNIST that are part of the program, so that a demonstration
+//! and the tests need neither a network nor a data folder. `assets/digits/README.md` has origin, licence and the
+//! command that made the files.
+
+use super::{Images, Split, mnist};
+use crate::error::Result;
+use std::path::Path;
+
+/// Loads one split from the embedded files.
+pub fn load(split: Split) -> Result<Images> {
+    macro_rules! embedded {
+        ($name:literal) => {
+            (
+                Path::new(concat!("<embedded>/digits/", $name)),
+                include_bytes!(concat!("../../assets/digits/", $name)).as_slice(),
+            )
+        };
+    }
+    let ((image_path, images), (label_path, labels)) = match split {
+        Split::Train => (embedded!("train-images-idx3-ubyte.gz"), embedded!("train-labels-idx1-ubyte.gz")),
+        Split::Test => (embedded!("t10k-images-idx3-ubyte.gz"), embedded!("t10k-labels-idx1-ubyte.gz")),
+    };
+    mnist::read_pair(image_path, images, label_path, labels)
+}

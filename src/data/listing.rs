@@ -1,0 +1,82 @@
+//! Class folders and the image files in them, in the order of torchvision's `ImageFolder`: classes sorted by
+//! name, within a class the folders sorted by path, within a folder the files sorted by name, always byte by
+//! byte. Names that begin with a dot are passed over.
+
+use crate::error::{Error, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Levels of sub-folders below a class folder that are searched; more means a loop of links.
+const MAX_DEPTH: usize = 16;
+
+/// Names of the sub-folders of `folder`, sorted.
+pub(super) fn subfolders(folder: &Path) -> Result<Vec<String>> {
+    let (folders, _) = entries(folder)?;
+    folders.iter().map(|path| file_name(path)).collect()
+}
+
+/// The JPEG and PNG files (by extension) below a class folder, and how many other files were passed over.
+pub(super) fn image_files(class_folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
+    let mut folders = vec![class_folder.to_owned()];
+    let mut level = folders.clone();
+    for _ in 0..MAX_DEPTH {
+        let mut below = Vec::new();
+        for folder in &level {
+            below.extend(entries(folder)?.0);
+        }
+        if below.is_empty() {
+            break;
+        }
+        folders.extend(below.iter().cloned());
+        level = below;
+    }
+    // Sorted as text, not component by component: "a-b" comes before "a/b", as in Python.
+    folders.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    let mut images = Vec::new();
+    let mut others = 0;
+    for folder in &folders {
+        let (_, files) = entries(folder)?;
+        let before = images.len();
+        let count = files.len();
+        images.extend(files.into_iter().filter(|path| has_image_extension(path)));
+        others += count - (images.len() - before);
+    }
+    Ok((images, others))
+}
+
+/// A file's or folder's own name; one that isn't Unicode can't be a class name.
+pub(super) fn file_name(path: &Path) -> Result<String> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.map(str::to_owned).ok_or_else(|| Error::input(path, "name", "Unicode", "other bytes"))
+}
+
+/// The sub-folders and the files of a folder, each sorted, links followed.
+fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let mut folders = Vec::new();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
+        let entry = entry.map_err(Error::read(folder))?;
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let path = entry.path();
+        let mut kind = entry.file_type().map_err(Error::read(&path))?;
+        if kind.is_symlink() {
+            kind = fs::metadata(&path).map_err(Error::read(&path))?.file_type();
+        }
+        if kind.is_dir() {
+            folders.push(path);
+        } else {
+            files.push(path);
+        }
+    }
+    folders.sort();
+    files.sort();
+    Ok((folders, files))
+}
+
+fn has_image_extension(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| {
+        ["jpg", "jpeg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known))
+    })
+}

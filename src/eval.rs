@@ -1,0 +1,117 @@
+//! Accuracy of one network on clean images and under FGSM at several ε.
+
+use crate::backend::{Backend, Fgsm, Verdicts};
+use crate::data::Images;
+use crate::error::Result;
+use crate::network::{Network, batch};
+use crate::tape::Tape;
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// What an evaluation found.
+#[derive(Clone, Debug, Default)]
+pub struct Evaluation {
+    /// Number of images.
+    pub images: usize,
+    /// On the clean images.
+    pub clean: Tally,
+    /// On the adversarial images of each ε, in the order asked for.
+    pub adversarial: Vec<Tally>,
+    /// `[images, classes]`, where asked for.
+    pub logits: Vec<f32>,
+    /// Gradient of the summed cross-entropy by the pixels, `[images, C, H, W]`, where asked for.
+    pub input_gradient: Vec<f32>,
+}
+
+/// Counts over images.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Images whose label is the arg-max.
+    pub correct: usize,
+    /// Sum of the cross-entropies.
+    pub loss: f64,
+}
+
+impl Tally {
+    fn add(&mut self, verdicts: &Verdicts) {
+        self.correct += verdicts.correct.iter().filter(|c| **c).count();
+        self.loss += verdicts.loss.iter().map(|&l| f64::from(l)).sum::<f64>();
+    }
+}
+
+/// Evaluates `network` on all of `images`, with one FGSM step per attack. `outputs` asks for logits and input
+/// gradients too; `done` hears of every finished group of images.
+///
+/// # Errors
+/// Those of the device.
+pub fn evaluate<B: Backend>(
+    network: &Network<B>,
+    images: &Images,
+    attacks: &[Fgsm],
+    outputs: bool,
+    done: impl Fn(usize) + Sync,
+) -> Result<Evaluation> {
+    let groups = network.groups(0..images.len());
+    let parts: Vec<Part> = groups
+        .par_iter()
+        .with_max_len(1)
+        .map(|range| {
+            let part = group(network, images, range, attacks, outputs);
+            done(range.len());
+            part
+        })
+        .collect();
+    let adversarial = vec![Tally::default(); attacks.len()];
+    let mut all = Evaluation { images: images.len(), adversarial, ..Evaluation::default() };
+    for part in parts {
+        all.clean.add(&part.clean);
+        for (tally, verdicts) in all.adversarial.iter_mut().zip(&part.adversarial) {
+            tally.add(verdicts);
+        }
+        all.logits.extend(part.logits);
+        all.input_gradient.extend(part.input_gradient);
+    }
+    Ok(all)
+}
+
+struct Part {
+    clean: Verdicts,
+    adversarial: Vec<Verdicts>,
+    logits: Vec<f32>,
+    input_gradient: Vec<f32>,
+}
+
+fn group<B: Backend>(
+    network: &Network<B>,
+    images: &Images,
+    range: &Range<usize>,
+    attacks: &[Fgsm],
+    outputs: bool,
+) -> Part {
+    let run = network.run();
+    let (pixels, labels) = (network.pixels(images, range.clone()), &images.labels[range.clone()]);
+    let backward = outputs || !attacks.is_empty();
+    let moves = if backward { &network.to_input[..] } else { &[] };
+    let mut tape = Tape::new(network.backend, &network.program, batch(range), |_| false, moves);
+    tape.load(run, pixels);
+    tape.forward(run, backward, None);
+    let clean = tape.loss(run, None, labels, backward.then_some(1.0));
+    let logits = if outputs { tape.logits(run, None) } else { Vec::new() };
+    tape.backward(run, None, moves, None);
+    let mut input_gradient = if outputs { tape.input_gradient(run) } else { Vec::new() };
+    let plane = images.shape[1] * images.shape[2];
+    for (i, plane) in input_gradient.chunks_mut(plane).enumerate() {
+        let std = network.norm.std[i % images.shape[0]];
+        plane.iter_mut().for_each(|g| *g /= std);
+    }
+    let mut attacked = Tape::new(network.backend, &network.program, batch(range), |_| false, &[]);
+    let adversarial = attacks
+        .iter()
+        .map(|&attack| {
+            attacked.load_adversarial(run, pixels, &tape, attack);
+            attacked.forward(run, false, None);
+            attacked.loss(run, None, labels, None)
+        })
+        .collect();
+    Part { clean, adversarial, logits, input_gradient }
+}

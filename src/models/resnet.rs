@@ -1,0 +1,82 @@
+//! ResNet-18 and ResNet-50 (He et al., 2016; torchvision's V1.5: the stride sits in the 3×3 convolution).
+
+use crate::error::Result;
+use crate::graph::build::{Builder, ConvSpec};
+use crate::graph::{Graph, Init, NodeId, Pool, Shape};
+
+/// Two 3×3 convolutions per block, 2-2-2-2 blocks.
+pub fn resnet18(input: Shape, classes: usize) -> Result<Graph> {
+    resnet("resnet18", input, classes, [2, 2, 2, 2], basic_block, 1)
+}
+
+/// 1×1, 3×3, 1×1 per block, 3-4-6-3 blocks.
+pub fn resnet50(input: Shape, classes: usize) -> Result<Graph> {
+    resnet("resnet50", input, classes, [3, 4, 6, 3], bottleneck, 4)
+}
+
+type Block = fn(&mut Builder, &str, NodeId, usize, usize) -> Result<NodeId>;
+
+fn resnet(
+    arch: &str,
+    input: Shape,
+    classes: usize,
+    blocks: [usize; 4],
+    block: Block,
+    expansion: usize,
+) -> Result<Graph> {
+    let mut b = Builder::new(arch, input);
+    let x = conv(&mut b, "conv1", 0, ConvSpec::new(64, 7, 2, 3))?;
+    let x = b.norm("bn1", x);
+    let x = b.relu(x);
+    let mut x = b.max_pool("maxpool", x, Pool { kernel: 3, stride: 2, pad: 1, ceil: false })?;
+    for (stage, &count) in blocks.iter().enumerate() {
+        for i in 0..count {
+            let stride = if stage > 0 && i == 0 { 2 } else { 1 };
+            x = block(&mut b, &format!("layer{}.{i}", stage + 1), x, 64 << stage, stride)?;
+        }
+    }
+    debug_assert_eq!(b.shape(x).c, 512 * expansion);
+    let x = b.global_avg_pool("avgpool", x);
+    let logits = b.linear("fc", x, classes);
+    Ok(b.finish(logits))
+}
+
+fn basic_block(b: &mut Builder, path: &str, x: NodeId, width: usize, stride: usize) -> Result<NodeId> {
+    let y = conv(b, &format!("{path}.conv1"), x, ConvSpec::new(width, 3, stride, 1))?;
+    let y = b.norm(&format!("{path}.bn1"), y);
+    let y = b.relu(y);
+    let y = conv(b, &format!("{path}.conv2"), y, ConvSpec::new(width, 3, 1, 1))?;
+    let y = b.norm(&format!("{path}.bn2"), y);
+    let shortcut = shortcut(b, path, x, width, stride)?;
+    let y = b.add(y, shortcut);
+    Ok(b.relu(y))
+}
+
+fn bottleneck(b: &mut Builder, path: &str, x: NodeId, width: usize, stride: usize) -> Result<NodeId> {
+    let y = conv(b, &format!("{path}.conv1"), x, ConvSpec::new(width, 1, 1, 0))?;
+    let y = b.norm(&format!("{path}.bn1"), y);
+    let y = b.relu(y);
+    let y = conv(b, &format!("{path}.conv2"), y, ConvSpec::new(width, 3, stride, 1))?;
+    let y = b.norm(&format!("{path}.bn2"), y);
+    let y = b.relu(y);
+    let y = conv(b, &format!("{path}.conv3"), y, ConvSpec::new(4 * width, 1, 1, 0))?;
+    let y = b.norm(&format!("{path}.bn3"), y);
+    let shortcut = shortcut(b, path, x, 4 * width, stride)?;
+    let y = b.add(y, shortcut);
+    Ok(b.relu(y))
+}
+
+/// The block's input, projected where its shape is not the block's output's.
+fn shortcut(b: &mut Builder, path: &str, x: NodeId, k: usize, stride: usize) -> Result<NodeId> {
+    if stride == 1 && b.shape(x).c == k {
+        return Ok(x);
+    }
+    let y = conv(b, &format!("{path}.downsample.0"), x, ConvSpec::new(k, 1, stride, 0))?;
+    Ok(b.norm(&format!("{path}.downsample.1"), y))
+}
+
+/// Kaiming normal, fan-out, gain √2.
+fn conv(b: &mut Builder, name: &str, x: NodeId, spec: ConvSpec) -> Result<NodeId> {
+    let fan_out = (spec.k * spec.kernel * spec.kernel) as f32;
+    b.conv(name, x, spec, Init::Normal((2.0 / fan_out).sqrt()))
+}

@@ -1,0 +1,86 @@
+//! A network with its weights on a device, ready to be run on images.
+
+use crate::backend::{Backend, Batch, PixelData, Pixels};
+use crate::data::Images;
+use crate::graph::program::{BackStep, Mode, Program, StepId};
+use crate::graph::{Graph, ParamId};
+use crate::tape::{Prepared, Run};
+use crate::weights::Weights;
+use std::ops::Range;
+
+/// Images per run where batch norm uses the statistics of the batch.
+pub const STATISTICS_BATCH: usize = 100;
+
+/// How images become the values that the first layer sees, per channel and in pixel units: (x − mean) / std.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalisation {
+    /// Mean.
+    pub mean: Vec<f32>,
+    /// Standard deviation, positive.
+    pub std: Vec<f32>,
+}
+
+/// A network on a device.
+pub struct Network<'b, B: Backend> {
+    /// The device.
+    pub backend: &'b B,
+    /// The network.
+    pub graph: Graph,
+    /// Its steps.
+    pub program: Program,
+    /// Its weights.
+    pub prepared: Prepared<B>,
+    /// What stands before the first layer.
+    pub norm: Normalisation,
+    /// The backward pass to the images.
+    pub to_input: Vec<BackStep>,
+}
+
+impl<'b, B: Backend> Network<'b, B> {
+    /// Puts a network on a device, for evaluation and attacks.
+    pub fn new(backend: &'b B, graph: Graph, weights: &Weights, norm: Normalisation, mode: Mode) -> Self {
+        let program = Program::lower(&graph, mode);
+        let mut prepared = Prepared::new(backend, &graph, &program, true);
+        let params: Vec<_> = weights.tensors.iter().map(|t| backend.upload(t)).collect();
+        prepared.load(backend, &program, &params);
+        let to_input = program.backward(true, |_| false);
+        Network { backend, graph, program, prepared, norm, to_input }
+    }
+
+    /// What a tape needs.
+    pub fn run(&self) -> Run<'_, B> {
+        Run { backend: self.backend, program: &self.program, prepared: &self.prepared }
+    }
+
+    /// Some images of a set, with the network's normalisation.
+    pub fn pixels<'a>(&'a self, images: &'a Images, range: Range<usize>) -> Pixels<'a> {
+        let size = images.shape.iter().product::<usize>();
+        Pixels {
+            data: PixelData::Bytes(&images.pixels[range.start * size..range.end * size]),
+            mean: &self.norm.mean,
+            std: &self.norm.std,
+        }
+    }
+
+    /// The images that go through the network together: a slab, or a batch whose statistics they share.
+    pub fn groups(&self, images: Range<usize>) -> Vec<Range<usize>> {
+        let size = match self.program.mode {
+            Mode::Inference => self.backend.images_per_run(),
+            Mode::BatchStatistics | Mode::Training => STATISTICS_BATCH,
+        };
+        images.clone().step_by(size).map(|start| start..(start + size).min(images.end)).collect()
+    }
+
+    /// The step that uses a parameter.
+    ///
+    /// # Panics
+    /// Where no step does: every parameter of a graph belongs to an operation.
+    pub fn step_of(&self, param: ParamId) -> StepId {
+        self.program.step_of(param).expect("every parameter belongs to a step")
+    }
+}
+
+/// The batch that `images` make.
+pub fn batch(images: &Range<usize>) -> Batch {
+    Batch { images: images.len() }
+}

@@ -1,0 +1,416 @@
+//! The values of one run of a program: forward, backward.
+//!
+//! A [`Tape`] owns the buffers of one batch and keeps what the backward pass needs: sign bits, winners of the
+//! pools, batch statistics. It can continue another tape: then only the steps of a [`Suffix`] run, and
+//! everything fresh is read from the base. [`Prepared`] holds the weights in the form in which steps use them.
+
+mod buffers;
+mod prepared;
+
+pub use prepared::Prepared;
+
+use crate::backend::cpu::conv2d::Direction;
+use crate::backend::{
+    Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, NormStatistics, Output, Pixels, Sign, Then,
+    Verdicts,
+};
+use crate::graph::ParamId;
+use crate::graph::program::{
+    BackStep, Flow, Kernel, Mode, Program, Step, StepId, Storage, StorageId, Suffix, View,
+};
+use buffers::{Assignment, Buffers};
+
+/// What a tape runs: a program, on a device, with weights.
+pub struct Run<'a, B: Backend> {
+    /// The device.
+    pub backend: &'a B,
+    /// The steps.
+    pub program: &'a Program,
+    /// The weights.
+    pub prepared: &'a Prepared<B>,
+}
+
+impl<B: Backend> Clone for Run<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Run<'_, B> {}
+
+/// An earlier run that this one continues.
+pub struct Base<'a, B: Backend> {
+    /// Its values.
+    pub tape: &'a Tape<B>,
+    /// What is stale.
+    pub suffix: &'a Suffix,
+}
+
+impl<B: Backend> Clone for Base<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B: Backend> Copy for Base<'_, B> {}
+
+/// The values of one run for one batch.
+pub struct Tape<B: Backend> {
+    batch: Batch,
+    values: Buffers<B>,
+    gradients: Buffers<B>,
+    /// Per storage.
+    bits: Vec<Option<B::Bits>>,
+    /// Per step.
+    winners: Vec<Option<B::Bytes>>,
+    statistics: Vec<Option<NormStatistics>>,
+    norm_gradients: Vec<Option<NormGradients>>,
+    /// Per parameter.
+    param_gradients: Vec<Option<B::Floats>>,
+}
+
+impl<B: Backend> Tape<B> {
+    /// Buffers for `batch`: those of the values that `keep` names live as long as the tape, the others share memory;
+    /// gradients as the backward pass `moves` needs them.
+    pub fn new(
+        backend: &B,
+        program: &Program,
+        batch: Batch,
+        keep: impl Fn(StorageId) -> bool,
+        moves: &[BackStep],
+    ) -> Self {
+        let keep = |id| keep(id) || program.mode != Mode::Inference;
+        let signed = |s: &Storage| s.signed.then(|| backend.bits(s.rows(), batch));
+        let winners = |step: &Step| {
+            matches!(step.kernel, Kernel::MaxPool(_)).then(|| backend.bytes(step.out.place.rows(), batch))
+        };
+        Tape {
+            batch,
+            values: Buffers::for_values(backend, program, batch, keep),
+            gradients: Buffers::for_gradients(backend, program, batch, moves),
+            bits: program.storages.iter().map(signed).collect(),
+            winners: program.steps.iter().map(winners).collect(),
+            statistics: vec![None; program.steps.len()],
+            norm_gradients: vec![None; program.steps.len()],
+            param_gradients: Vec::new(),
+        }
+    }
+
+    /// Bytes that [`Tape::new`] takes per image with the same arguments, sign bits and winners included.
+    pub fn bytes_per_image(program: &Program, keep: impl Fn(StorageId) -> bool, moves: &[BackStep]) -> usize {
+        let keep = |id| keep(id) || program.mode != Mode::Inference;
+        let values: usize = Assignment::of_values(program, keep).rows.iter().sum();
+        let gradients: usize = Assignment::of_gradients(program, moves).rows.iter().sum();
+        let signs: usize = program.storages.iter().filter(|s| s.signed).map(|s| s.rows()).sum();
+        let pools = program.steps.iter().filter(|s| matches!(s.kernel, Kernel::MaxPool(_)));
+        4 * (values + gradients) + signs.div_ceil(8) + pools.map(|s| s.out.place.rows()).sum::<usize>()
+    }
+
+    /// The images of this tape.
+    pub fn batch(&self) -> Batch {
+        self.batch
+    }
+
+    /// Starts a run from normalised images.
+    pub fn load(&mut self, run: Run<B>, pixels: Pixels) {
+        let View { storage, place } = run.program.input;
+        let mut data = self.values.take(storage);
+        run.backend.load_images(self.batch, pixels, Output { data: &mut data, place });
+        self.values.put(storage, data);
+    }
+
+    /// Starts a run from the images that one FGSM step on `from` makes; `from` has been run backward.
+    pub fn load_adversarial(&mut self, run: Run<B>, pixels: Pixels, from: &Tape<B>, attack: Fgsm) {
+        let View { storage, place } = run.program.input;
+        let mut data = self.values.take(storage);
+        let gradient = Input { data: from.gradients.get(storage), place };
+        run.backend.fgsm(self.batch, pixels, gradient, attack, Output { data: &mut data, place });
+        self.values.put(storage, data);
+    }
+
+    /// Runs all steps. With `save`, what a backward pass needs is kept.
+    pub fn forward(&mut self, run: Run<B>, save: bool, dropout: Option<(u64, u64)>) {
+        for step in 0..run.program.steps.len() {
+            self.step(run, step, None, save, dropout);
+        }
+    }
+
+    /// Runs the stale steps of a suffix on top of a base run.
+    pub fn forward_suffix(&mut self, run: Run<B>, base: Base<B>, save: bool) {
+        for &step in &base.suffix.steps {
+            for (_, view) in base.suffix.copies.iter().filter(|(first, _)| *first == step) {
+                self.copy_fresh(run, base, *view);
+            }
+            self.step(run, step, Some(base), save, None);
+        }
+    }
+
+    /// Cross-entropy of the logits; with `factor`, its gradient times that factor starts the backward pass.
+    pub fn loss(
+        &mut self,
+        run: Run<B>,
+        base: Option<Base<B>>,
+        labels: &[u16],
+        factor: Option<f32>,
+    ) -> Verdicts {
+        let View { storage, place } = run.program.logits;
+        let mut gradient = factor.map(|factor| (self.gradients.take(storage), factor));
+        let logits = self.read(base, run.program.logits);
+        let out = gradient.as_mut().map(|(data, factor)| (Output { data, place }, *factor));
+        let verdicts = run.backend.cross_entropy(self.batch, logits, labels, out);
+        if let Some((data, _)) = gradient {
+            self.gradients.put(storage, data);
+        }
+        verdicts
+    }
+
+    /// Runs a backward pass. `base` is the one that the forward pass continued.
+    pub fn backward(
+        &mut self,
+        run: Run<B>,
+        base: Option<Base<B>>,
+        moves: &[BackStep],
+        dropout: Option<(u64, u64)>,
+    ) {
+        for &back in moves {
+            match back {
+                BackStep::Params(step) => self.params(run, base, step),
+                BackStep::Through { step, into } => self.through(run, base, step, into, dropout),
+                BackStep::Pass { from, into } => self.pass(run, base, from, into),
+                BackStep::Zero(storage) => {
+                    let mut data = self.gradients.take(storage);
+                    run.backend.zero(&mut data);
+                    self.gradients.put(storage, data);
+                }
+                BackStep::Mask(storage) => {
+                    let mut data = self.gradients.take(storage);
+                    run.backend.mask(&mut data, self.sign_bits(base, storage));
+                    self.gradients.put(storage, data);
+                }
+            }
+        }
+    }
+
+    /// The logits, `[images, classes]`.
+    pub fn logits(&self, run: Run<B>, base: Option<Base<B>>) -> Vec<f32> {
+        run.backend.download_nchw(self.batch, self.read(base, run.program.logits))
+    }
+
+    /// The gradient by the normalised images, `[images, C, H, W]`; the gradient by pixel is this over the
+    /// standard deviation.
+    pub fn input_gradient(&self, run: Run<B>) -> Vec<f32> {
+        let View { storage, place } = run.program.input;
+        run.backend.download_nchw(self.batch, Input { data: self.gradients.get(storage), place })
+    }
+
+    /// The gradient of a parameter, after a backward pass that was asked for it.
+    pub fn param_gradient(&self, param: ParamId) -> Option<&B::Floats> {
+        self.param_gradients.get(param)?.as_ref()
+    }
+
+    /// The batch statistics that step `step` saw.
+    pub fn statistics(&self, step: StepId) -> Option<&NormStatistics> {
+        self.statistics[step].as_ref()
+    }
+
+    fn read<'t>(&'t self, base: Option<Base<'t, B>>, view: View) -> Input<'t, B> {
+        let data = match base {
+            Some(base) if !base.suffix.dirty[view.storage] => base.tape.values.get(view.storage),
+            _ => self.values.get(view.storage),
+        };
+        Input { data, place: view.place }
+    }
+
+    fn gradient(&self, view: View) -> Input<'_, B> {
+        Input { data: self.gradients.get(view.storage), place: view.place }
+    }
+
+    fn sign_bits<'t>(&'t self, base: Option<Base<'t, B>>, storage: StorageId) -> &'t B::Bits {
+        let fresh = base.filter(|b| !b.suffix.dirty[storage]);
+        fresh.map_or(&self.bits, |b| &b.tape.bits)[storage].as_ref().expect("the storage is signed")
+    }
+
+    /// Whether step `step` was run by the base and not again.
+    fn owner<'t>(&'t self, program: &Program, base: Option<Base<'t, B>>, step: StepId) -> &'t Self {
+        match base {
+            Some(base) if !base.suffix.dirty[program.steps[step].out.storage] => base.tape,
+            _ => self,
+        }
+    }
+
+    fn copy_fresh(&mut self, run: Run<B>, base: Base<B>, view: View) {
+        let View { storage, place } = view;
+        let mut data = self.values.take(storage);
+        let x = Input { data: base.tape.values.get(storage), place };
+        run.backend.map(self.batch, x, Output { data: &mut data, place }, Then::default());
+        self.values.put(storage, data);
+        if let (Some(from), Some(to)) = (&base.tape.bits[storage], &mut self.bits[storage]) {
+            run.backend.copy_bits(self.batch, Some((from, place)), (to, place));
+        }
+    }
+
+    fn step(
+        &mut self,
+        run: Run<B>,
+        id: StepId,
+        base: Option<Base<B>>,
+        save: bool,
+        dropout: Option<(u64, u64)>,
+    ) {
+        let Run { backend, program, prepared } = run;
+        let step = &program.steps[id];
+        let (storage, batch) = (step.out.storage, self.batch);
+        let mut data = self.values.take(storage);
+        let mut bits = self.bits[storage].take();
+        let mut winners = self.winners[id].take();
+        let statistics = match step.kernel {
+            Kernel::Norm(_) if program.mode != Mode::Inference => {
+                Some(backend.norm_statistics(batch, self.read(base, step.x)))
+            }
+            _ => None,
+        };
+        let by_batch = statistics.as_ref().map(|s| prepared.norm_by(backend, id, s));
+        let (scale, shift) = match &by_batch {
+            Some((scale, shift)) => (Some(scale), Some(shift)),
+            None => (prepared.scale(id), prepared.shift(id)),
+        };
+        let x = self.read(base, step.x);
+        let sign = match &mut bits {
+            _ if !step.relu => Sign::None,
+            Some(bits) if save => Sign::ReluSave(bits),
+            _ => Sign::Relu,
+        };
+        let add = step.add.map(|a| self.read(base, a));
+        let out = Output { data: &mut data, place: step.out.place };
+        let then = Then { scale, shift, add, accumulate: false, sign };
+        match step.kernel {
+            Kernel::Conv { .. } => backend.conv(batch, prepared.filter(id), Direction::Forward, x, out, then),
+            Kernel::Norm(_) | Kernel::Identity => backend.map(batch, x, out, then),
+            Kernel::MaxPool(pool) => backend.max_pool(batch, pool, x, out, winners.as_mut().filter(|_| save)),
+            Kernel::GlobalAvgPool => backend.avg_pool(batch, x, out),
+            Kernel::Dropout { p, stream } => {
+                let (seed, step) = dropout.expect("training names its random stream");
+                backend.dropout(batch, p, DropoutKey { seed, step, stream }, x, out, then);
+            }
+        }
+        if save
+            && !step.relu
+            && let Some(bits) = &mut bits
+        {
+            let source = step.x.storage;
+            let from = program.storages[source].signed.then(|| (self.sign_bits(base, source), step.x.place));
+            backend.copy_bits(batch, from, (bits, step.out.place));
+        }
+        self.values.put(storage, data);
+        self.bits[storage] = bits;
+        self.winners[id] = winners;
+        self.statistics[id] = statistics;
+    }
+
+    fn through(
+        &mut self,
+        run: Run<B>,
+        base: Option<Base<B>>,
+        id: StepId,
+        into: Flow,
+        dropout: Option<(u64, u64)>,
+    ) {
+        let Run { backend, program, prepared } = run;
+        let step = &program.steps[id];
+        let batch = self.batch;
+        let mut data = self.gradients.take(into.to.storage);
+        let dy = self.gradient(step.out);
+        let out = Output { data: &mut data, place: into.to.place };
+        let mut then = self.then(base, into);
+        match step.kernel {
+            Kernel::Conv { .. } => {
+                backend.conv(batch, prepared.filter(id), Direction::BackwardInput, dy, out, then)
+            }
+            Kernel::Norm(_) if program.mode == Mode::Inference => {
+                then.scale = prepared.scale(id);
+                backend.map(batch, dy, out, then)
+            }
+            Kernel::Norm(_) => {
+                let x = self.read(base, step.x);
+                let owner = self.owner(program, base, id);
+                let statistics = owner.statistics[id].as_ref().expect("kept by forward");
+                let computed;
+                let gradients = match &self.norm_gradients[id] {
+                    Some(gradients) => gradients,
+                    None => {
+                        computed = backend.norm_gradients(
+                            batch,
+                            self.read(base, step.x),
+                            self.gradient(step.out),
+                            statistics,
+                        );
+                        &computed
+                    }
+                };
+                let weight = prepared.norm_weight(id);
+                backend.norm_backward(batch, x, dy, statistics, gradients, weight, out, then)
+            }
+            Kernel::MaxPool(pool) => {
+                let winners = self.owner(program, base, id).winners[id].as_ref().expect("kept by forward");
+                backend.max_pool_backward(batch, pool, dy, winners, out, then)
+            }
+            Kernel::GlobalAvgPool => backend.avg_pool_backward(batch, dy, out, then),
+            Kernel::Dropout { p, stream } => {
+                let (seed, step) = dropout.expect("training names its random stream");
+                backend.dropout(batch, p, DropoutKey { seed, step, stream }, dy, out, then)
+            }
+            Kernel::Identity => backend.map(batch, dy, out, then),
+        }
+        self.norm_gradients[id] = None;
+        self.gradients.put(into.to.storage, data);
+    }
+
+    fn pass(&mut self, run: Run<B>, base: Option<Base<B>>, from: View, into: Flow) {
+        let mut data = self.gradients.take(into.to.storage);
+        let out = Output { data: &mut data, place: into.to.place };
+        run.backend.map(self.batch, self.gradient(from), out, self.then(base, into));
+        self.gradients.put(into.to.storage, data);
+    }
+
+    /// How a gradient is stored.
+    fn then<'t>(&'t self, base: Option<Base<'t, B>>, into: Flow) -> Then<'t, B> {
+        let sign = if into.mask { Sign::Mask(self.sign_bits(base, into.to.storage)) } else { Sign::None };
+        let add = into.add.map(|a| self.gradient(a));
+        Then { scale: None, shift: None, add, accumulate: into.accumulate, sign }
+    }
+
+    fn params(&mut self, run: Run<B>, base: Option<Base<B>>, id: StepId) {
+        let Run { backend, program, prepared } = run;
+        let step = &program.steps[id];
+        self.param_gradients.resize_with(prepared.params(), || None);
+        let take = |gradients: &mut Vec<Option<B::Floats>>, param: ParamId| {
+            gradients[param].take().unwrap_or_else(|| prepared.like(backend, param))
+        };
+        match step.kernel {
+            Kernel::Conv { weight, bias, shape, .. } => {
+                let mut dw = take(&mut self.param_gradients, weight);
+                let mut db = bias.map(|b| take(&mut self.param_gradients, b));
+                let (x, dy) = (self.read(base, step.x), self.gradient(step.out));
+                backend.conv_weight_gradient(self.batch, shape, x, dy, &mut dw, db.as_mut());
+                self.param_gradients[weight] = Some(dw);
+                if let Some(bias) = bias {
+                    self.param_gradients[bias] = db;
+                }
+            }
+            Kernel::Norm(norm) => {
+                let owner = self.owner(program, base, id);
+                let statistics = owner.statistics[id].as_ref().expect("kept by forward");
+                let (x, dy) = (self.read(base, step.x), self.gradient(step.out));
+                let gradients = backend.norm_gradients(self.batch, x, dy, statistics);
+                let mut dw = take(&mut self.param_gradients, norm.weight);
+                let mut db = take(&mut self.param_gradients, norm.bias);
+                backend.write(&mut dw, &gradients.weight);
+                backend.write(&mut db, &gradients.bias);
+                self.param_gradients[norm.weight] = Some(dw);
+                self.param_gradients[norm.bias] = Some(db);
+                self.norm_gradients[id] = Some(gradients);
+            }
+            _ => unreachable!("only these have parameters"),
+        }
+    }
+}

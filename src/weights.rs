@@ -1,0 +1,77 @@
+//! The values of a network's parameters: initialised, from a checkpoint, to a checkpoint.
+
+use crate::checkpoint::{Checkpoint, Metadata, Tensor};
+use crate::error::Result;
+use crate::graph::{Graph, Init, ParamKind};
+use crate::random::Random;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// First random stream of the initial values; parameter `i` takes stream `INIT_STREAM + i`.
+const INIT_STREAM: u64 = 1 << 32;
+
+/// One value vector per parameter, in the graph's order; row-major, convolution weights OIHW.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// The values.
+    pub tensors: Vec<Vec<f32>>,
+    /// Training steps that batch norms have seen (`num_batches_tracked`).
+    pub batches: i64,
+}
+
+impl Weights {
+    /// torchvision's default initialisation; the same numbers for the same seed everywhere.
+    pub fn init(graph: &Graph, seed: u64) -> Self {
+        let values = |(i, param): (usize, &crate::graph::Param)| {
+            let mut random = Random::new(seed, INIT_STREAM + i as u64);
+            let draw = |_| match param.init {
+                Init::Constant(value) => value,
+                Init::Normal(deviation) => deviation * random.normal(),
+                Init::Uniform(bound) => bound * (2.0 * random.uniform() - 1.0),
+            };
+            (0..param.len()).map(draw).collect()
+        };
+        Weights { tensors: graph.params.iter().enumerate().map(values).collect(), batches: 0 }
+    }
+
+    /// The values that a checkpoint read from `path` holds for `graph`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Input`] naming the first tensor that is missing, superfluous, of another shape or not finite.
+    pub fn from_checkpoint(graph: &Graph, checkpoint: &Checkpoint, path: &Path) -> Result<Self> {
+        checkpoint.check_shapes(path, &graph.expected_tensors())?;
+        let tensors = graph.params.iter().map(|p| checkpoint.tensors[&p.name].data.clone()).collect();
+        let counters = checkpoint.counters.iter();
+        let batches = counters.filter(|(name, _)| name.ends_with(COUNTER)).map(|(_, &n)| n).max();
+        Ok(Weights { tensors, batches: batches.unwrap_or(0) })
+    }
+
+    /// A checkpoint with these values.
+    pub fn to_checkpoint(&self, graph: &Graph, meta: Metadata) -> Checkpoint {
+        let mut checkpoint = Checkpoint { meta, ..Checkpoint::default() };
+        for (param, data) in graph.params.iter().zip(&self.tensors) {
+            let tensor = Tensor { shape: param.shape.clone(), data: data.clone() };
+            checkpoint.tensors.insert(param.name.clone(), tensor);
+            if param.kind == ParamKind::Statistic
+                && let Some(path) = param.name.strip_suffix("running_mean")
+            {
+                checkpoint.counters.insert(format!("{path}{COUNTER}"), self.batches);
+            }
+        }
+        checkpoint
+    }
+
+    /// The filterable tensors by name, in the graph's order.
+    pub fn filterable<'a>(&'a self, graph: &'a Graph) -> Vec<(&'a str, &'a [f32])> {
+        let tensor = |p: usize| (graph.params[p].name.as_str(), &self.tensors[p][..]);
+        graph.filterable().into_iter().map(tensor).collect()
+    }
+
+    /// The values by parameter name.
+    pub fn by_name<'a>(&'a self, graph: &'a Graph) -> BTreeMap<&'a str, &'a [f32]> {
+        graph.params.iter().zip(&self.tensors).map(|(p, t)| (p.name.as_str(), &t[..])).collect()
+    }
+}
+
+/// What torch calls the step counter of a batch norm.
+const COUNTER: &str = "num_batches_tracked";

@@ -1,0 +1,75 @@
+//! Pixels into slabs, FGSM, and the way back.
+
+use crate::value::{Value, layouts};
+use synfilter::backend::cpu::image::{Fgsm, Normalisation, Pixels, fgsm, from_nchw, load, to_nchw};
+use synfilter::random::Random;
+
+const NORM: Normalisation = Normalisation { mean: &[0.485, 0.456, 0.406], std: &[0.229, 0.224, 0.225] };
+
+#[test]
+fn loading_is_exact() {
+    let mut random = Random::new(1, 4);
+    for (lanes, n) in [(64, 64), (48, 36), (16, 1)] {
+        for layout in layouts(3, 5, 31, lanes) {
+            let bytes: Vec<u8> = (0..n * 3 * 155).map(|_| random.bits() as u8).collect();
+            let floats: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
+            let want = |lane: usize, c: usize, pixel: usize| {
+                let x = if lane < n { floats[(lane * 3 + c) * 155 + pixel] } else { 0.0 };
+                f64::from((x - NORM.mean[c]) / NORM.std[c])
+            };
+            for pixels in [Pixels::U8(&bytes), Pixels::F32(&floats)] {
+                let mut z = Value::empty(layout);
+                load(pixels, NORM, &mut z.data, layout);
+                z.assert_close(0.0, "normalised", want);
+                let back = to_nchw(z.source(), n);
+                assert_eq!(back.len(), n * 3 * 155);
+                let mut again = Value::empty(layout);
+                from_nchw(&back, &mut again.data, layout);
+                again.assert_close(
+                    0.0,
+                    "there and back",
+                    |lane, c, pixel| {
+                        if lane < n { want(lane, c, pixel) } else { 0.0 }
+                    },
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn fgsm_moves_by_the_sign() {
+    let mut random = Random::new(2, 4);
+    for clamp in [false, true] {
+        for (layout, gl) in layouts(3, 4, 4, 32).into_iter().zip(layouts(3, 4, 4, 32).into_iter().rev()) {
+            let n = 20;
+            let bytes: Vec<u8> = (0..n * 48).map(|_| random.bits() as u8).collect();
+            let floats: Vec<f32> = bytes.iter().map(|&b| f32::from(b) / 255.0).collect();
+            let mut gradient = Value::random(gl, &mut random);
+            for pixel in 0..16 {
+                gradient.data[gl.at(pixel, 0) + pixel] = [0.0, -0.0, f32::NAN][pixel % 3];
+            }
+            let step = Fgsm { epsilon: 0.1, clamp };
+            for pixels in [Pixels::U8(&bytes), Pixels::F32(&floats)] {
+                let mut z = Value::empty(layout);
+                fgsm(pixels, NORM, step, gradient.source(), &mut z.data, layout);
+                z.assert_close(0.0, "fgsm", |lane, c, pixel| {
+                    if lane >= n {
+                        return f64::from((0.0 - NORM.mean[c]) / NORM.std[c]);
+                    }
+                    let g = gradient.get(lane, c, pixel);
+                    let sign = if g > 0.0 {
+                        1.0
+                    } else if g < 0.0 {
+                        -1.0
+                    } else {
+                        0.0
+                    };
+                    let x = floats[(lane * 3 + c) * 16 + pixel] + 0.1f32 * sign;
+                    let x = if clamp { x.clamp(0.0, 1.0) } else { x };
+                    f64::from((x - NORM.mean[c]) / NORM.std[c])
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The engine against PyTorch: every network at every data set's shape, forward, backward, one Adam step.
+
+use common::compare::{Tolerance, assert_close};
+use common::formula;
+use common::golden::{Case, Check, Results, Slack, manifest, networks};
+use synfilter::backend::cpu::device::Cpu;
+use synfilter::backend::cpu::optimizer::Adam;
+use synfilter::backend::cpu::select::ConvMode;
+use synfilter::backend::{Backend, Batch, Optimizer, PixelData, Pixels};
+use synfilter::graph::program::{Mode, Program};
+use synfilter::graph::{Graph, ParamKind, Shape};
+use synfilter::models::Arch;
+use synfilter::tape::{Prepared, Run, Tape};
+
+/// torchvision's names and shapes, in its order.
+#[test]
+fn parameters_are_torchvisions() {
+    for (arch, network) in networks() {
+        let shape = Shape { c: 3, h: 224, w: 224 };
+        let graph = arch.parse::<Arch>().unwrap().build(shape, 1000).unwrap();
+        let named = |wanted: &dyn Fn(ParamKind) -> bool| -> Vec<(String, Vec<usize>)> {
+            let params = graph.params.iter().filter(|p| wanted(p.kind));
+            params.map(|p| (p.name.clone(), p.shape.clone())).collect()
+        };
+        let trained: Vec<_> = network.parameters.iter().map(|e| (e.name.clone(), e.shape.clone())).collect();
+        assert_eq!(named(&|k| k != ParamKind::Statistic), trained, "{arch}");
+        let state: Vec<_> = network.statistics().map(|e| (e.name.clone(), e.shape.clone())).collect();
+        assert_eq!(named(&|k| k == ParamKind::Statistic), state, "{arch}");
+        let filterable: Vec<_> =
+            graph.filterable().into_iter().map(|p| graph.params[p].name.clone()).collect();
+        assert_eq!(filterable, network.filterable, "{arch}");
+        assert_eq!(filterable.len(), network.filterable_count, "{arch}");
+    }
+}
+
+#[test]
+fn inference_and_input_gradients() {
+    for conv in [ConvMode::Direct, ConvMode::Auto] {
+        for case in manifest().cases {
+            let backend = Cpu::new(conv, true);
+            let graph = graph(&case);
+            let program = Program::lower(&graph, Mode::Inference);
+            let params = params(&backend, &graph, &case);
+            let mut prepared = Prepared::new(&backend, &graph, &program, true);
+            prepared.load(&backend, &program, &params);
+            let run = Run { backend: &backend, program: &program, prepared: &prepared };
+            let moves = program.backward(true, |_| false);
+            let mut tape = Tape::new(&backend, &program, Batch { images: case.batch }, |_| false, &moves);
+            let (images, mean, std) = images(&case);
+            tape.load(run, Pixels { data: PixelData::Floats(&images), mean: &mean, std: &std });
+            tape.forward(run, true, None);
+            let verdicts = tape.loss(run, None, &case.labels(), Some(1.0));
+            tape.backward(run, None, &moves, None);
+
+            let what = format!("{} {} {conv:?}", case.arch, case.side);
+            let golden = case.results();
+            // PyTorch's own f32 run deviates by `error` at its worst element; Winograd forms add a little.
+            let logits = tape.logits(run, None);
+            let close = |error: f64, floor: f64| Tolerance::new(8.0 * error + floor, 0.0);
+            assert_close(
+                format!("{what} logits"),
+                &logits,
+                &golden.eval_logits.data,
+                close(golden.eval_logits.error, 1e-6),
+            );
+            let loss = verdicts.loss.iter().map(|&l| f64::from(l)).sum::<f64>() / case.batch as f64;
+            let tolerance = close(golden.eval_loss.error, 1e-5);
+            assert_close(format!("{what} loss"), &[loss], &golden.eval_loss.data, tolerance);
+            let mut gradient = tape.input_gradient(run);
+            let plane = case.side * case.side;
+            for (i, plane) in gradient.chunks_mut(plane).enumerate() {
+                plane.iter_mut().for_each(|g| *g /= std[i % case.channels]);
+            }
+            let image = plane * case.channels;
+            for (i, check) in golden.input_grad.iter().enumerate() {
+                let slack = Slack { errors: 8.0, relative: 3e-5, absolute: 1e-7 };
+                verify(
+                    &format!("{what} input gradient {i}"),
+                    check,
+                    &gradient[i * image..(i + 1) * image],
+                    slack,
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn training_step() {
+    for case in manifest().cases {
+        let backend = Cpu::new(ConvMode::Direct, true);
+        let graph = graph(&case);
+        // The goldens were made without dropout: its mask is the one thing that no two programs share.
+        let program = Program::lower(&graph, Mode::BatchStatistics);
+        let mut params = params(&backend, &graph, &case);
+        let mut prepared = Prepared::new(&backend, &graph, &program, true);
+        prepared.load(&backend, &program, &params);
+        let run = Run { backend: &backend, program: &program, prepared: &prepared };
+        let moves = program.backward(false, |_| true);
+        let mut tape = Tape::new(&backend, &program, Batch { images: case.batch }, |_| true, &moves);
+        let (images, mean, std) = images(&case);
+        tape.load(run, Pixels { data: PixelData::Floats(&images), mean: &mean, std: &std });
+        tape.forward(run, true, None);
+        tape.loss(run, None, &case.labels(), Some(1.0 / case.batch as f32));
+        tape.backward(run, None, &moves, None);
+
+        let what = format!("{} {}", case.arch, case.side);
+        let golden: Results = case.results();
+        let logits = tape.logits(run, None);
+        let tolerance = Tolerance::new(8.0 * golden.train_logits.error + 1e-6, 0.0);
+        assert_close(format!("{what} logits"), &logits, &golden.train_logits.data, tolerance);
+
+        let trained: Vec<usize> =
+            (0..graph.params.len()).filter(|&p| graph.params[p].kind != ParamKind::Statistic).collect();
+        let optimizer = Optimizer::Adam(Adam::new(manifest().adam_lr));
+        for (i, &param) in trained.iter().enumerate() {
+            let name = &graph.params[param].name;
+            let gradient = tape.param_gradient(param).expect("every parameter has a gradient");
+            let slack = Slack { errors: 8.0, relative: 1e-4, absolute: 1e-6 };
+            verify(&format!("{what} {name}"), &golden.train_grads[i], &backend.download(gradient), slack);
+            let before = backend.download(&params[param]);
+            let zeros = vec![0.0; before.len()];
+            let mut moments = [backend.upload(&zeros), backend.upload(&zeros)];
+            backend.optimize(optimizer, 1, &mut params[param], gradient, &mut moments);
+            let after = backend.download(&params[param]);
+            let change: Vec<f64> =
+                after.iter().zip(&before).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
+            // The first Adam step is lr·sign(gradient) wherever the gradient is not tiny.
+            let slack = Slack { errors: 8.0, relative: 1e-2, absolute: 1e-6 };
+            verify(&format!("{what} Adam {name}"), &golden.adam_change[i], &change, slack);
+        }
+    }
+}
+
+fn graph(case: &Case) -> Graph {
+    let shape = Shape { c: case.channels, h: case.side, w: case.side };
+    case.arch.parse::<Arch>().unwrap().build(shape, case.classes).unwrap()
+}
+
+fn params(backend: &Cpu, graph: &Graph, case: &Case) -> Vec<<Cpu as Backend>::Floats> {
+    let values = |p: &synfilter::graph::Param| formula::parameter(&p.name, &p.shape, case.bn_gain);
+    graph.params.iter().map(|p| backend.upload(&values(p))).collect()
+}
+
+fn images(case: &Case) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let narrow = |v: &[f64]| v.iter().map(|&v| v as f32).collect();
+    (case.images(), narrow(&case.mean), narrow(&case.std))
+}
+
+#[track_caller]
+fn verify<T: Copy + Into<f64>>(what: &str, check: &Check, tensor: &[T], slack: Slack) {
+    if let Err(why) = check.verify(tensor, slack) {
+        panic!("{what}: {why}");
+    }
+}
