@@ -284,7 +284,16 @@ fn expected_of(field: &Field) -> String {
 }
 
 fn write_error(path: &Path) -> impl Fn(ParquetError) -> Error {
-    move |error| Error::Write { path: path.to_owned(), source: io::Error::other(error) }
+    move |error| {
+        let source = match error {
+            // What the file itself said, such as a full disk.
+            ParquetError::External(cause) => {
+                cause.downcast::<io::Error>().map_or_else(io::Error::other, |cause| *cause)
+            }
+            other => io::Error::other(other),
+        };
+        Error::Write { path: path.to_owned(), source }
+    }
 }
 
 #[cfg(test)]

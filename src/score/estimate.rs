@@ -26,7 +26,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Σ_k `weights`[k] p_k / p for the outcomes of filtered networks and of the unfiltered one on the same images;
+    /// Σ_k w_k p_k / p, w being `weights`, for the outcomes of filtered networks and of the unfiltered one on the same images;
     /// `None` if the unfiltered network is never right.
     pub fn relative<'b>(
         filtered: impl Iterator<Item = &'b Bits>,

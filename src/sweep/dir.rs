@@ -147,15 +147,28 @@ impl RunFile {
         })
     }
 
+    /// The file's text: settings and provenance for people to read, the plan's many numbers a line per checkpoint.
+    fn to_text(&self) -> serde_json::Result<String> {
+        let RunFile { hash, settings, block, provenance, merged_from, plan } = self;
+        let plan = plan.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>()?;
+        Ok(format!(
+            "{{\n\"hash\": \"{hash}\",\n\"settings\": {},\n\"block\": {block},\n\"provenance\": {},\n\"merged_from\": {},\n\"plan\": [\n{}\n]\n}}\n",
+            serde_json::to_string_pretty(settings)?,
+            serde_json::to_string_pretty(provenance)?,
+            serde_json::to_string_pretty(merged_from)?,
+            plan.join(",\n")
+        ))
+    }
+
     /// Writes the file into `folder`, unless there is one; says whether it did.
     ///
     /// # Errors
     /// [`Error::Write`].
     pub fn write_new(&self, folder: &Path) -> Result<bool> {
         let path = folder.join(RunFile::NAME);
+        let text = self.to_text().map_err(|error| Error::write(&path)(error.into()))?;
         let mut file = AtomicFile::create(&path)?;
-        serde_json::to_writer_pretty(&mut file, self).map_err(|error| Error::write(&path)(error.into()))?;
-        file.write_all(b"\n").map_err(Error::write(&path))?;
+        file.write_all(text.as_bytes()).map_err(Error::write(&path))?;
         file.commit_new()
     }
 }
