@@ -133,9 +133,14 @@ pub unsafe fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
 #[derive(Clone, Copy)]
 pub struct Portable;
 
+/// Lane by lane; a loop, because the closures of `array::from_fn` take the compiler several times as long.
 #[inline(always)]
 fn each(f: impl Fn(usize) -> f32) -> [f32; 16] {
-    std::array::from_fn(f)
+    let mut lanes = [0.0; 16];
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        *lane = f(i);
+    }
+    lanes
 }
 
 // SAFETY: no instruction set is needed; pointers are used only for the floats that the trait names.
