@@ -210,8 +210,14 @@ impl<const KB: usize> Kernel for Tall<'_, KB> {
         unsafe {
             if const { KB * 2 <= I::ACCUMULATORS } {
                 let lanes = self.0.xl.lanes;
-                let pairs = lanes / 32 * 32;
+                // Four vectors of x beside the accumulators.
+                let wide = const { KB * 4 + 4 <= I::ACCUMULATORS } && lanes == 64;
                 for pixel in self.0.pixels.clone() {
+                    if wide {
+                        self.tile::<I, 4>(pixel, 0);
+                        continue;
+                    }
+                    let pairs = lanes / 32 * 32;
                     for lane in (0..pairs).step_by(32) {
                         self.tile::<I, 2>(pixel, lane);
                     }
