@@ -89,11 +89,11 @@ impl WeightGrad {
         }
         let per_k = s.c / s.groups * s.r * s.s;
         assert_eq!(dw.len(), k.len() * per_k, "weight gradient");
-        dw.fill(0.0);
         if self.panels_len(1) > 0 {
             // SAFETY: all slabs were checked to have the shape, dw to have room for the channels.
             unsafe { launch(self.level, Panels { shape: s, batch, k, dw }) }
         } else {
+            dw.fill(0.0);
             // SAFETY: as above.
             unsafe { launch(self.level, Rows { shape: s, batch, k, dw }) }
         }
@@ -291,6 +291,8 @@ impl Panels<'_> {
         let valid = (16 * NV).min(self.shape.c - c);
         for (i, k) in k.clone().enumerate() {
             let dw = &mut self.dw[((k - self.k.start) * self.shape.c + c) * taps..][..valid * taps];
+            // Here and not for all weights at once: this part is in L1 when the sums follow.
+            dw.fill(0.0);
             for (tap, sums) in sums.chunks_exact(sums.len() / taps).enumerate() {
                 // On small maps most taps fall on padding everywhere.
                 if !met(self.shape, tap) {
