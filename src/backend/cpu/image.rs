@@ -145,15 +145,15 @@ fn transpose<T: Copy + Default>(
                     let from = ((first + i) * layout.c + c) * size + start;
                     block[..run].copy_from_slice(&values[from..from + run]);
                 }
-                for p in 0..run {
+                for (p, pixel) in (start..start + run).enumerate() {
                     let mut signs = [1usize; 16];
                     if let Some(Source { data, layout }) = gradient {
-                        let at = layout.at(start + p, c) + first;
+                        let at = layout.at(pixel, c) + first;
                         for (sign, &g) in signs.iter_mut().zip(&data[at..at + 16]) {
                             *sign = 1 + usize::from(g > 0.0) - usize::from(g < 0.0);
                         }
                     }
-                    let at = layout.at(start + p, c) + first;
+                    let at = layout.at(pixel, c) + first;
                     for (i, z) in z[at..at + 16].iter_mut().enumerate() {
                         *z = if i < images { result(c, block[i][p], signs[i]) } else { black };
                     }
