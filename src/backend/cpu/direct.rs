@@ -12,32 +12,16 @@
 
 use super::conv2d::{ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
 use super::epilogue::Output;
-use super::layout::{LANES, Layout};
+use super::layout::Layout;
 use super::masters::Masters;
 use super::microkernel::tile_of_runs;
 use super::simd::{Isa, Kernel, Level, dispatch};
+use super::taps::{Table, Taps};
 use crate::filter::Mask;
 use std::ops::Range;
 
 /// Bytes of input that a block of pixels may touch: half of a 1 MB L2 cache.
 const BLOCK_BYTES: usize = 512 << 10;
-
-/// Neighbouring taps of one written pixel.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    /// Position of the first tap in the packing order.
-    tap: u32,
-    /// Read pixel of the first tap; the others follow it.
-    pixel: u32,
-    /// How many.
-    taps: u32,
-}
-
-/// Runs of all written pixels: those of pixel `p` are `runs[starts[p]..starts[p + 1]]`.
-struct Table {
-    runs: Vec<Run>,
-    starts: Vec<u32>,
-}
 
 /// Some written channels of a group.
 #[derive(Clone, Copy, Debug)]
@@ -61,14 +45,8 @@ pub struct Direct {
     c: usize,
     /// Written channels per group.
     k: usize,
-    /// Taps of the kernel.
-    taps: usize,
-    /// Tap by tap, and with neighbours joined.
-    single: Table,
-    joined: Table,
+    taps: Taps,
     panels: Vec<Panel>,
-    /// Position in the packing order to r·S + s.
-    tap_order: Vec<usize>,
     weights: Masters,
 }
 
@@ -81,13 +59,6 @@ impl Direct {
             Direction::Forward => (input, output, c, k),
             Direction::BackwardInput => (output, input, k, c),
         };
-        let rows = axis(direction, shape.r, shape.stride, shape.pad, read.0, written.0);
-        let columns = axis(direction, shape.s, shape.stride, shape.pad, read.1, written.1);
-        let (single, joined) = tables(&rows, &columns, shape.s, read.1);
-        let tap_order = |kernel: usize| packing_order(direction, kernel, shape.stride);
-        let columns = tap_order(shape.s);
-        let tap_order =
-            tap_order(shape.r).iter().flat_map(|r| columns.iter().map(move |s| r * shape.s + s)).collect();
         Direct {
             level,
             direction,
@@ -96,11 +67,8 @@ impl Direct {
             groups: shape.groups,
             c,
             k,
-            taps: shape.r * shape.s,
-            single,
-            joined,
+            taps: Taps::new(&shape, direction),
             panels: panels(k, tallest(level)),
-            tap_order,
             weights: Masters::new(level, shape.weights()),
         }
     }
@@ -128,97 +96,21 @@ fn panels(k: usize, tallest: usize) -> Vec<Panel> {
     (0..count).map(|i| Panel { channel: edge(i), kb: edge(i + 1) - edge(i) }).collect()
 }
 
-/// The order in which the taps of one axis are packed, such that taps that lie side by side on the read map are
-/// neighbours: as they are when the input is read; when the output is read, from last to first within a parity.
-fn packing_order(direction: Direction, kernel: usize, stride: usize) -> Vec<usize> {
-    match direction {
-        Direction::Forward => (0..kernel).collect(),
-        Direction::BackwardInput => (0..stride)
-            .flat_map(|parity| (parity..kernel).step_by(stride).collect::<Vec<_>>().into_iter().rev())
-            .collect(),
-    }
-}
-
-/// Valid taps of each written coordinate along one axis: (position in the packing order, read coordinate).
-fn axis(
-    direction: Direction,
-    kernel: usize,
-    stride: usize,
-    pad: usize,
-    read: usize,
-    written: usize,
-) -> Vec<Vec<(usize, usize)>> {
-    let order = packing_order(direction, kernel, stride);
-    let reads = |at: usize, tap: usize| -> Option<usize> {
-        let read = match direction {
-            // y[o] reads x[o·stride + tap − pad].
-            Direction::Forward => (at * stride + tap).checked_sub(pad)?,
-            // x[i] was read by y[o] where o·stride = i + pad − tap.
-            Direction::BackwardInput => {
-                let scaled = (at + pad).checked_sub(tap)?;
-                (scaled % stride == 0).then_some(scaled / stride)?
-            }
-        };
-        Some(read)
-    };
-    (0..written)
-        .map(|at| {
-            let taps = order.iter().enumerate();
-            taps.filter_map(|(place, &tap)| Some((place, reads(at, tap).filter(|&r| r < read)?))).collect()
-        })
-        .collect()
-}
-
-/// The product of both axes' taps, one by one and with neighbours along a row joined.
-fn tables(
-    rows: &[Vec<(usize, usize)>],
-    columns: &[Vec<(usize, usize)>],
-    s: usize,
-    read_w: usize,
-) -> (Table, Table) {
-    let new = || Table { runs: Vec::new(), starts: vec![0] };
-    let (mut single, mut joined) = (new(), new());
-    for row in rows {
-        for column in columns {
-            for &(r, y) in row {
-                let mut last: Option<Run> = None;
-                for &(c, x) in column {
-                    let tap = Run { tap: (r * s + c) as u32, pixel: (y * read_w + x) as u32, taps: 1 };
-                    single.runs.push(tap);
-                    last = match last {
-                        Some(run) if run.tap + run.taps == tap.tap && run.pixel + run.taps == tap.pixel => {
-                            Some(Run { taps: run.taps + 1, ..run })
-                        }
-                        other => {
-                            joined.runs.extend(other);
-                            Some(tap)
-                        }
-                    };
-                }
-                joined.runs.extend(last);
-            }
-            single.starts.push(single.runs.len() as u32);
-            joined.starts.push(joined.runs.len() as u32);
-        }
-    }
-    (single, joined)
-}
-
 impl Convolve for Direct {
     fn load(&mut self, weights: Weights) {
-        let Direct { groups, c, k, taps, panels, tap_order, direction, weights: masters, .. } = self;
-        let (groups, c, k, taps, direction) = (*groups, *c, *k, *taps, *direction);
+        let Direct { groups, c, k, taps, panels, direction, weights: masters, .. } = self;
+        let (groups, c, k, direction) = (*groups, *c, *k, *direction);
         masters.load(weights, |loader| {
             for group in 0..groups {
                 for panel in panels.iter() {
-                    for &tap in tap_order.iter() {
+                    for &tap in &taps.order {
                         for read in 0..c {
                             for written in panel.channel..panel.channel + panel.kb {
                                 let (output, inner, inners) = match direction {
                                     Direction::Forward => (group * k + written, read, c),
                                     Direction::BackwardInput => (group * c + read, written, k),
                                 };
-                                loader.push(output, (output * inners + inner) * taps + tap);
+                                loader.push(output, (output * inners + inner) * taps.order.len() + tap);
                             }
                         }
                     }
@@ -244,11 +136,7 @@ impl Convolve for Direct {
             (self.written.0, self.written.1, groups * k),
             "shape of the written value"
         );
-        assert!(xl.lanes == yl.lanes && xl.lanes % LANES == 0, "lanes");
-        assert!(
-            xl.offset + (xl.c - 1) * xl.step < xl.pixel && xl.buffer_len() <= x.data.len(),
-            "layout of the read value"
-        );
+        x.check(yl.lanes);
         let output = Output::new(y, epilogue);
         // The channels of one tap are followed by those of the next one exactly if the value is dense.
         let dense = groups == 1 && xl.pixel == c * xl.step;
@@ -259,9 +147,9 @@ impl Convolve for Direct {
             let mut at = 0;
             for group in 0..groups {
                 for panel in &self.panels {
-                    let len = self.taps * c * panel.kb;
+                    let len = self.taps.order.len() * c * panel.kb;
                     let work = Work {
-                        table: if dense { &self.joined } else { &self.single },
+                        table: if dense { &self.taps.joined } else { &self.taps.single },
                         pixels: pixels.clone(),
                         weights: &weights[at..at + len],
                         c,
@@ -322,8 +210,14 @@ impl<const KB: usize> Kernel for Tall<'_, KB> {
         unsafe {
             if const { KB * 2 <= I::ACCUMULATORS } {
                 let lanes = self.0.xl.lanes;
-                let pairs = lanes / 32 * 32;
+                // Four vectors of x beside the accumulators.
+                let wide = const { KB * 4 + 4 <= I::ACCUMULATORS } && lanes == 64;
                 for pixel in self.0.pixels.clone() {
+                    if wide {
+                        self.tile::<I, 4>(pixel, 0);
+                        continue;
+                    }
+                    let pairs = lanes / 32 * 32;
                     for lane in (0..pairs).step_by(32) {
                         self.tile::<I, 2>(pixel, lane);
                     }
@@ -352,7 +246,7 @@ impl<const KB: usize> Tall<'_, KB> {
     #[inline(always)]
     unsafe fn tile<I: Isa, const NV: usize>(&self, pixel: usize, lane: usize) {
         let Work { table, weights, c, x, xl, channel, output, .. } = &self.0;
-        let runs = &table.runs[table.starts[pixel] as usize..table.starts[pixel + 1] as usize];
+        let runs = table.of(pixel);
         // SAFETY: runs name taps of the packed weights and pixels of the read value, of which a run of several taps
         // reads whole dense pixels; the caller promises the rest.
         unsafe {
@@ -360,7 +254,8 @@ impl<const KB: usize> Tall<'_, KB> {
                 let (tap, pixel, taps) = (run.tap as usize, run.pixel as usize, run.taps as usize);
                 (weights.as_ptr().add(tap * c * KB), x.as_ptr().add(xl.at(pixel, 0) + lane), taps * c)
             });
-            let acc = tile_of_runs::<I, KB, NV>(pointers, xl.step * xl.lanes);
+            output.prefetch::<I, KB, NV>(pixel, *channel, lane);
+            let acc = tile_of_runs::<I, KB, NV>(pointers, xl.step * xl.lanes, xl.pixel * xl.lanes);
             output.tile::<I, KB, NV>(pixel, *channel, lane, &acc);
         }
     }

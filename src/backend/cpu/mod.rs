@@ -5,6 +5,7 @@
 
 pub mod batch_norm;
 pub mod conv2d;
+pub mod depthwise;
 pub mod direct;
 pub mod dropout;
 pub mod elementwise;
@@ -18,4 +19,5 @@ pub mod microkernel;
 pub mod optimizer;
 pub mod pool;
 pub mod simd;
+pub mod taps;
 pub mod weight_grad;
