@@ -103,7 +103,11 @@ impl Convolve for Direct {
         masters.load(weights, |loader| {
             for group in 0..groups {
                 for panel in panels.iter() {
-                    for &tap in &taps.order {
+                    for (place, &tap) in taps.order.iter().enumerate() {
+                        if !taps.used[place] {
+                            loader.skip(c * panel.kb);
+                            continue;
+                        }
                         for read in 0..c {
                             for written in panel.channel..panel.channel + panel.kb {
                                 let (output, inner, inners) = match direction {

@@ -77,6 +77,11 @@ pub struct Loader<'a> {
 }
 
 impl Loader<'_> {
+    /// Passes over `n` weights that no output depends on.
+    pub fn skip(&mut self, n: usize) {
+        self.at += n;
+    }
+
     /// Appends the weight with this OIHW index, which belongs to output channel `k`.
     #[inline(always)]
     pub fn push(&mut self, k: usize, index: usize) {

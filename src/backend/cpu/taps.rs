@@ -31,6 +31,8 @@ impl Table {
 pub struct Taps {
     /// Position in the packing order to r·S + s.
     pub order: Vec<usize>,
+    /// By position in the packing order: whether any written pixel has the tap. On small maps most fall on padding.
+    pub used: Vec<bool>,
     /// One by one.
     pub single: Table,
     /// With neighbours along a row of the map joined.
@@ -51,7 +53,9 @@ impl Taps {
         let of_columns = packing_order(direction, shape.s, shape.stride);
         let of_rows = packing_order(direction, shape.r, shape.stride);
         let order = of_rows.iter().flat_map(|r| of_columns.iter().map(move |s| r * shape.s + s)).collect();
-        Taps { order, single, joined }
+        let mut used = vec![false; shape.r * shape.s];
+        single.runs.iter().for_each(|run| used[run.tap as usize] = true);
+        Taps { order, used, single, joined }
     }
 }
 
