@@ -33,7 +33,8 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, verdicts: &Verdicts) {
+    /// Counts the images of a batch.
+    pub fn add(&mut self, verdicts: &Verdicts) {
         self.correct += verdicts.correct.iter().filter(|c| **c).count();
         self.loss += verdicts.loss.iter().map(|&l| f64::from(l)).sum::<f64>();
     }
