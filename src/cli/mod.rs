@@ -18,6 +18,7 @@ mod progress;
 mod provenance;
 mod score;
 mod source;
+mod study;
 mod sweep;
 mod train;
 
@@ -119,10 +120,10 @@ fn refused(error: &clap::Error) -> ExitCode {
         _ => {
             let text = error.to_string();
             // The first paragraph says what is wrong; usage and tips follow after an empty line.
-            let paragraph: String = text.lines().take_while(|line| !line.trim().is_empty()).fold(
-                String::new(),
-                |all, line| if all.is_empty() { line.to_owned() } else { all + " " + line.trim() },
-            );
+            let paragraph: String =
+                text.lines().take_while(|line| !line.trim().is_empty()).fold(String::new(), |all, line| {
+                    if all.is_empty() { line.to_owned() } else { all + " " + line.trim() }
+                });
             note(&format!("synfilter: {}", paragraph.strip_prefix("error: ").unwrap_or(&paragraph)));
             ExitCode::from(2)
         }

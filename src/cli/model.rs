@@ -2,7 +2,7 @@
 
 use super::output::note;
 use super::source::Normalise;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use synfilter::checkpoint::Checkpoint;
 use synfilter::data::{DatasetKind, Images};
 use synfilter::graph::{Graph, Shape};
@@ -14,8 +14,6 @@ use synfilter::{Error, Result};
 
 /// A trained network.
 pub struct Model {
-    /// The file it came from.
-    pub path: PathBuf,
     /// The architecture.
     pub arch: Arch,
     /// The network for the images at hand.
@@ -47,7 +45,9 @@ impl Model {
         let arch = which(&checkpoint, path, arch)?;
         let ([channels, h, w], classes) = (images.shape, images.classes.len());
         let meta = &checkpoint.meta;
-        for (what, recorded, actual) in [("classes", meta.classes, classes), ("channels", meta.channels, channels)] {
+        for (what, recorded, actual) in
+            [("classes", meta.classes, classes), ("channels", meta.channels, channels)]
+        {
             if let Some(recorded) = recorded.filter(|&recorded| recorded != actual) {
                 let expected = format!("{actual} as {dataset} has");
                 return Err(Error::input(path, format!("metadata `{what}`"), expected, recorded));
@@ -71,7 +71,7 @@ impl Model {
         let norm = Normalisation { mean: own("mean", &meta.mean, mean)?, std: own("std", &meta.std, std)? };
         let norm = normalise.over(norm)?;
         let (sha256, epoch) = (checkpoint.sha256, checkpoint.meta.epoch);
-        Ok(Model { path: path.to_owned(), arch, graph, weights, norm, sha256, epoch })
+        Ok(Model { arch, graph, weights, norm, sha256, epoch })
     }
 
     /// The checkpoint as a sweep records it.
@@ -112,7 +112,9 @@ fn check_channels(checkpoint: &Checkpoint, graph: &Graph, path: &Path, dataset: 
     let Some(first) = graph.filterable().first().map(|&p| &graph.params[p]) else { return Ok(()) };
     let found = checkpoint.tensors.get(&first.name).map(|tensor| tensor.shape.as_slice());
     match (found, first.shape.as_slice()) {
-        (Some([k, found, r, s]), [k1, expected, r1, s1]) if (k, r, s) == (k1, r1, s1) && found != expected => {
+        (Some([k, found, r, s]), [k1, expected, r1, s1])
+            if (k, r, s) == (k1, r1, s1) && found != expected =>
+        {
             let expected = format!("{expected} input channels as the images of {dataset} have");
             Err(Error::input(path, format!("tensor `{}`", first.name), expected, found))
         }

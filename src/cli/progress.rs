@@ -22,6 +22,7 @@ enum Show {
 }
 
 struct Lines {
+    begun_at: u64,
     done: u64,
     told: Instant,
 }
@@ -29,9 +30,17 @@ struct Lines {
 impl Meter {
     /// Starts to show `what`, which is done when `total` `unit`s are.
     pub fn new(what: &str, total: u64, unit: &str) -> Meter {
+        Meter::with_counts(what, total, &format!("{{pos}}/{{len}} {unit}, {{per_sec}}"))
+    }
+
+    /// Starts to show a download.
+    pub fn bytes(what: &str, total: u64) -> Meter {
+        Meter::with_counts(what, total, "{bytes}/{total_bytes}, {bytes_per_sec}")
+    }
+
+    fn with_counts(what: &str, total: u64, counts: &str) -> Meter {
         let show = if std::io::stderr().is_terminal() {
-            let template =
-                format!("{{prefix}} [{{bar:24}}] {{pos}}/{{len}} {unit}, {{per_sec}}, ETA {{eta}}  {{msg}}");
+            let template = format!("{{prefix}} [{{bar:24}}] {counts}, ETA {{eta}}  {{msg}}");
             let style = ProgressStyle::with_template(&template)
                 .map(|style| style.progress_chars("=> "))
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -40,9 +49,33 @@ impl Meter {
             Show::Bar(bar)
         } else {
             let now = Instant::now();
-            Show::Lines { started: now, state: Mutex::new(Lines { done: 0, told: now }) }
+            Show::Lines { started: now, state: Mutex::new(Lines { begun_at: 0, done: 0, told: now }) }
         };
         Meter { what: what.to_owned(), total, show }
+    }
+
+    /// `done` units were there before the work started: they say nothing about its speed.
+    pub fn begin_at(&self, done: u64) {
+        match &self.show {
+            Show::Bar(bar) => {
+                bar.set_position(done);
+                bar.reset_eta();
+            }
+            Show::Lines { state, .. } => {
+                // A poisoned lock means that another thread panicked: progress is no longer of interest.
+                if let Ok(mut state) = state.lock() {
+                    state.begun_at = done;
+                }
+            }
+        }
+    }
+
+    /// A line on stderr that does not run into the bar.
+    pub fn note(&self, line: &str) {
+        match &self.show {
+            Show::Bar(bar) => bar.suspend(|| note(line)),
+            Show::Lines { .. } => note(line),
+        }
     }
 
     /// `more` units are done.
@@ -50,7 +83,6 @@ impl Meter {
         match &self.show {
             Show::Bar(bar) => bar.inc(more),
             Show::Lines { started, state } => {
-                // A poisoned lock means that another thread panicked: progress is no longer of interest.
                 if let Ok(mut state) = state.lock() {
                     let done = state.done + more;
                     self.line(*started, &mut state, done, "");
@@ -76,11 +108,12 @@ impl Meter {
 
     fn line(&self, started: Instant, state: &mut Lines, done: u64, message: &str) {
         state.done = done;
-        if state.told.elapsed() < LINE_EVERY || done == 0 {
+        let here = done.saturating_sub(state.begun_at);
+        if state.told.elapsed() < LINE_EVERY || here == 0 {
             return;
         }
         state.told = Instant::now();
-        let left = started.elapsed().as_secs_f64() * self.total.saturating_sub(done) as f64 / done as f64;
+        let left = started.elapsed().as_secs_f64() * self.total.saturating_sub(done) as f64 / here as f64;
         let percent = 100 * done / self.total.max(1);
         let gap = if message.is_empty() { "" } else { ", " };
         note(&format!("{}: {percent} %{gap}{message}, ETA {}", self.what, duration(left)));

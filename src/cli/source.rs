@@ -56,7 +56,7 @@ impl TestImages {
 }
 
 /// A normalisation in the place of the checkpoint's or the data set's own.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub struct Normalise {
     /// Mean of each channel in pixel units, in the place of the checkpoint's own or the data set's default.
     #[arg(long, value_name = "M,..", value_delimiter = ',', allow_hyphen_values = true)]
@@ -73,13 +73,16 @@ impl Normalise {
     /// A usage error for another number of values than `own` has, and for values that cannot be.
     pub fn over(&self, own: Normalisation) -> Result<Normalisation> {
         let channels = own.mean.len();
-        let chosen = |flag: &str, given: &Option<Vec<f32>>, own, valid: fn(f32) -> bool, what: &str| match given {
-            None => Ok(own),
-            Some(values) if values.len() == channels && values.iter().all(|&v| valid(v)) => Ok(values.clone()),
-            Some(values) => Err(Error::usage(format!(
-                "--{flag}: expected {channels} {what}, one per channel, found {values:?}"
-            ))),
-        };
+        let chosen =
+            |flag: &str, given: &Option<Vec<f32>>, own, valid: fn(f32) -> bool, what: &str| match given {
+                None => Ok(own),
+                Some(values) if values.len() == channels && values.iter().all(|&v| valid(v)) => {
+                    Ok(values.clone())
+                }
+                Some(values) => Err(Error::usage(format!(
+                    "--{flag}: expected {channels} {what}, one per channel, found {values:?}"
+                ))),
+            };
         Ok(Normalisation {
             mean: chosen("mean", &self.mean, own.mean, f32::is_finite, "finite numbers")?,
             std: chosen("std", &self.std, own.std, |v| v.is_finite() && v > 0.0, "positive numbers")?,

@@ -68,7 +68,7 @@ named_choice!(
 );
 
 /// A checkpoint, by its content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointId {
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
