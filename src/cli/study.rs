@@ -3,6 +3,7 @@
 use super::eps::Eps;
 use super::interrupt::INTERRUPTED;
 use super::model::Model;
+use super::output::note;
 use super::progress::Meter;
 use super::source::Normalise;
 use std::path::{Path, PathBuf};
@@ -12,10 +13,11 @@ use synfilter::filter::{self, FilterKind};
 use synfilter::graph::program::Mode;
 use synfilter::models::Arch;
 use synfilter::network::Network;
+use synfilter::sweep::dir::RunFile;
 use synfilter::sweep::plan::{BN_BATCH, resolve_layers};
 use synfilter::sweep::run::Job;
 use synfilter::sweep::{
-    self, AttackMode, BnMode, CheckpointPlan, Engine, Finished, Measure, Plan, Scope, Settings, Target,
+    self, AttackMode, BnMode, CheckpointPlan, Engine, Finished, Measure, Plan, Scope, Settings, Shard, Target,
 };
 use synfilter::{Error, Result};
 
@@ -143,8 +145,18 @@ impl<'a, B: Backend> Study<'a, B> {
     /// # Errors
     /// Those of [`sweep::sweep`].
     pub fn run(&self, plan: &mut Plan, job: Job) -> Result<Finished> {
-        let planned = plan.clone();
-        let mut open = |at| Ok(Box::new(self.engine(&planned, at)?) as Box<dyn Measure + 'a>);
+        if let Some(found) = RunFile::read(job.folder)? {
+            plan.block = found.block;
+        }
+        let (planned, shard) = (plan.clone(), job.shard);
+        let mut told = false;
+        let mut open = |at| {
+            // The folder is open by now: nothing has to be taken back.
+            if !std::mem::replace(&mut told, true) {
+                note(&summary(&planned, shard));
+            }
+            Ok(Box::new(self.engine(&planned, at)?) as Box<dyn Measure + 'a>)
+        };
         let mut meter: Option<Meter> = None;
         let mut progress = |progress: &sweep::Progress| {
             let meter =
@@ -213,4 +225,22 @@ impl<'a, B: Backend> Study<'a, B> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
+}
+
+/// What a sweep has to do, on one line.
+pub fn summary(plan: &Plan, shard: Shard) -> String {
+    let (settings, counts) = (&plan.settings, plan.counts(shard));
+    let share = if shard == Shard::WHOLE { String::new() } else { format!("shard {shard}: ") };
+    format!(
+        "{share}{} on {}, {} images in blocks of {}, ε {}, {} attack: {} units, {} cells, {} distinct networks",
+        settings.arch,
+        settings.dataset,
+        settings.images[1] - settings.images[0],
+        plan.block,
+        Eps(settings.eps),
+        settings.attack,
+        counts.units,
+        counts.cells,
+        counts.distinct
+    )
 }

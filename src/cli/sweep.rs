@@ -1,13 +1,12 @@
 //! `synfilter sweep`: every filter at every threshold on every layer.
 
 use super::device::{Compute, describe};
-use super::eps::Eps;
 use super::estimate;
 use super::output::{Output, note};
 use super::progress::duration;
 use super::provenance;
 use super::source::TestImages;
-use super::study::{Block, Choices, Study};
+use super::study::{Block, Choices, Study, summary};
 use serde::Serialize;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -105,7 +104,6 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         let seconds = estimate::seconds(&plan, args.shard, &mut study.engine(&plan, 0)?)?;
         return dry_run(&plan, args.shard, seconds, output);
     };
-    note(&summary(&plan, args.shard));
     let started = Instant::now();
     let provenance = provenance::of_this_command(args.compute.seed, describe(&backend), &args.checkpoint);
     let job = Job { folder, shard: args.shard, resume: args.resume, provenance };
@@ -128,24 +126,6 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         seconds: started.elapsed().as_secs_f64(),
     };
     output.result(&document, || closing(folder, args.shard, &finished, document.seconds))
-}
-
-/// What is about to be computed, on one line.
-fn summary(plan: &Plan, shard: Shard) -> String {
-    let (settings, counts) = (&plan.settings, plan.counts(shard));
-    let share = if shard == Shard::WHOLE { String::new() } else { format!("shard {shard}: ") };
-    format!(
-        "{share}{} on {}, {} images in blocks of {}, ε {}, {} attack: {} units, {} cells, {} distinct networks",
-        settings.arch,
-        settings.dataset,
-        settings.images[1] - settings.images[0],
-        plan.block,
-        Eps(settings.eps),
-        settings.attack,
-        counts.units,
-        counts.cells,
-        counts.distinct
-    )
 }
 
 fn dry_run(plan: &Plan, shard: Shard, seconds: f64, output: Output) -> Result<()> {
