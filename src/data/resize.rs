@@ -7,8 +7,9 @@
 //! The crop begins at half the surplus, halves rounded to even, as Python's `round` does.
 
 use super::decode::Rgb;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use std::borrow::Cow;
 
 /// Resizes and crops to `size`×`size`; `size` is at least 1. The error is the resizer's own message.
@@ -27,12 +28,15 @@ fn resize(pixels: &[u8], from: (usize, usize), to: (usize, usize)) -> Result<Cow
         return Ok(Cow::Borrowed(pixels));
     }
     let as_u32 = |side: usize| u32::try_from(side).map_err(|_| format!("a side of {side} pixels"));
-    let source = ImageRef::new(as_u32(from.0)?, as_u32(from.1)?, pixels, PixelType::U8x3)
+    // The typed views have the resizer compiled for this one pixel type instead of all thirteen.
+    let source = TypedImageRef::<U8x3>::from_buffer(as_u32(from.0)?, as_u32(from.1)?, pixels)
         .map_err(|error| error.to_string())?;
-    let mut target = Image::new(as_u32(to.0)?, as_u32(to.1)?, PixelType::U8x3);
+    let mut resized = vec![0; 3 * to.0 * to.1];
+    let mut target = TypedImage::<U8x3>::from_buffer(as_u32(to.0)?, as_u32(to.1)?, &mut resized)
+        .map_err(|error| error.to_string())?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new().resize(&source, &mut target, &options).map_err(|error| error.to_string())?;
-    Ok(Cow::Owned(target.into_vec()))
+    Resizer::new().resize_typed(&source, &mut target, &options).map_err(|error| error.to_string())?;
+    Ok(Cow::Owned(resized))
 }
 
 /// Width and height after the shorter side became `short`.

@@ -210,8 +210,14 @@ impl<const KB: usize> Kernel for Tall<'_, KB> {
         unsafe {
             if const { KB * 2 <= I::ACCUMULATORS } {
                 let lanes = self.0.xl.lanes;
-                let pairs = lanes / 32 * 32;
+                // Four vectors of x beside the accumulators.
+                let wide = const { KB * 4 + 4 <= I::ACCUMULATORS } && lanes == 64;
                 for pixel in self.0.pixels.clone() {
+                    if wide {
+                        self.tile::<I, 4>(pixel, 0);
+                        continue;
+                    }
+                    let pairs = lanes / 32 * 32;
                     for lane in (0..pairs).step_by(32) {
                         self.tile::<I, 2>(pixel, lane);
                     }
@@ -248,7 +254,8 @@ impl<const KB: usize> Tall<'_, KB> {
                 let (tap, pixel, taps) = (run.tap as usize, run.pixel as usize, run.taps as usize);
                 (weights.as_ptr().add(tap * c * KB), x.as_ptr().add(xl.at(pixel, 0) + lane), taps * c)
             });
-            let acc = tile_of_runs::<I, KB, NV>(pointers, xl.step * xl.lanes);
+            output.prefetch::<I, KB, NV>(pixel, *channel, lane);
+            let acc = tile_of_runs::<I, KB, NV>(pointers, xl.step * xl.lanes, xl.pixel * xl.lanes);
             output.tile::<I, KB, NV>(pixel, *channel, lane, &acc);
         }
     }

@@ -36,8 +36,7 @@ pub struct Fgsm {
 
 /// z = (pixel − mean) / std of a whole slab.
 pub fn load(pixels: Pixels, norm: Normalisation, z: &mut [f32], layout: Layout) {
-    let zero = |_: usize, _: usize, _: usize| 1;
-    convert(pixels, norm, Fgsm { epsilon: 0.0, clamp: false }, zero, z, layout);
+    convert(pixels, norm, Fgsm { epsilon: 0.0, clamp: false }, None, z, layout);
 }
 
 /// z = (clip(pixel + ε · sign(gradient), 0, 1) − mean) / std of a whole slab. `gradient` is the gradient of the loss in z,
@@ -52,11 +51,7 @@ pub fn fgsm(
 ) {
     check(&gradient);
     super::launch::same_shape(gradient.layout, layout);
-    let sign = |pixel: usize, c: usize, lane: usize| {
-        let g = gradient.data[gradient.layout.at(pixel, c) + lane];
-        1 + usize::from(g > 0.0) - usize::from(g < 0.0)
-    };
-    convert(pixels, norm, step, sign, z, layout);
+    convert(pixels, norm, step, Some(gradient), z, layout);
 }
 
 /// The first `n` images of a slab as `[n, C, H, W]`.
@@ -95,50 +90,72 @@ fn count(values: usize, layout: Layout) -> usize {
     values / image
 }
 
-/// Pixels that are transposed together: 16 lanes of 64 bytes each stay in L1.
-const RUN: usize = 64;
-
-/// The common loop. `sign` is 0, 1 or 2 for a step down, none, or up.
-#[inline(always)]
+/// From pixels of either kind, with a step along the sign of the gradient if there is one.
 fn convert(
     pixels: Pixels,
     norm: Normalisation,
     step: Fgsm,
-    sign: impl Fn(usize, usize, usize) -> usize,
+    gradient: Option<Source>,
     z: &mut [f32],
     layout: Layout,
 ) {
     assert_eq!([norm.mean.len(), norm.std.len()], [layout.c; 2], "normalisation per channel");
     check(&Source { data: z, layout });
-    let size = layout.h * layout.w;
-    let n = match pixels {
-        Pixels::U8(values) => count(values.len(), layout),
-        Pixels::F32(values) => count(values.len(), layout),
+    // `sign` is 0, 1 or 2 for a step down, none, or up.
+    let finish = |x: f32, c: usize, sign: usize| {
+        let moved = x + step.epsilon * (sign as f32 - 1.0);
+        let x = if step.clamp { moved.clamp(0.0, 1.0) } else { moved };
+        (x - norm.mean[c]) / norm.std[c]
     };
+    match pixels {
+        Pixels::U8(values) => {
+            // Every result that 8-bit pixels can have.
+            let results = |c, sign| std::array::from_fn(|byte| finish(byte as f32 / 255.0, c, sign));
+            let tables: Vec<[[f32; 256]; 3]> =
+                (0..layout.c).map(|c| std::array::from_fn(|sign| results(c, sign))).collect();
+            let result = |c: usize, byte: u8, sign: usize| tables[c][sign][usize::from(byte)];
+            transpose(values, gradient, z, layout, result);
+        }
+        Pixels::F32(values) => transpose(values, gradient, z, layout, |c, x, sign| finish(x, c, sign)),
+    }
+}
+
+/// Pixels of 16 images that are read one image after the other before they are written one pixel after the other: images
+/// can be a multiple of 4 KiB apart, where few of their lines fit into L1 together.
+const RUN: usize = 64;
+
+#[inline(always)]
+fn transpose<T: Copy + Default>(
+    values: &[T],
+    gradient: Option<Source>,
+    z: &mut [f32],
+    layout: Layout,
+    result: impl Fn(usize, T, usize) -> f32,
+) {
+    let size = layout.h * layout.w;
+    let n = count(values.len(), layout);
+    let mut block = [[T::default(); RUN]; 16];
     for c in 0..layout.c {
-        let (mean, std) = (norm.mean[c], norm.std[c]);
-        let finish = |x: f32, sign: usize| {
-            let moved = x + step.epsilon * (sign as f32 - 1.0);
-            let x = if step.clamp { moved.clamp(0.0, 1.0) } else { moved };
-            (x - mean) / std
-        };
-        // Every result that 8-bit pixels can have.
-        let table: [[f32; 256]; 3] =
-            std::array::from_fn(|sign| std::array::from_fn(|byte| finish(byte as f32 / 255.0, sign)));
+        let black = result(c, T::default(), 1);
         for start in (0..size).step_by(RUN) {
-            let run = start..(start + RUN).min(size);
+            let run = RUN.min(size - start);
             for first in (0..layout.lanes).step_by(16) {
-                for pixel in run.clone() {
+                let images = n.saturating_sub(first).min(16);
+                for (i, block) in block[..images].iter_mut().enumerate() {
+                    let from = ((first + i) * layout.c + c) * size + start;
+                    block[..run].copy_from_slice(&values[from..from + run]);
+                }
+                for (p, pixel) in (start..start + run).enumerate() {
+                    let mut signs = [1usize; 16];
+                    if let Some(Source { data, layout }) = gradient {
+                        let at = layout.at(pixel, c) + first;
+                        for (sign, &g) in signs.iter_mut().zip(&data[at..at + 16]) {
+                            *sign = 1 + usize::from(g > 0.0) - usize::from(g < 0.0);
+                        }
+                    }
                     let at = layout.at(pixel, c) + first;
-                    let row = &mut z[at..at + 16];
-                    for (i, value) in row.iter_mut().enumerate() {
-                        let lane = first + i;
-                        let from = (lane * layout.c + c) * size + pixel;
-                        *value = match pixels {
-                            _ if lane >= n => table[1][0],
-                            Pixels::U8(values) => table[sign(pixel, c, lane)][usize::from(values[from])],
-                            Pixels::F32(values) => finish(values[from], sign(pixel, c, lane)),
-                        };
+                    for (i, z) in z[at..at + 16].iter_mut().enumerate() {
+                        *z = if i < images { result(c, block[i][p], signs[i]) } else { black };
                     }
                 }
             }

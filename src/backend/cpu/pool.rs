@@ -221,25 +221,28 @@ impl Kernel for MaxBackward<'_> {
 #[inline(always)]
 unsafe fn max_gradient_rows<I: Isa, const NV: usize>(k: MaxBackward) {
     let (s, yl, xl) = (k.shape, k.dy.layout, k.output.layout());
+    // The windows that contain a pixel: where their gradients and winners start, and the pixel's place in them.
+    let mut windows = Vec::with_capacity(s.kernel * s.kernel);
     for iy in k.rows {
-        let ys = s.windows(iy, yl.h);
         for ix in 0..xl.w {
-            let xs = s.windows(ix, yl.w);
+            windows.clear();
+            for oy in s.windows(iy, yl.h) {
+                for ox in s.windows(ix, yl.w) {
+                    let pixel = oy * yl.w + ox;
+                    let place = (iy + s.pad - oy * s.stride) * s.kernel + ix + s.pad - ox * s.stride;
+                    windows.push((yl.at(pixel, 0), pixel * yl.c * yl.lanes, place as u8));
+                }
+            }
             for c in 0..xl.c {
                 // SAFETY: the windows lie in the output map, the written row in the target's rows.
                 unsafe {
                     let mut sum = [I::splat(0.0); NV];
-                    for oy in ys.clone() {
-                        let tap = (iy + s.pad - oy * s.stride) * s.kernel + ix + s.pad;
-                        for ox in xs.clone() {
-                            let pixel = oy * yl.w + ox;
-                            let dy = load::<I, NV>(k.dy.data.as_ptr().add(yl.at(pixel, c)));
-                            let won = k.index.as_ptr().add((pixel * yl.c + c) * yl.lanes);
-                            let place = (tap - ox * s.stride) as u8;
-                            for i in 0..NV {
-                                let mine = equal(won.add(16 * i), place);
-                                sum[i] = I::add(sum[i], I::keep(mine, dy[i]));
-                            }
+                    for &(gradients, winners, place) in &windows {
+                        let dy = load::<I, NV>(k.dy.data.as_ptr().add(gradients + c * yl.step * yl.lanes));
+                        let won = k.index.as_ptr().add(winners + c * yl.lanes);
+                        for i in 0..NV {
+                            let mine = equal(won.add(16 * i), place);
+                            sum[i] = I::add(sum[i], I::keep(mine, dy[i]));
                         }
                     }
                     k.output.row::<I, NV>(iy * xl.w + ix, c, 0, sum);

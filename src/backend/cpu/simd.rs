@@ -69,6 +69,8 @@ pub unsafe trait Isa: Copy {
     unsafe fn load(p: *const f32) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
     unsafe fn splat(x: f32) -> Self::V;
+    /// Asks for the cache line of `p`, which may be any address, to be brought into the L1 cache.
+    unsafe fn prefetch(p: *const f32);
     /// All lanes = `*p`.
     unsafe fn splat_at(p: *const f32) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
@@ -133,9 +135,14 @@ pub unsafe fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
 #[derive(Clone, Copy)]
 pub struct Portable;
 
+/// Lane by lane; a loop, because the closures of `array::from_fn` take the compiler several times as long.
 #[inline(always)]
 fn each(f: impl Fn(usize) -> f32) -> [f32; 16] {
-    std::array::from_fn(f)
+    let mut lanes = [0.0; 16];
+    for (i, lane) in lanes.iter_mut().enumerate() {
+        *lane = f(i);
+    }
+    lanes
 }
 
 // SAFETY: no instruction set is needed; pointers are used only for the floats that the trait names.
@@ -152,6 +159,8 @@ unsafe impl Isa for Portable {
         // SAFETY: the caller promises 16 writable floats.
         unsafe { p.cast::<[f32; 16]>().write_unaligned(v) }
     }
+    #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::V {
         [x; 16]
@@ -231,6 +240,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn store(p: *mut f32, v: __m512) {
             _mm512_storeu_ps(p, v)
+        }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            _mm_prefetch::<_MM_HINT_T0>(p.cast())
         }
         #[inline(always)]
         unsafe fn splat(x: f32) -> __m512 {
@@ -314,6 +327,10 @@ mod x86 {
         unsafe fn store(p: *mut f32, v: Self::V) {
             _mm256_storeu_ps(p, v[0]);
             _mm256_storeu_ps(p.add(8), v[1]);
+        }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            _mm_prefetch::<_MM_HINT_T0>(p.cast())
         }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self::V {

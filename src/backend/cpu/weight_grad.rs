@@ -76,7 +76,7 @@ impl WeightGrad {
             return;
         }
         // SAFETY: the source was checked, and the panels have room for all of its pixels, images and channels.
-        unsafe { launch(self.level, Pack { x, images: padded_images(images), panels }) }
+        unsafe { launch(self.level, Pack { shape: self.shape, x, images: padded_images(images), panels }) }
     }
 
     /// dW of output channels `k`: `[k.len(), c / groups, r, s]`, overwritten.
@@ -89,11 +89,11 @@ impl WeightGrad {
         }
         let per_k = s.c / s.groups * s.r * s.s;
         assert_eq!(dw.len(), k.len() * per_k, "weight gradient");
-        dw.fill(0.0);
         if self.panels_len(1) > 0 {
             // SAFETY: all slabs were checked to have the shape, dw to have room for the channels.
             unsafe { launch(self.level, Panels { shape: s, batch, k, dw }) }
         } else {
+            dw.fill(0.0);
             // SAFETY: as above.
             unsafe { launch(self.level, Rows { shape: s, batch, k, dw }) }
         }
@@ -137,7 +137,15 @@ fn valid(t: usize, input: usize, output: usize, stride: usize, pad: usize) -> (R
     if start < end { (start..end, start * stride + t - pad) } else { (0..0, 0) }
 }
 
+/// Whether a tap falls on the input for any output.
+fn met(s: ConvShape, tap: usize) -> bool {
+    let (oh, ow) = s.output();
+    let some = |t, input, output| !valid(t, input, output, s.stride, s.pad).0.is_empty();
+    some(tap / s.s, s.h, oh) && some(tap % s.s, s.w, ow)
+}
+
 struct Pack<'a> {
+    shape: ConvShape,
     x: Source<'a>,
     images: usize,
     panels: &'a mut [f32],
@@ -147,32 +155,18 @@ impl Kernel for Pack<'_> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        let l = self.x.layout;
+        let (s, l) = (self.shape, self.x.layout);
+        // Whether any tap meets a row or column: with a stride above the kernel size, many pixels are never read.
+        let met = |i: usize, kernel: usize| {
+            (0..kernel).any(|t| i + s.pad >= t && (i + s.pad - t).is_multiple_of(s.stride))
+        };
         let mut to = self.panels.as_mut_ptr();
         for first in (0..l.c).step_by(WIDTH) {
             let width = (l.c - first).next_multiple_of(16).min(WIDTH);
             for pixel in 0..l.h * l.w {
-                for c in (first..first + width).step_by(4) {
-                    // SAFETY: a panel holds `images` rows of `width` floats per pixel; channels beyond the last are not
-                    // read.
-                    unsafe {
-                        let from = |c: usize| self.x.data.as_ptr().add(l.at(pixel, c));
-                        for image in (0..self.images).step_by(4) {
-                            let row = |c: usize| -> [f32; 4] {
-                                if c < l.c {
-                                    from(c).add(image).cast::<[f32; 4]>().read_unaligned()
-                                } else {
-                                    [0.0; 4]
-                                }
-                            };
-                            let block = transposed([row(c), row(c + 1), row(c + 2), row(c + 3)]);
-                            for (i, row) in block.into_iter().enumerate() {
-                                to.add((image + i) * width + c - first)
-                                    .cast::<[f32; 4]>()
-                                    .write_unaligned(row);
-                            }
-                        }
-                    }
+                if met(pixel / l.w, s.r) && met(pixel % l.w, s.s) {
+                    // SAFETY: a panel holds `images` rows of `width` floats per pixel.
+                    unsafe { pack_pixel(&self.x, pixel, first, self.images, width, to) }
                 }
                 // SAFETY: one past the end at most.
                 to = unsafe { to.add(self.images * width) };
@@ -181,9 +175,56 @@ impl Kernel for Pack<'_> {
     }
 }
 
+/// Channels `first..first + width` of one pixel, zero beyond the last, as `[images][width]`.
 #[inline(always)]
-fn transposed(m: [[f32; 4]; 4]) -> [[f32; 4]; 4] {
-    std::array::from_fn(|i| std::array::from_fn(|j| m[j][i]))
+unsafe fn pack_pixel(x: &Source, pixel: usize, first: usize, images: usize, width: usize, to: *mut f32) {
+    let l = x.layout;
+    let whole = (l.c - first).min(width) / 4 * 4;
+    let step = l.step * l.lanes;
+    for image in (0..images).step_by(4) {
+        // SAFETY: the caller promises room; channels beyond the last are not read.
+        unsafe {
+            let from = x.data.as_ptr().add(l.at(pixel, first) + image);
+            let to = to.add(image * width);
+            for c in (0..whole).step_by(4) {
+                transpose(from.add(c * step), step, to.add(c), width);
+            }
+            for c in whole..width {
+                for i in 0..4 {
+                    *to.add(i * width + c) = if first + c < l.c { *from.add(c * step + i) } else { 0.0 };
+                }
+            }
+        }
+    }
+}
+
+/// Transposes four rows of four floats.
+///
+/// # Safety
+/// `from` is valid for four floats at each of four multiples of `from_step`, and `to` likewise.
+#[inline(always)]
+unsafe fn transpose(from: *const f32, from_step: usize, to: *mut f32, to_step: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        // SAFETY: SSE is part of x86-64; the caller promises the floats.
+        unsafe {
+            let row = |i: usize| _mm_loadu_ps(from.add(i * from_step));
+            let (ab_low, ab_high) = (_mm_unpacklo_ps(row(0), row(1)), _mm_unpackhi_ps(row(0), row(1)));
+            let (cd_low, cd_high) = (_mm_unpacklo_ps(row(2), row(3)), _mm_unpackhi_ps(row(2), row(3)));
+            _mm_storeu_ps(to, _mm_movelh_ps(ab_low, cd_low));
+            _mm_storeu_ps(to.add(to_step), _mm_movehl_ps(cd_low, ab_low));
+            _mm_storeu_ps(to.add(2 * to_step), _mm_movelh_ps(ab_high, cd_high));
+            _mm_storeu_ps(to.add(3 * to_step), _mm_movehl_ps(cd_high, ab_high));
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for i in 0..4 {
+        for j in 0..4 {
+            // SAFETY: the caller promises the floats.
+            unsafe { *to.add(j * to_step + i) = *from.add(i * from_step + j) }
+        }
+    }
 }
 
 struct Panels<'a> {
@@ -250,7 +291,13 @@ impl Panels<'_> {
         let valid = (16 * NV).min(self.shape.c - c);
         for (i, k) in k.clone().enumerate() {
             let dw = &mut self.dw[((k - self.k.start) * self.shape.c + c) * taps..][..valid * taps];
+            // Here and not for all weights at once: this part is in L1 when the sums follow.
+            dw.fill(0.0);
             for (tap, sums) in sums.chunks_exact(sums.len() / taps).enumerate() {
+                // On small maps most taps fall on padding everywhere.
+                if !met(self.shape, tap) {
+                    continue;
+                }
                 let sums = &sums[i * 16 * NV..][..valid];
                 for (dw, sum) in dw[tap..].iter_mut().step_by(taps).zip(sums) {
                     *dw = *sum;
