@@ -14,29 +14,13 @@ pub struct Evaluation {
     /// Number of images.
     pub images: usize,
     /// On the clean images.
-    pub clean: Tally,
+    pub clean: Verdicts,
     /// On the adversarial images of each ε, in the order asked for.
-    pub adversarial: Vec<Tally>,
+    pub adversarial: Vec<Verdicts>,
     /// `[images, classes]`, where asked for.
     pub logits: Vec<f32>,
     /// Gradient of the summed cross-entropy by the pixels, `[images, C, H, W]`, where asked for.
     pub input_gradient: Vec<f32>,
-}
-
-/// Counts over images.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Tally {
-    /// Images whose label is the arg-max.
-    pub correct: usize,
-    /// Sum of the cross-entropies.
-    pub loss: f64,
-}
-
-impl Tally {
-    fn add(&mut self, verdicts: &Verdicts) {
-        self.correct += verdicts.correct.iter().filter(|c| **c).count();
-        self.loss += verdicts.loss.iter().map(|&l| f64::from(l)).sum::<f64>();
-    }
 }
 
 /// Evaluates `network` on all of `images`, with one FGSM step per attack. `outputs` asks for logits and input
@@ -61,12 +45,12 @@ pub fn evaluate<B: Backend>(
             part
         })
         .collect();
-    let adversarial = vec![Tally::default(); attacks.len()];
+    let adversarial = vec![Verdicts::default(); attacks.len()];
     let mut all = Evaluation { images: images.len(), adversarial, ..Evaluation::default() };
     for part in parts {
-        all.clean.add(&part.clean);
-        for (tally, verdicts) in all.adversarial.iter_mut().zip(&part.adversarial) {
-            tally.add(verdicts);
+        all.clean.append(part.clean);
+        for (all, part) in all.adversarial.iter_mut().zip(part.adversarial) {
+            all.append(part);
         }
         all.logits.extend(part.logits);
         all.input_gradient.extend(part.input_gradient);
