@@ -82,6 +82,16 @@ pub struct Source<'a> {
     pub layout: Layout,
 }
 
+impl Source<'_> {
+    /// Panics unless the layout fits its buffer and rows have `lanes` lanes, 16 to 64: what kernels rely on.
+    pub fn check(&self, lanes: usize) {
+        let l = &self.layout;
+        assert!(l.lanes == lanes && matches!(lanes, 16 | 32 | 48 | 64), "lanes of a read value");
+        assert!(l.c == 0 || l.offset + (l.c - 1) * l.step < l.pixel, "layout of a read value");
+        assert!(l.buffer_len() <= self.data.len(), "buffer of a read value");
+    }
+}
+
 /// Map rows of a value that are written.
 pub struct Target<'a> {
     /// The part of the buffer that holds `rows`: `layout.rows(rows)`.

@@ -6,14 +6,17 @@ use super::simd::Isa;
 use std::marker::PhantomData;
 use std::ptr;
 
-/// The last step, without its data.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Last {
-    None,
-    Relu,
-    ReluSave,
-    Mask,
+/// The last step, without its data; constants, as they are parameters of generic functions.
+mod last {
+    pub const NONE: u8 = 0;
+    pub const RELU: u8 = 1;
+    pub const RELU_SAVE: u8 = 2;
+    pub const MASK: u8 = 3;
 }
+
+/// The factor of an epilogue that only has a term, and the term of one that only has a factor.
+static ONE: f32 = 1.0;
+static ZERO: f32 = 0.0;
 
 /// A [`Target`] and an [`Epilogue`] as kernels see them: checked once, then raw pointers.
 #[derive(Clone, Copy)]
@@ -22,13 +25,18 @@ pub struct Output<'a> {
     layout: Layout,
     /// First pixel of the target's rows; `y` and `bits` start there.
     first: usize,
-    /// Null where the epilogue has none; so `shift` and `add`.
+    /// Whether there is a factor or a term.
+    affine: bool,
     scale: *const f32,
+    /// Floats from one channel's factor to the next one's: 1, or 0 where all are [`ONE`].
+    scale_step: usize,
     shift: *const f32,
+    shift_step: usize,
+    /// Null where there is none.
     add: *const f32,
     add_layout: Layout,
     accumulate: bool,
-    last: Last,
+    last: u8,
     bits: *mut u16,
     borrowed: PhantomData<&'a mut [f32]>,
 }
@@ -43,42 +51,41 @@ impl<'a> Output<'a> {
             layout.c == 0 || layout.offset + (layout.c - 1) * layout.step < layout.pixel,
             "layout of a target"
         );
-        let channels = |values: Option<&[f32]>, what: &str| {
-            values.map_or(ptr::null(), |values| {
+        let channels = |values: Option<&'a [f32]>, otherwise: &'static f32, what: &str| {
+            values.map_or((ptr::from_ref(otherwise), 0), |values| {
                 assert_eq!(values.len(), layout.c, "{what} per written channel");
-                values.as_ptr()
+                (values.as_ptr(), 1)
             })
         };
+        let (scale, scale_step) = channels(epilogue.scale, &ONE, "factor");
+        let (shift, shift_step) = channels(epilogue.shift, &ZERO, "term");
         let (add, add_layout) = epilogue.add.map_or((ptr::null(), layout), |add| {
             let a = add.layout;
-            assert!(
-                (a.h, a.w, a.c, a.lanes) == (layout.h, layout.w, layout.c, layout.lanes),
-                "shape of an addend"
-            );
-            assert!(
-                a.buffer_len() <= add.data.len() && a.offset + (a.c - 1) * a.step < a.pixel,
-                "layout of an addend"
-            );
+            assert_eq!((a.h, a.w, a.c), (layout.h, layout.w, layout.c), "shape of an addend");
+            add.check(layout.lanes);
             (add.data.as_ptr(), a)
         });
         let (last, bits) = match epilogue.act {
-            Act::None => (Last::None, ptr::null_mut()),
-            Act::Relu => (Last::Relu, ptr::null_mut()),
+            Act::None => (last::NONE, ptr::null_mut()),
+            Act::Relu => (last::RELU, ptr::null_mut()),
             Act::ReluSave(bits) => {
                 assert_eq!(bits.len(), part.len() / 16, "sign bits to save");
-                (Last::ReluSave, bits.as_mut_ptr())
+                (last::RELU_SAVE, bits.as_mut_ptr())
             }
             Act::Mask(bits) => {
                 assert_eq!(bits.len(), part.len() / 16, "sign bits to apply");
-                (Last::Mask, bits.as_ptr().cast_mut())
+                (last::MASK, bits.as_ptr().cast_mut())
             }
         };
         Output {
             y: target.data.as_mut_ptr(),
             layout,
             first: rows.start * layout.w,
-            scale: channels(epilogue.scale, "factor"),
-            shift: channels(epilogue.shift, "term"),
+            affine: epilogue.scale.is_some() || epilogue.shift.is_some(),
+            scale,
+            scale_step,
+            shift,
+            shift_step,
             add,
             add_layout,
             accumulate: epilogue.accumulate,
@@ -105,9 +112,32 @@ impl<'a> Output<'a> {
         lane: usize,
         acc: &[[I::V; NV]; KB],
     ) {
-        for (k, row) in acc.iter().enumerate() {
-            // SAFETY: the caller's promise, channel by channel.
-            unsafe { self.row::<I, NV>(pixel, channel + k, lane, *row) }
+        // SAFETY: the caller's promise. All rows of a tile go one way, which is chosen here once.
+        unsafe {
+            if self.add.is_null() && !self.accumulate {
+                match (self.affine, self.last) {
+                    (false, last::NONE) => {
+                        self.rows::<I, KB, NV, false, false, { last::NONE }>(pixel, channel, lane, acc)
+                    }
+                    (false, last::MASK) => {
+                        self.rows::<I, KB, NV, false, false, { last::MASK }>(pixel, channel, lane, acc)
+                    }
+                    (_, last::NONE) => {
+                        self.rows::<I, KB, NV, true, false, { last::NONE }>(pixel, channel, lane, acc)
+                    }
+                    (_, last::RELU) => {
+                        self.rows::<I, KB, NV, true, false, { last::RELU }>(pixel, channel, lane, acc)
+                    }
+                    (_, last::RELU_SAVE) => {
+                        self.rows::<I, KB, NV, true, false, { last::RELU_SAVE }>(pixel, channel, lane, acc)
+                    }
+                    _ => self.rows::<I, KB, NV, true, false, { last::MASK }>(pixel, channel, lane, acc),
+                }
+            } else {
+                for (k, row) in acc.iter().enumerate() {
+                    self.row::<I, NV>(pixel, channel + k, lane, *row);
+                }
+            }
         }
     }
 
@@ -121,41 +151,85 @@ impl<'a> Output<'a> {
         pixel: usize,
         channel: usize,
         lane: usize,
-        mut v: [I::V; NV],
+        v: [I::V; NV],
     ) {
-        let at = self.layout.at(pixel - self.first, channel) + lane;
-        // SAFETY: `new` checked that all slices cover the target's rows and channels, in which the caller promises
-        // that pixel, channel and lanes lie; null pointers are not read.
+        // SAFETY: the caller's promise.
         unsafe {
-            if !self.scale.is_null() {
-                let scale = I::splat_at(self.scale.add(channel));
-                v = v.map(|v| I::mul(v, scale));
-            }
-            if !self.shift.is_null() {
-                let shift = I::splat_at(self.shift.add(channel));
-                v = v.map(|v| I::add(v, shift));
-            }
-            if !self.add.is_null() {
-                let add = self.add.add(self.add_layout.at(pixel, channel) + lane);
-                for (i, v) in v.iter_mut().enumerate() {
-                    *v = I::add(*v, I::load(add.add(16 * i)));
+            match self.last {
+                last::NONE => self.rows::<I, 1, NV, true, true, { last::NONE }>(pixel, channel, lane, &[v]),
+                last::RELU => self.rows::<I, 1, NV, true, true, { last::RELU }>(pixel, channel, lane, &[v]),
+                last::RELU_SAVE => {
+                    self.rows::<I, 1, NV, true, true, { last::RELU_SAVE }>(pixel, channel, lane, &[v])
                 }
+                _ => self.rows::<I, 1, NV, true, true, { last::MASK }>(pixel, channel, lane, &[v]),
             }
-            let y = self.y.add(at);
-            for (i, v) in v.iter_mut().enumerate() {
-                if self.accumulate {
-                    *v = I::add(*v, I::load(y.add(16 * i)));
+        }
+    }
+
+    /// [`Output::tile`] for one form of epilogue: with factor and term or not, with `add` and `accumulate` or not, and
+    /// one last step. What the epilogue has must be among what the form has.
+    ///
+    /// # Safety
+    /// As for [`Output::tile`].
+    #[inline(always)]
+    unsafe fn rows<
+        I: Isa,
+        const KB: usize,
+        const NV: usize,
+        const AFFINE: bool,
+        const ADD: bool,
+        const LAST: u8,
+    >(
+        &self,
+        pixel: usize,
+        channel: usize,
+        lane: usize,
+        acc: &[[I::V; NV]; KB],
+    ) {
+        // A copy that stores can't change as far as the compiler knows: nothing is read again from row to row.
+        let out = *self;
+        let at = out.layout.at(pixel - out.first, channel) + lane;
+        let step = out.layout.step * out.layout.lanes;
+        // SAFETY: `new` checked that all slices cover the target's rows and channels, in which the caller promises
+        // that pixel, channels and lanes lie; a null addend is not read.
+        unsafe {
+            let mut y = out.y.add(at);
+            let mut bits =
+                if LAST == last::RELU_SAVE || LAST == last::MASK { out.bits.add(at / 16) } else { out.bits };
+            let mut scale = out.scale.add(channel * out.scale_step);
+            let mut shift = out.shift.add(channel * out.shift_step);
+            for (k, row) in acc.iter().enumerate() {
+                let mut v = *row;
+                if AFFINE {
+                    let (a, b) = (I::splat_at(scale), I::splat_at(shift));
+                    v = v.map(|v| I::fma(v, a, b));
+                    scale = scale.wrapping_add(out.scale_step);
+                    shift = shift.wrapping_add(out.shift_step);
                 }
-                match self.last {
-                    Last::None => {}
-                    Last::Relu => *v = I::max(*v, I::splat(0.0)),
-                    Last::ReluSave => {
-                        *self.bits.add(at / 16 + i) = I::gt(*v, I::splat(0.0));
-                        *v = I::max(*v, I::splat(0.0));
+                if ADD && !out.add.is_null() {
+                    let add = out.add.add(out.add_layout.at(pixel, channel + k) + lane);
+                    for (i, v) in v.iter_mut().enumerate() {
+                        *v = I::add(*v, I::load(add.add(16 * i)));
                     }
-                    Last::Mask => *v = I::keep(*self.bits.add(at / 16 + i), *v),
                 }
-                I::store(y.add(16 * i), *v);
+                for (i, v) in v.iter_mut().enumerate() {
+                    if ADD && out.accumulate {
+                        *v = I::add(*v, I::load(y.add(16 * i)));
+                    }
+                    match LAST {
+                        last::RELU => *v = I::max(*v, I::splat(0.0)),
+                        last::RELU_SAVE => {
+                            *bits.add(i) = I::gt(*v, I::splat(0.0));
+                            *v = I::max(*v, I::splat(0.0));
+                        }
+                        last::MASK => *v = I::keep(*bits.add(i), *v),
+                        _ => {}
+                    }
+                    I::store(y.add(16 * i), *v);
+                }
+                // Wrapping: one step beyond the last channel may lie outside the buffer.
+                y = y.wrapping_add(step);
+                bits = bits.wrapping_add(step / 16);
             }
         }
     }

@@ -21,10 +21,23 @@ pub unsafe fn tile<I: Isa, const KB: usize, const NV: usize>(
     c: usize,
     x_step: usize,
 ) -> [[I::V; NV]; KB] {
+    // SAFETY: as promised by the caller, each tap being a run of `c` channels.
+    unsafe { tile_of_runs::<I, KB, NV>(taps.map(|(w, x)| (w, x, c)), x_step) }
+}
+
+/// [`tile`], where each item says for itself how many channels it has: neighbouring taps of a dense value are one run.
+///
+/// # Safety
+/// As for [`tile`].
+#[inline(always)]
+pub unsafe fn tile_of_runs<I: Isa, const KB: usize, const NV: usize>(
+    runs: impl Iterator<Item = (*const f32, *const f32, usize)>,
+    x_step: usize,
+) -> [[I::V; NV]; KB] {
     // SAFETY: the caller promises the instruction set and that all of these floats are readable.
     unsafe {
         let mut acc = [[I::splat(0.0); NV]; KB];
-        for (mut w, mut x) in taps {
+        for (mut w, mut x, c) in runs {
             for _ in 0..c {
                 let mut lanes = [I::splat(0.0); NV];
                 for (v, lanes) in lanes.iter_mut().enumerate() {

@@ -5,11 +5,15 @@
 
 pub mod bilinear;
 pub mod conv2d;
+pub mod depthwise;
+pub mod direct;
 pub mod epilogue;
 pub mod karatsuba;
 pub mod layout;
+pub mod masters;
 pub mod microkernel;
 pub mod simd;
 pub mod stem;
+pub mod taps;
 pub mod toom;
 pub mod winograd;
