@@ -12,6 +12,7 @@ pub mod karatsuba;
 pub mod layout;
 pub mod masters;
 pub mod microkernel;
+pub mod select;
 pub mod simd;
 pub mod stem;
 pub mod taps;
