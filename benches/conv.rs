@@ -63,8 +63,11 @@ fn time(criterion: &mut Criterion, case: &Case, direction: Direction, level: Lev
         Direction::Forward => (input, output),
         Direction::BackwardInput => (output, input),
     };
-    let (algorithm, mut conv): (_, Box<dyn Convolve>) =
-        ("direct", Box::new(Direct::new(shape, direction, level)));
+    let (algorithm, mut conv): (_, Box<dyn Convolve>) = if shape.groups > 1 {
+        ("depthwise", Box::new(Depthwise::new(shape, direction, level)))
+    } else {
+        ("direct", Box::new(Direct::new(shape, direction, level)))
+    };
     conv.load(Weights { oihw: &noise(shape.weights(), 1), scale: None });
     let factor = noise(yl.c, 2);
     let threads = rayon::current_num_threads();
@@ -124,6 +127,7 @@ fn main() {
         .sample_size(10)
         .warm_up_time(Duration::from_millis(20))
         .measurement_time(Duration::from_millis(80))
+        .nresamples(1_000)
         .without_plots()
         .configure_from_args();
     let level = Level::best();

@@ -254,7 +254,8 @@ impl<const KB: usize> Tall<'_, KB> {
                 let (tap, pixel, taps) = (run.tap as usize, run.pixel as usize, run.taps as usize);
                 (weights.as_ptr().add(tap * c * KB), x.as_ptr().add(xl.at(pixel, 0) + lane), taps * c)
             });
-            let acc = tile_of_runs::<I, KB, NV>(pointers, xl.step * xl.lanes);
+            output.prefetch::<I, KB, NV>(pixel, *channel, lane);
+            let acc = tile_of_runs::<I, KB, NV>(pointers, xl.step * xl.lanes, xl.pixel * xl.lanes);
             output.tile::<I, KB, NV>(pixel, *channel, lane, &acc);
         }
     }

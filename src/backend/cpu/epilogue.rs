@@ -14,6 +14,9 @@ mod last {
     pub const MASK: u8 = 3;
 }
 
+/// Bytes that a core's own caches are sure to keep.
+const NEAR_BYTES: usize = 4 << 20;
+
 /// The factor of an epilogue that only has a term, and the term of one that only has a factor.
 static ONE: f32 = 1.0;
 static ZERO: f32 = 0.0;
@@ -36,6 +39,8 @@ pub struct Output<'a> {
     add: *const f32,
     add_layout: Layout,
     accumulate: bool,
+    /// Whether the target is larger than [`NEAR_BYTES`].
+    far: bool,
     last: u8,
     bits: *mut u16,
     borrowed: PhantomData<&'a mut [f32]>,
@@ -89,6 +94,7 @@ impl<'a> Output<'a> {
             add,
             add_layout,
             accumulate: epilogue.accumulate,
+            far: 4 * part.len() > NEAR_BYTES,
             last,
             bits,
             borrowed: PhantomData,
@@ -98,6 +104,31 @@ impl<'a> Output<'a> {
     /// The layout of the written value.
     pub fn layout(&self) -> Layout {
         self.layout
+    }
+
+    /// Asks for the memory that [`Output::tile`] is going to write, while the sums are still being made; does nothing
+    /// where the whole target stays in a cache.
+    ///
+    /// # Safety
+    /// As for [`Output::tile`].
+    #[inline(always)]
+    pub unsafe fn prefetch<I: Isa, const KB: usize, const NV: usize>(
+        &self,
+        pixel: usize,
+        channel: usize,
+        lane: usize,
+    ) {
+        if !self.far {
+            return;
+        }
+        let mut y = self.y.wrapping_add(self.layout.at(pixel - self.first, channel) + lane);
+        for _ in 0..KB {
+            for v in 0..NV {
+                // SAFETY: the caller promises the instruction set; any address may be asked for.
+                unsafe { I::prefetch(y.wrapping_add(16 * v)) }
+            }
+            y = y.wrapping_add(self.layout.step * self.layout.lanes);
+        }
     }
 
     /// Finishes and stores lanes `lane..lane + 16·NV` of channels `channel..channel + KB` of map pixel `pixel`.

@@ -9,6 +9,9 @@
 
 use super::simd::Isa;
 
+/// How many channels ahead weights are asked for: they are read in order, and by large layers from the L3 cache.
+const WEIGHTS_AHEAD: usize = 24;
+
 /// Adds up `taps`, each a pair of pointers (weights `[c][KB]`, lane 0 of channel 0 of x), where x has `x_step`
 /// floats between channels.
 ///
@@ -22,19 +25,35 @@ pub unsafe fn tile<I: Isa, const KB: usize, const NV: usize>(
     x_step: usize,
 ) -> [[I::V; NV]; KB] {
     // SAFETY: as promised by the caller, each tap being a run of `c` channels.
-    unsafe { tile_of_runs::<I, KB, NV>(taps.map(|(w, x)| (w, x, c)), x_step) }
+    unsafe { sum::<I, KB, NV, false>(taps.map(|(w, x)| (w, x, c)), x_step, 0) }
 }
 
 /// [`tile`], where each item says for itself how many channels it has: neighbouring taps of a dense value are one run.
+/// The x that lies `ahead` floats further on is asked for meanwhile: the next tile's.
 ///
 /// # Safety
-/// As for [`tile`].
+/// As for [`tile`]; nothing is asked of what lies ahead.
 #[inline(always)]
 pub unsafe fn tile_of_runs<I: Isa, const KB: usize, const NV: usize>(
     runs: impl Iterator<Item = (*const f32, *const f32, usize)>,
     x_step: usize,
+    ahead: usize,
 ) -> [[I::V; NV]; KB] {
-    // SAFETY: the caller promises the instruction set and that all of these floats are readable.
+    // SAFETY: as promised by the caller.
+    unsafe { sum::<I, KB, NV, true>(runs, x_step, ahead) }
+}
+
+/// # Safety
+/// As for [`tile_of_runs`].
+#[inline(always)]
+unsafe fn sum<I: Isa, const KB: usize, const NV: usize, const FETCH_X: bool>(
+    runs: impl Iterator<Item = (*const f32, *const f32, usize)>,
+    x_step: usize,
+    ahead: usize,
+) -> [[I::V; NV]; KB] {
+    // Small tiles have no load to spare per multiply-add.
+    let spare = const { KB * NV >= 16 };
+    // SAFETY: the caller promises the instruction set and that all floats that are loaded are readable.
     unsafe {
         let mut acc = [[I::splat(0.0); NV]; KB];
         for (mut w, mut x, c) in runs {
@@ -42,6 +61,12 @@ pub unsafe fn tile_of_runs<I: Isa, const KB: usize, const NV: usize>(
                 let mut lanes = [I::splat(0.0); NV];
                 for (v, lanes) in lanes.iter_mut().enumerate() {
                     *lanes = I::load(x.add(16 * v));
+                    if FETCH_X && spare {
+                        I::prefetch(x.wrapping_add(ahead + 16 * v));
+                    }
+                }
+                if spare {
+                    I::prefetch(w.wrapping_add(WEIGHTS_AHEAD * KB));
                 }
                 for (k, row) in acc.iter_mut().enumerate() {
                     let weight = I::splat_at(w.add(k));
@@ -50,7 +75,8 @@ pub unsafe fn tile_of_runs<I: Isa, const KB: usize, const NV: usize>(
                     }
                 }
                 w = w.add(KB);
-                x = x.add(x_step);
+                // Wrapping: one step beyond the last channel may lie outside the buffer.
+                x = x.wrapping_add(x_step);
             }
         }
         acc

@@ -69,6 +69,8 @@ pub unsafe trait Isa: Copy {
     unsafe fn load(p: *const f32) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
     unsafe fn splat(x: f32) -> Self::V;
+    /// Asks for the cache line of `p`, which may be any address, to be brought into the L1 cache.
+    unsafe fn prefetch(p: *const f32);
     /// All lanes = `*p`.
     unsafe fn splat_at(p: *const f32) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
@@ -153,6 +155,8 @@ unsafe impl Isa for Portable {
         unsafe { p.cast::<[f32; 16]>().write_unaligned(v) }
     }
     #[inline(always)]
+    unsafe fn prefetch(_: *const f32) {}
+    #[inline(always)]
     unsafe fn splat(x: f32) -> Self::V {
         [x; 16]
     }
@@ -231,6 +235,10 @@ mod x86 {
         #[inline(always)]
         unsafe fn store(p: *mut f32, v: __m512) {
             _mm512_storeu_ps(p, v)
+        }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            _mm_prefetch::<_MM_HINT_T0>(p.cast())
         }
         #[inline(always)]
         unsafe fn splat(x: f32) -> __m512 {
@@ -314,6 +322,10 @@ mod x86 {
         unsafe fn store(p: *mut f32, v: Self::V) {
             _mm256_storeu_ps(p, v[0]);
             _mm256_storeu_ps(p.add(8), v[1]);
+        }
+        #[inline(always)]
+        unsafe fn prefetch(p: *const f32) {
+            _mm_prefetch::<_MM_HINT_T0>(p.cast())
         }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self::V {
