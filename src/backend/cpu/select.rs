@@ -13,7 +13,7 @@ use super::depthwise::Depthwise;
 use super::direct::Direct;
 use super::karatsuba::Karatsuba;
 use super::simd::Level;
-use super::stem::{Stem3, Stem7};
+use super::stem::Stem;
 use super::winograd::Winograd;
 use crate::Error;
 use std::str::FromStr;
@@ -50,22 +50,14 @@ pub enum Algorithm {
     Winograd,
     /// [`Karatsuba`], for 3×3 kernels of stride 1 and padding 1 on 2×2 maps.
     Karatsuba,
-    /// [`Stem7`], for 7×7 kernels of stride 2.
-    Stem7,
-    /// [`Stem3`], for 3×3 kernels of stride 2.
-    Stem3,
+    /// [`Stem`], for 7×7 kernels of stride 2.
+    Stem,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 6] = [
-        Algorithm::Direct,
-        Algorithm::Depthwise,
-        Algorithm::Winograd,
-        Algorithm::Karatsuba,
-        Algorithm::Stem7,
-        Algorithm::Stem3,
-    ];
+    pub const ALL: [Algorithm; 5] =
+        [Algorithm::Direct, Algorithm::Depthwise, Algorithm::Winograd, Algorithm::Karatsuba, Algorithm::Stem];
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
@@ -74,8 +66,7 @@ impl Algorithm {
             Algorithm::Depthwise => "depthwise",
             Algorithm::Winograd => "winograd",
             Algorithm::Karatsuba => "karatsuba",
-            Algorithm::Stem7 => "stem7",
-            Algorithm::Stem3 => "stem3",
+            Algorithm::Stem => "stem",
         }
     }
 
@@ -89,10 +80,8 @@ impl Algorithm {
             Algorithm::Winograd if shape.stride == 1 => Box::new(Winograd::new(shape, direction, level)?),
             Algorithm::Winograd => return None,
             Algorithm::Karatsuba => Box::new(Karatsuba::new(shape, direction, level)?),
-            Algorithm::Stem7 if shape.r == 7 => Box::new(Stem7::new(shape, direction, level)?),
-            Algorithm::Stem7 => return None,
-            Algorithm::Stem3 if shape.r == 3 => Box::new(Stem3::new(shape, direction, level)?),
-            Algorithm::Stem3 => return None,
+            Algorithm::Stem if shape.r == 7 => Box::new(Stem::new(shape, direction, level)?),
+            Algorithm::Stem => return None,
         })
     }
 }
@@ -117,7 +106,7 @@ pub fn choose(
     match (r, stride, pad) {
         (3, 1, 1) if (h, w) == (2, 2) => Algorithm::Karatsuba,
         (3, 1, 0..=2) if smallest >= 3 => Algorithm::Winograd,
-        (7, 2, 3) if c >= 3 => Algorithm::Stem7,
+        (7, 2, 3) if c >= 3 => Algorithm::Stem,
         _ => Algorithm::Direct,
     }
 }

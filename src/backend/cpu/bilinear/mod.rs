@@ -68,7 +68,24 @@ pub trait Form: Send + Sync + 'static {
     fn points(m: usize) -> [u8; MAX_POINTS];
 
     /// The weight transform G, point by tap.
-    fn weights() -> [[f64; MAX_TAPS]; MAX_POINTS];
+    const WEIGHTS: [[f32; MAX_TAPS]; MAX_POINTS];
+
+    /// All points of the taps.
+    ///
+    /// # Safety
+    /// The machine has `I`'s instruction set.
+    #[inline(always)]
+    unsafe fn weights<I: Isa>(g: &[I::V; MAX_TAPS]) -> [I::V; MAX_POINTS] {
+        let matrix = const { &Self::WEIGHTS };
+        // SAFETY: the caller's promise.
+        unsafe {
+            let mut u = [I::splat(0.0); MAX_POINTS];
+            for (u, row) in u.iter_mut().zip(matrix).take(Self::POINTS) {
+                *u = combination::<I, MAX_TAPS>(row, g);
+            }
+            u
+        }
+    }
 
     /// The used points of the pixels of a tile of `M` outputs.
     ///
@@ -81,6 +98,32 @@ pub trait Form: Send + Sync + 'static {
     /// # Safety
     /// The machine has `I`'s instruction set.
     unsafe fn output<I: Isa, const M: usize>(p: &[I::V; MAX_POINTS]) -> [I::V; MAX_TILE];
+}
+
+/// Σ row[i] · v[i] over the coefficients that are not 0, highest first; a first coefficient of 1 costs nothing. For
+/// constant rows, of which nothing else is left when compiled.
+///
+/// # Safety
+/// The machine has `I`'s instruction set.
+#[inline(always)]
+pub unsafe fn combination<I: Isa, const N: usize>(row: &[f32; N], v: &[I::V; N]) -> I::V {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sum = I::splat(0.0);
+        let mut first = true;
+        for i in (0..N).rev() {
+            if row[i] != 0.0 {
+                sum = match (first, row[i] == 1.0) {
+                    (true, true) => v[i],
+                    (true, false) => I::mul(I::splat(row[i]), v[i]),
+                    (false, true) => I::add(sum, v[i]),
+                    (false, false) => I::fma(I::splat(row[i]), v[i], sum),
+                };
+                first = false;
+            }
+        }
+        sum
+    }
 }
 
 /// The points that a tile uses.

@@ -99,6 +99,19 @@ pub fn prefetch(at: *const f32) {
     let _ = at;
 }
 
+/// [`prefetch`] for a line that will be written.
+#[inline(always)]
+pub fn prefetch_to_write(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a prefetch does not fault.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_ET0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_ET0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
+}
+
 /// Stores a register tile.
 ///
 /// # Safety

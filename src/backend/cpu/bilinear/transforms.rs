@@ -3,11 +3,14 @@
 use super::super::epilogue::Output;
 use super::super::layout::{LANES, Layout};
 use super::super::simd::{Isa, Kernel};
-use super::product::prefetch;
+use super::product::{prefetch, prefetch_to_write};
 use super::{Form, MAX_POINTS, MAX_TAPS, MAX_TILE, Panel, phase_of};
 use crate::filter::Mask;
 use std::marker::PhantomData;
 use std::ops::Range;
+
+/// Packed weights are asked for this many floats before they are written.
+const AHEAD: usize = 8 * LANES;
 
 /// The weight transform of all panels.
 ///
@@ -29,7 +32,6 @@ impl<F: Form> Kernel for Pack<'_, F> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        let matrix = F::weights().map(|row| row.map(|entry| entry as f32));
         // SAFETY: the struct's conditions: every load and store below starts inside a panel and overruns it by less than
         // one vector; what a store spoils behind its KB floats is written later, or is the vector of room.
         unsafe {
@@ -48,14 +50,15 @@ impl<F: Form> Kernel for Pack<'_, F> {
                             let inside = !I::gt(lo, w) & I::gt(hi, w);
                             *g = I::mul(I::keep(inside ^ flip, w), scale);
                         }
-                        for (half, row) in half.iter_mut().zip(&matrix).take(F::POINTS) {
-                            half[column] = weighted::<I>(row, &g, F::TAPS);
+                        for (half, u) in half.iter_mut().zip(F::weights::<I>(&g)).take(F::POINTS) {
+                            half[column] = u;
                         }
                     }
                     let mut point = to;
                     for half in half.iter().take(F::POINTS) {
-                        for row in matrix.iter().take(F::POINTS) {
-                            I::store(point, weighted::<I>(row, half, F::TAPS));
+                        for u in F::weights::<I>(half).iter().take(F::POINTS) {
+                            prefetch_to_write(point.wrapping_add(AHEAD));
+                            I::store(point, *u);
                             point = point.wrapping_add(self.point_stride);
                         }
                     }
@@ -64,22 +67,6 @@ impl<F: Form> Kernel for Pack<'_, F> {
                 }
             }
         }
-    }
-}
-
-/// Σ row[i] · g[i] over the taps.
-///
-/// # Safety
-/// The machine has `I`'s instruction set.
-#[inline(always)]
-unsafe fn weighted<I: Isa>(row: &[f32; MAX_TAPS], g: &[I::V; MAX_TAPS], taps: usize) -> I::V {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut sum = I::mul(I::splat(row[0]), g[0]);
-        for (&factor, &g) in row.iter().zip(g).take(taps).skip(1) {
-            sum = I::fma(I::splat(factor), g, sum);
-        }
-        sum
     }
 }
 
