@@ -69,7 +69,7 @@ unsafe fn sums<I: Isa, const KB: usize, const NV: usize>(
         let mut acc = [[I::splat(0.0); NV]; KB];
         let (mut u, mut v, mut next) = (u, v, next);
         for _ in 0..channels {
-            prefetch(next);
+            I::prefetch(next);
             let mut x = [I::splat(0.0); NV];
             for (i, x) in x.iter_mut().enumerate() {
                 *x = I::load(v.add(i * LANES));
@@ -86,20 +86,7 @@ unsafe fn sums<I: Isa, const KB: usize, const NV: usize>(
     }
 }
 
-/// Asks for the line at an address, which need not be valid.
-#[inline(always)]
-pub fn prefetch(at: *const f32) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch does not fault.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
-}
-
-/// [`prefetch`] for a line that will be written.
+/// Asks for a line that will be written; it need not be valid.
 #[inline(always)]
 pub fn prefetch_to_write(at: *const f32) {
     #[cfg(target_arch = "x86_64")]

@@ -3,7 +3,7 @@
 use super::super::epilogue::Output;
 use super::super::layout::{LANES, Layout};
 use super::super::simd::{Isa, Kernel};
-use super::product::{prefetch, prefetch_to_write};
+use super::product::prefetch_to_write;
 use super::{Form, MAX_POINTS, MAX_TAPS, MAX_TILE, Panel, phase_of};
 use crate::filter::Mask;
 use std::marker::PhantomData;
@@ -171,7 +171,7 @@ impl<F: Form> Input<F> {
                     if i < F::TAPS + M - 1 && rows.contains(&i) {
                         let row = at.wrapping_add(i * line);
                         *d = I::load(row);
-                        prefetch(row.wrapping_add(ahead));
+                        I::prefetch(row.wrapping_add(ahead));
                     }
                 }
                 let v = F::input::<I, M>(&d);
@@ -234,65 +234,82 @@ impl<F: Form> Kernel for Finish<'_, F> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        for k in 0..self.count {
-            let mut lane = 0;
-            // SAFETY: the struct's conditions; the lanes lie in the row.
-            unsafe {
-                while lane + 2 * LANES <= self.lanes {
-                    self.rows::<I, 2>(k, lane);
-                    lane += 2 * LANES;
-                }
-                if lane < self.lanes {
-                    self.rows::<I, 1>(k, lane);
-                }
+        let mut lane = 0;
+        // SAFETY: the struct's conditions; the lanes lie in the row.
+        unsafe {
+            while lane + 2 * LANES <= self.lanes {
+                self.channels::<I, 2>(lane);
+                lane += 2 * LANES;
+            }
+            if lane < self.lanes {
+                self.channels::<I, 1>(lane);
             }
         }
     }
 }
 
 impl<F: Form> Finish<'_, F> {
-    /// Lanes `lane..lane + 16·NV` of channel `first + k`.
+    /// Lanes `lane..lane + 16·NV` of all channels.
     ///
     /// # Safety
     /// As for [`Finish`].
     #[inline(always)]
-    unsafe fn rows<I: Isa, const NV: usize>(&self, k: usize, lane: usize) {
-        let (py, px, channel) = phase_of(self.first + k, self.modulus, self.step);
+    unsafe fn channels<I: Isa, const NV: usize>(&self, lane: usize) {
         // SAFETY: the struct's conditions; only pixels on the map are written.
         unsafe {
+            // Outside the loop: what isn't used of them is not cleared each time.
+            let mut half = [[I::splat(0.0); MAX_POINTS]; MAX_TILE];
             let mut y = [[[I::splat(0.0); NV]; MAX_TILE]; MAX_TILE];
-            for vector in 0..NV {
-                let m = self.m.add(k * self.lanes + lane + vector * LANES);
-                let mut half = [[I::splat(0.0); MAX_POINTS]; MAX_TILE];
-                let columns = F::point_count(self.size.1);
-                match self.size.0 {
-                    1 => self.vertical::<I, 1>(&mut half, m, columns),
-                    2 => self.vertical::<I, 2>(&mut half, m, columns),
-                    3 => self.vertical::<I, 3>(&mut half, m, columns),
-                    _ => self.vertical::<I, 4>(&mut half, m, columns),
-                }
-                for (half, y) in half.iter().zip(&mut y).take(self.size.0) {
-                    let row = match self.size.1 {
-                        1 => F::output::<I, 1>(half),
-                        2 => F::output::<I, 2>(half),
-                        3 => F::output::<I, 3>(half),
-                        _ => F::output::<I, 4>(half),
-                    };
-                    for (y, row) in y.iter_mut().zip(row) {
-                        y[vector] = row;
+            let columns = F::point_count(self.size.1);
+            for k in 0..self.count {
+                let (py, px, channel) = phase_of(self.first + k, self.modulus, self.step);
+                for (row, column) in self.pixels() {
+                    if let Some(pixel) = self.pixel(row, column, py, px) {
+                        self.output.prefetch::<I, 1, NV>(pixel, channel, lane);
                     }
                 }
-            }
-            for (row, y) in y.iter().enumerate().take(self.size.0) {
-                let at_y = (self.origin.0 + row) * self.step + py;
-                for (column, y) in y.iter().enumerate().take(self.size.1) {
-                    let at_x = (self.origin.1 + column) * self.step + px;
-                    if at_y < self.map.0 && at_x < self.map.1 {
-                        self.output.row::<I, NV>(at_y * self.map.1 + at_x, channel, lane, *y);
+                for vector in 0..NV {
+                    let m = self.m.add(k * self.lanes + lane + vector * LANES);
+                    match self.size.0 {
+                        1 => self.vertical::<I, 1>(&mut half, m, columns),
+                        2 => self.vertical::<I, 2>(&mut half, m, columns),
+                        3 => self.vertical::<I, 3>(&mut half, m, columns),
+                        _ => self.vertical::<I, 4>(&mut half, m, columns),
+                    }
+                    for (half, y) in half.iter().zip(&mut y).take(self.size.0) {
+                        let row = match self.size.1 {
+                            1 => F::output::<I, 1>(half),
+                            2 => F::output::<I, 2>(half),
+                            3 => F::output::<I, 3>(half),
+                            _ => F::output::<I, 4>(half),
+                        };
+                        for (y, row) in y.iter_mut().zip(row) {
+                            y[vector] = row;
+                        }
+                    }
+                }
+                for (row, column) in self.pixels() {
+                    if let Some(pixel) = self.pixel(row, column, py, px) {
+                        self.output.row::<I, NV>(pixel, channel, lane, y[row][column]);
                     }
                 }
             }
         }
+    }
+
+    /// Rows and columns of the tile.
+    #[inline(always)]
+    fn pixels(&self) -> impl Iterator<Item = (usize, usize)> {
+        let (rows, columns) = self.size;
+        (0..rows).flat_map(move |row| (0..columns).map(move |column| (row, column)))
+    }
+
+    /// The pixel of an output in a phase, if it lies on the map.
+    #[inline(always)]
+    fn pixel(&self, row: usize, column: usize, py: usize, px: usize) -> Option<usize> {
+        let y = (self.origin.0 + row) * self.step + py;
+        let x = (self.origin.1 + column) * self.step + px;
+        (y < self.map.0 && x < self.map.1).then_some(y * self.map.1 + x)
     }
 
     /// Transforms the columns of points into rows of outputs.
