@@ -122,15 +122,26 @@ impl Machine {
     /// Measures again and keeps the larger value: what the machine reached at any time of the run.
     pub fn measure_again(&mut self) {
         let level = self.level;
-        let mut done = vec![0usize; self.threads];
-        // SAFETY: the level is one of this machine's.
-        let time =
-            on_all_threads(&mut done, |done| *done = unsafe { dispatch(level, Ceiling { steps: 200_000 }) });
-        self.ceiling = self.ceiling.max(done.iter().sum::<usize>() as f64 / time.as_secs_f64());
-        // SAFETY: the level is one of this machine's.
-        let time = on_all_threads(&mut self.streams, |(x, y)| unsafe { dispatch(level, Stream { x, y }) });
-        let bytes = 8 * STREAM_LEN * self.threads;
-        self.bandwidth = self.bandwidth.max(bytes as f64 / time.as_secs_f64());
+        // (work, seconds) per thread: the sum of rates, as the cases are measured.
+        let rate =
+            |items: &[(usize, f64)]| items.iter().map(|(work, seconds)| *work as f64 / seconds).sum::<f64>();
+        let mut done = vec![(0, 0.0); self.threads];
+        on_all_threads(&mut done, |done| {
+            let start = Instant::now();
+            // SAFETY: the level is one of this machine's.
+            let multiply_adds = unsafe { dispatch(level, Ceiling { steps: 100_000 }) };
+            *done = (multiply_adds, start.elapsed().as_secs_f64());
+        });
+        self.ceiling = self.ceiling.max(rate(&done));
+        let mut streams: Vec<_> = self.streams.iter_mut().zip(done).collect();
+        on_all_threads(&mut streams, |((x, y), done)| {
+            let start = Instant::now();
+            // SAFETY: the level is one of this machine's.
+            unsafe { dispatch(level, Stream { x, y }) };
+            *done = (8 * STREAM_LEN, start.elapsed().as_secs_f64());
+        });
+        let done: Vec<_> = streams.into_iter().map(|(_, done)| done).collect();
+        self.bandwidth = self.bandwidth.max(rate(&done));
     }
 
     /// The columns of [`CSV_HEAD`].

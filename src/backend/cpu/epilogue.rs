@@ -4,6 +4,7 @@ use super::conv2d::{Act, Epilogue, Target};
 use super::layout::Layout;
 use super::simd::Isa;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 use std::ptr;
 
 /// The last step, without its data; constants, as they are parameters of generic functions.
@@ -165,8 +166,16 @@ impl<'a> Output<'a> {
                     _ => self.rows::<I, KB, NV, true, false, { last::MASK }>(pixel, channel, lane, acc),
                 }
             } else {
-                for (k, row) in acc.iter().enumerate() {
-                    self.row::<I, NV>(pixel, channel + k, lane, *row);
+                // This loop isn't unrolled, so that it needs the sums in memory. It gets its own copy of them: otherwise
+                // they would live in memory on the ways above, too.
+                let mut sums = [[MaybeUninit::uninit(); NV]; KB];
+                for (sums, row) in sums.iter_mut().zip(acc) {
+                    for (sum, &v) in sums.iter_mut().zip(row) {
+                        sum.write(v);
+                    }
+                }
+                for (k, row) in sums.iter().enumerate() {
+                    self.row::<I, NV>(pixel, channel + k, lane, row.map(|sum| sum.assume_init()));
                 }
             }
         }
@@ -224,44 +233,46 @@ impl<'a> Output<'a> {
         // SAFETY: `new` checked that all slices cover the target's rows and channels, in which the caller promises
         // that pixel, channels and lanes lie; a null addend is not read.
         unsafe {
-            let mut y = out.y.add(at);
-            let mut bits =
+            let first_y = out.y.add(at);
+            let first_bits =
                 if LAST == last::RELU_SAVE || LAST == last::MASK { out.bits.add(at / 16) } else { out.bits };
-            let mut scale = out.scale.add(channel * out.scale_step);
-            let mut shift = out.shift.add(channel * out.shift_step);
-            for (k, row) in acc.iter().enumerate() {
-                let mut v = *row;
-                if AFFINE {
-                    let (a, b) = (I::splat_at(scale), I::splat_at(shift));
-                    v = v.map(|v| I::fma(v, a, b));
-                    scale = scale.wrapping_add(out.scale_step);
-                    shift = shift.wrapping_add(out.shift_step);
-                }
-                if ADD && !out.add.is_null() {
-                    let add = out.add.add(out.add_layout.at(pixel, channel + k) + lane);
-                    for (i, v) in v.iter_mut().enumerate() {
-                        *v = I::add(*v, I::load(add.add(16 * i)));
+            let first_scale = out.scale.add(channel * out.scale_step);
+            let first_shift = out.shift.add(channel * out.shift_step);
+            // Unrolled by hand: the compiler gives up at the taller tiles, whose sums would then have to lie in memory.
+            macro_rules! each_row {
+                ($($k:literal)*) => {$(if $k < KB {
+                    let mut v = acc[$k];
+                    let (y, bits) = (first_y.add($k * step), first_bits.wrapping_add($k * (step / 16)));
+                    if AFFINE {
+                        let (scale, shift) = (first_scale.add($k * out.scale_step), first_shift.add($k * out.shift_step));
+                        let (a, b) = (I::splat_at(scale), I::splat_at(shift));
+                        v = v.map(|v| I::fma(v, a, b));
                     }
-                }
-                for (i, v) in v.iter_mut().enumerate() {
-                    if ADD && out.accumulate {
-                        *v = I::add(*v, I::load(y.add(16 * i)));
-                    }
-                    match LAST {
-                        last::RELU => *v = I::max(*v, I::splat(0.0)),
-                        last::RELU_SAVE => {
-                            *bits.add(i) = I::gt(*v, I::splat(0.0));
-                            *v = I::max(*v, I::splat(0.0));
+                    if ADD && !out.add.is_null() {
+                        let add = out.add.add(out.add_layout.at(pixel, channel + $k) + lane);
+                        for (i, v) in v.iter_mut().enumerate() {
+                            *v = I::add(*v, I::load(add.add(16 * i)));
                         }
-                        last::MASK => *v = I::keep(*bits.add(i), *v),
-                        _ => {}
                     }
-                    I::store(y.add(16 * i), *v);
-                }
-                // Wrapping: one step beyond the last channel may lie outside the buffer.
-                y = y.wrapping_add(step);
-                bits = bits.wrapping_add(step / 16);
+                    for (i, v) in v.iter_mut().enumerate() {
+                        if ADD && out.accumulate {
+                            *v = I::add(*v, I::load(y.add(16 * i)));
+                        }
+                        match LAST {
+                            last::RELU => *v = I::max(*v, I::splat(0.0)),
+                            last::RELU_SAVE => {
+                                *bits.add(i) = I::gt(*v, I::splat(0.0));
+                                *v = I::max(*v, I::splat(0.0));
+                            }
+                            last::MASK => *v = I::keep(*bits.add(i), *v),
+                            _ => {}
+                        }
+                        I::store(y.add(16 * i), *v);
+                    }
+                })*};
             }
+            const { assert!(KB <= 14, "rows that are listed here") }
+            each_row!(0 1 2 3 4 5 6 7 8 9 10 11 12 13);
         }
     }
 }
