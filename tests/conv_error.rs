@@ -81,24 +81,22 @@ fn error(conv: &mut dyn Convolve, shape: &ConvShape, direction: Direction, seed:
     (off / squares(&mut exact.iter().copied())).sqrt()
 }
 
-/// Shapes of the networks that an algorithm other than direct or depthwise is chosen for.
-fn fast_shapes() -> Vec<ConvShape> {
-    let plain = |shape: &ConvShape| {
+/// Convolutions of the networks that an algorithm other than direct or depthwise is chosen for.
+fn fast_shapes() -> Vec<(String, ConvShape)> {
+    let fast = |shape: &ConvShape| {
         let chosen = choose(*shape, Direction::BackwardInput, 64, Level::Portable, ConvMode::Auto);
         !matches!(chosen, Algorithm::Direct | Algorithm::Depthwise)
     };
-    let mut shapes: Vec<ConvShape> =
-        shapes::cases().into_iter().map(|case| case.shape).filter(|shape| plain(shape)).collect();
+    let cases = shapes::cases().into_iter().filter(|case| fast(&case.shape));
+    let mut shapes: Vec<_> =
+        cases.map(|case| (format!("{} {}", case.networks, case.name()), case.shape)).collect();
     // The networks on 28×28 images of one channel: maps of 14, 13, 7, 6 and 3 pixels.
-    let three = |c, k, n| ConvShape { c, k, h: n, w: n, r: 3, s: 3, stride: 1, pad: 1, groups: 1 };
-    shapes.extend([
-        three(16, 64, 13),
-        three(64, 64, 14),
-        three(64, 64, 7),
-        three(32, 128, 6),
-        three(48, 192, 3),
-    ]);
-    shapes.push(ConvShape { c: 1, k: 64, h: 28, w: 28, r: 7, s: 7, stride: 2, pad: 3, groups: 1 });
+    for (c, k, n) in [(16, 64, 13), (64, 64, 14), (64, 64, 7), (32, 128, 6), (48, 192, 3)] {
+        let shape = ConvShape { c, k, h: n, w: n, r: 3, s: 3, stride: 1, pad: 1, groups: 1 };
+        shapes.push((format!("one channel, 3x3 {c}>{k} {n}x{n}"), shape));
+    }
+    let stem = ConvShape { c: 1, k: 64, h: 28, w: 28, r: 7, s: 7, stride: 2, pad: 3, groups: 1 };
+    shapes.push(("one channel, stem".into(), stem));
     shapes
 }
 
@@ -107,7 +105,7 @@ fn fast_shapes() -> Vec<ConvShape> {
 fn errors_at_network_shapes() {
     let shapes = fast_shapes();
     assert!(shapes.len() > 20, "{} shapes", shapes.len());
-    for shape in shapes {
+    for (case, shape) in shapes {
         for direction in DIRECTIONS {
             for level in Level::available() {
                 for algorithm in Algorithm::ALL {
@@ -119,10 +117,9 @@ fn errors_at_network_shapes() {
                     };
                     let error = error(&mut *conv, &shape, direction, 3);
                     let name = algorithm.name();
-                    println!("{name} {level:?} {direction:?} {shape:?}: {error:.2e}");
                     assert!(
                         error < limit,
-                        "{name} {level:?} {direction:?} {shape:?}: relative error {error:e}, limit {limit:e}"
+                        "{case} {direction:?} {name} {level:?}: relative error {error:e}, limit {limit:e}"
                     );
                 }
             }

@@ -4,9 +4,14 @@
 //! epilogues of the networks; `SYNFILTER_RECORD=1` keeps the table. What it showed on AVX-512 (Zen 5), as multiples of the
 //! FMA ceiling in the direct method's multiply-adds, direct reaching 0.85 to 0.95:
 //!
-//! * 3×3, stride 1, maps of 3×3 and more: Winograd 1.3 to 2.4;
-//! * the same on 2×2 maps: Karatsuba 1.5 to 1.6;
-//! * 7×7, stride 2: F(4×4, 4×4) on the phases of the input, 1.7 for three channels.
+//! * 3×3, stride 1, maps of 4×4 and more: Winograd 2.0 to 2.7 from 64 channels, 1.4 to 2.1 with 16 or 32 on one side;
+//!   on 3×3 maps 1.2 to 1.75; with 3 or 4 channels on one side 0.4 to 0.7, less than direct;
+//! * the same on 2×2 maps: Karatsuba 1.3 to 1.6;
+//! * 7×7, stride 2, three channels: F(4×4, 4×4) on the phases of the input 1.7 forward, 1.5 backward; one channel: 0.8
+//!   against 0.9 of direct forward, 0.6 against 0.4 backward;
+//! * 3×3, stride 2: direct.
+//!
+//! The order is the same for 16, 32, 48 and 64 lanes, on AVX2 and without intrinsics, but for the exceptions below.
 
 use super::conv2d::{ConvShape, Convolve, Direction};
 use super::depthwise::Depthwise;
@@ -95,18 +100,21 @@ pub fn choose(
     mode: ConvMode,
 ) -> Algorithm {
     let ConvShape { c, k, h, w, r, s, stride, pad, groups } = shape;
-    let smallest = h.min(w);
     if groups > 1 && groups == c && groups == k {
         return Algorithm::Depthwise;
     }
     if mode == ConvMode::Direct || groups != 1 || r != s {
         return Algorithm::Direct;
     }
-    let _ = (lanes, level, direction);
-    match (r, stride, pad) {
-        (3, 1, 1) if (h, w) == (2, 2) => Algorithm::Karatsuba,
-        (3, 1, 0..=2) if smallest >= 3 => Algorithm::Winograd,
-        (7, 2, 3) if c >= 3 => Algorithm::Stem,
+    match (r, stride) {
+        (3, 1) if (h, w, pad) == (2, 2, 1) => Algorithm::Karatsuba,
+        // Little to gain on 3×3 maps, and nothing where the register tile is one vector wide.
+        (3, 1) if h.max(w) == 3 && lanes == 16 && c.min(k) <= 16 => Algorithm::Direct,
+        // The transforms cost as c + k, the products as c · k.
+        (3, 1) if pad <= 2 && h.min(w) >= 3 && c * k >= 6 * (c + k) => Algorithm::Winograd,
+        // Four virtual channels are too few to hide the transforms behind 32 registers' products.
+        (7, 2) if c == 1 && direction == Direction::Forward && level == Level::Avx512 => Algorithm::Direct,
+        (7, 2) if pad < 7 && c <= 4 => Algorithm::Stem,
         _ => Algorithm::Direct,
     }
 }

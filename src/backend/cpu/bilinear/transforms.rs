@@ -263,10 +263,10 @@ impl<F: Form> Finish<'_, F> {
             let columns = F::point_count(self.size.1);
             for k in 0..self.count {
                 let (py, px, channel) = phase_of(self.first + k, self.modulus, self.step);
-                for (row, column) in self.pixels() {
-                    if let Some(pixel) = self.pixel(row, column, py, px) {
-                        self.output.prefetch::<I, 1, NV>(pixel, channel, lane);
-                    }
+                if self.output.is_far() {
+                    self.each_pixel(py, px, |pixel, _, _| {
+                        self.output.prefetch::<I, 1, NV>(pixel, channel, lane)
+                    });
                 }
                 for vector in 0..NV {
                     let m = self.m.add(k * self.lanes + lane + vector * LANES);
@@ -288,28 +288,25 @@ impl<F: Form> Finish<'_, F> {
                         }
                     }
                 }
-                for (row, column) in self.pixels() {
-                    if let Some(pixel) = self.pixel(row, column, py, px) {
-                        self.output.row::<I, NV>(pixel, channel, lane, y[row][column]);
-                    }
-                }
+                self.each_pixel(py, px, |pixel, row, column| {
+                    self.output.row::<I, NV>(pixel, channel, lane, y[row][column]);
+                });
             }
         }
     }
 
-    /// Rows and columns of the tile.
+    /// Calls `f` with pixel, row and column of every output that lies on the map in a phase.
     #[inline(always)]
-    fn pixels(&self) -> impl Iterator<Item = (usize, usize)> {
-        let (rows, columns) = self.size;
-        (0..rows).flat_map(move |row| (0..columns).map(move |column| (row, column)))
-    }
-
-    /// The pixel of an output in a phase, if it lies on the map.
-    #[inline(always)]
-    fn pixel(&self, row: usize, column: usize, py: usize, px: usize) -> Option<usize> {
-        let y = (self.origin.0 + row) * self.step + py;
-        let x = (self.origin.1 + column) * self.step + px;
-        (y < self.map.0 && x < self.map.1).then_some(y * self.map.1 + x)
+    fn each_pixel(&self, py: usize, px: usize, mut f: impl FnMut(usize, usize, usize)) {
+        for row in 0..self.size.0 {
+            let y = (self.origin.0 + row) * self.step + py;
+            for column in 0..self.size.1 {
+                let x = (self.origin.1 + column) * self.step + px;
+                if y < self.map.0 && x < self.map.1 {
+                    f(y * self.map.1 + x, row, column);
+                }
+            }
+        }
     }
 
     /// Transforms the columns of points into rows of outputs.
