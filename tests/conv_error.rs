@@ -1,5 +1,5 @@
-//! Rounding errors of the fast convolutions at the networks' own shapes, all channels, against f64; and which algorithm
-//! is chosen for them.
+//! Rounding errors of the fast convolutions at the networks' own shapes, all channels, against f64; and which
+//! algorithm is chosen for them.
 
 #[path = "../benches/shapes.rs"]
 mod shapes;

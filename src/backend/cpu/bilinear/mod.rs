@@ -10,13 +10,13 @@
 //! What the three matrices are is a [`Form`]'s matter; both axes use the same one. A row of the slab is a vector of
 //! images, so the transforms are plain vector arithmetic without a shuffle.
 //!
-//! A convolution of stride 2 is one of stride 1 over the input's four phases (every other pixel, every other row), each a
-//! set of channels of its own: space to depth. The phases are a matter of addresses; nothing is copied. Backward, the
-//! written map has the phases. The backward of a stride-1 convolution is a forward one with transposed channels,
-//! rotated taps and the complementary padding.
+//! A convolution of stride 2 is one of stride 1 over the input's four phases (every other pixel, every other row),
+//! each a set of channels of its own: space to depth. The phases are a matter of addresses; nothing is copied.
+//! Backward, the written map has the phases. The backward of a stride-1 convolution is a forward one with transposed
+//! channels, rotated taps and the complementary padding.
 //!
-//! The stride between points is padded by a line, so that the same row of all points does not fall into one set of the
-//! first-level cache.
+//! The stride between points is padded by a line, so that the same row of all points does not fall into one set of
+//! the first-level cache.
 
 mod product;
 mod transforms;
@@ -164,6 +164,8 @@ pub struct Bilinear<F> {
     /// Channels read and written, without phases.
     c: usize,
     k: usize,
+    /// Height and width of the kernel.
+    kernel: usize,
     /// Phases along an axis: 2 on the input's side of a stride-2 convolution.
     read_step: usize,
     write_step: usize,
@@ -222,6 +224,7 @@ impl<F: Form> Bilinear<F> {
             written,
             c,
             k,
+            kernel: shape.r,
             read_step,
             write_step,
             shift: F::shift(pad),
@@ -252,17 +255,27 @@ impl<F: Form> Bilinear<F> {
         (self.channels() * self.outputs()).next_multiple_of(LANES) + LANES
     }
 
-    /// Index of a weight in `[k, c, r, s]` for a written and a read virtual channel and a tap of each axis.
-    fn master(&self, output: usize, channel: usize, tap: (usize, usize)) -> Option<usize> {
+    /// Index of the first tap of a kernel in `[k, c, r, s]`, for a written and a read virtual channel, and their
+    /// phase.
+    fn kernel_of(&self, output: usize, channel: usize) -> (usize, usize) {
         let (wy, wx, k) = phase_of(output, self.k, self.write_step);
         let (ry, rx, c) = phase_of(channel, self.c, self.read_step);
-        let (t, s) = (self.taps[wy + ry][tap.0]?, self.taps[wx + rx][tap.1]?);
         let (k, c, inner) = match self.direction {
             Direction::Forward => (k, c, self.c),
             Direction::BackwardInput => (c, k, self.k),
         };
-        let size = self.taps.iter().flatten().flatten().max().map_or(0, |last| last + 1);
-        Some(((k * inner + c) * size + t) * size + s)
+        ((k * inner + c) * self.kernel * self.kernel, 2 * (wy + ry) + wx + rx)
+    }
+
+    /// Where the virtual taps of each phase stand in a kernel, row by row.
+    fn offsets(&self) -> [[Option<usize>; MAX_TAPS * MAX_TAPS]; 4] {
+        std::array::from_fn(|phase| {
+            std::array::from_fn(|tap| {
+                let (row, column) = (tap / F::TAPS, tap % F::TAPS);
+                let row = *self.taps[phase / 2].get(row)?;
+                Some(row? * self.kernel + self.taps[phase % 2][column]?)
+            })
+        })
     }
 }
 
@@ -291,20 +304,25 @@ fn panels(outputs: usize, level: Level) -> Vec<Panel> {
 
 impl<F: Form> Convolve for Bilinear<F> {
     fn load(&mut self, weights: Weights) {
-        let (channels, t) = (self.channels(), F::TAPS);
+        let (channels, taps) = (self.channels(), F::TAPS * F::TAPS);
+        let offsets = self.offsets();
+        let mut masters = std::mem::take(&mut self.masters);
+        let target = &mut masters[..];
         let mut at = 0;
         for panel in 0..self.panels.len() {
             let Panel { first, kb, .. } = self.panels[panel];
             for channel in 0..channels {
-                for tap in 0..t * t {
-                    for output in first..first + kb {
-                        let from = self.master(output, channel, (tap / t, tap % t));
-                        self.masters[at] = from.map_or(0.0, |from| weights.oihw[from]);
-                        at += 1;
+                for i in 0..kb {
+                    let (kernel, phase) = self.kernel_of(first + i, channel);
+                    for (tap, offset) in offsets[phase][..taps].iter().enumerate() {
+                        let weight = offset.map_or(0.0, |offset| weights.oihw[kernel + offset]);
+                        target[at + tap * kb + i] = weight;
                     }
                 }
+                at += taps * kb;
             }
         }
+        self.masters = masters;
         let factor = |k: usize| weights.scale.map_or(1.0, |scale| scale[k]);
         let forward = self.direction == Direction::Forward;
         for (channel, scale) in self.read_scale.iter_mut().enumerate() {

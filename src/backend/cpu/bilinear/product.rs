@@ -52,7 +52,8 @@ impl<const KB: usize> Kernel for ProductOf<'_, KB> {
     }
 }
 
-/// [`tile`](super::microkernel::tile) that also brings the weights at `next` into the second-level cache, a line per channel.
+/// [`tile`](super::microkernel::tile) that also brings the weights at `next` into the second-level cache, a line per
+/// channel.
 ///
 /// # Safety
 /// As for `tile`; `next` may be any address.

@@ -14,8 +14,9 @@ const AHEAD: usize = 8 * LANES;
 
 /// The weight transform of all panels.
 ///
-/// `masters` has `channels · taps² · KB` floats per panel and one vector more, `packed` has `channels · KB` floats per panel at each
-/// multiple of `point_stride` and one vector more, `write_scale` one vector more than written channels.
+/// `masters` has `channels · taps² · KB` floats per panel and one vector more, `packed` has `channels · KB` floats
+/// per panel at each multiple of `point_stride` and one vector more, `write_scale` one vector more than written
+/// channels.
 pub struct Pack<'a, F> {
     pub mask: Mask,
     pub channels: usize,
