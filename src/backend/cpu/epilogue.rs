@@ -107,6 +107,11 @@ impl<'a> Output<'a> {
         self.layout
     }
 
+    /// Whether the target is too large to stay in a cache, so that [`Output::prefetch`] does something.
+    pub fn is_far(&self) -> bool {
+        self.far
+    }
+
     /// Asks for the memory that [`Output::tile`] is going to write, while the sums are still being made; does nothing
     /// where the whole target stays in a cache.
     ///
