@@ -1,17 +1,18 @@
 //! Which algorithm computes a convolution: rules read off measurements.
 //!
-//! `cargo bench --bench conv` times every candidate of every convolution of the networks, in both directions, with
-//! the epilogues of the networks; `SYNFILTER_RECORD=1` keeps the table. What it showed on AVX-512 (Zen 5), as
-//! multiples of the FMA ceiling in the direct method's multiply-adds, direct reaching 0.85 to 0.95:
+//! `cargo bench --bench conv` times every candidate of every convolution of the networks at 32×32 and 64×64 inputs, on
+//! slabs of 64 images, in both directions, with the epilogues of the networks; `SYNFILTER_RECORD=1` keeps the table. On
+//! AVX-512 (Zen 5, two threads, other work running beside it, so that figures vary by a quarter and more), as multiples
+//! of the FMA ceiling in the direct method's multiply-adds:
 //!
-//! * 3×3, stride 1, maps of 4×4 and more: Winograd 2.0 to 2.7 from 64 channels, 1.4 to 2.1 with 16 or 32 on one side;
-//!   on 3×3 maps 1.2 to 1.75; with 3 or 4 channels on one side 0.4 to 0.7, less than direct;
-//! * the same on 2×2 maps: Karatsuba 1.3 to 1.6;
-//! * 7×7, stride 2, three channels: F(4×4, 4×4) on the phases of the input 1.7 forward, 1.5 backward; with one channel
-//!   0.8 against 0.9 of direct forward, 0.6 against 0.4 backward;
-//! * 3×3, stride 2: direct.
+//! * 3×3, stride 1, maps of 4×4 and more: Winograd 1.8 to 2.3 from 64 channels, 1.5 to 2.0 with 16 or 32 on one side;
+//!   1.4 to 1.6 on 3×3 maps; direct 0.9 to 0.95 where both were timed in one run;
+//! * the same on 2×2 maps: Karatsuba 1.0 to 1.6, always ahead of Winograd;
+//! * 7×7, stride 2, three channels: [`Stem`] 1.4 to 1.6 on 32×32 images against 0.8 to 0.9 of direct; on 64×64 images
+//!   0.4 to 0.9 against 0.25 to 0.45.
 //!
-//! The order is the same for 16, 32, 48 and 64 lanes, on AVX2 and without intrinsics, but for the exceptions below.
+//! What that bench does not cover was looked at once, on one thread without an epilogue: 3×3 kernels with 4 channels or
+//! fewer on one side (Winograd 0.2 to 0.7, direct 0.4 to 0.9), one-channel stems, narrower slabs, and AVX2 and portable code.
 
 use super::conv2d::{ConvShape, Convolve, Direction};
 use super::depthwise::Depthwise;
