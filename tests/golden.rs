@@ -127,7 +127,11 @@ fn training_step() {
             let after = backend.download(&params[param]);
             let change: Vec<f64> =
                 after.iter().zip(&before).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
-            // The first Adam step is lr·sign(gradient) wherever the gradient is not tiny.
+            // The first Adam step is lr·sign(gradient) wherever the gradient is not tiny: it says nothing where
+            // PyTorch's own f32 gradient is far from the truth.
+            if golden.train_grads[i].error > 1e-3 * golden.train_grads[i].norm {
+                continue;
+            }
             let slack = Slack { errors: 20.0, relative: 1e-2, absolute: 1e-6 };
             verify(&format!("{what} Adam {name}"), &golden.adam_change[i], &change, slack);
         }
