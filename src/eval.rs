@@ -23,6 +23,23 @@ pub struct Evaluation {
     pub input_gradient: Vec<f32>,
 }
 
+/// Counts over images.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Images whose label is the arg-max.
+    pub correct: usize,
+    /// Sum of the cross-entropies.
+    pub loss: f64,
+}
+
+impl Tally {
+    /// Counts the images of a batch.
+    pub fn add(&mut self, verdicts: &Verdicts) {
+        self.correct += verdicts.correct.iter().filter(|c| **c).count();
+        self.loss += verdicts.loss.iter().map(|&l| f64::from(l)).sum::<f64>();
+    }
+}
+
 /// Evaluates `network` on all of `images`, with one FGSM step per attack. `outputs` asks for logits and input
 /// gradients too; `done` hears of every finished group of images.
 ///

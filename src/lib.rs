@@ -15,6 +15,7 @@ pub mod random;
 pub mod score;
 pub mod sweep;
 pub mod tape;
+pub mod train;
 pub mod weights;
 
 pub use error::{Error, Result};

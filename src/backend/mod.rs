@@ -10,6 +10,7 @@ use crate::filter::Mask;
 use crate::graph::{Pool, Shape};
 use cpu::conv2d::{ConvShape, Direction};
 use cpu::optimizer::{Adam, Sgd};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Images in a full slab.
@@ -222,7 +223,8 @@ pub struct DropoutKey {
 }
 
 /// How weights are moved by their gradient.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Optimizer {
     /// Adam, as in PyTorch.
     Adam(Adam),

@@ -4,9 +4,10 @@
 
 use super::launch::launch;
 use super::simd::{Isa, Kernel, Level};
+use serde::{Deserialize, Serialize};
 
 /// Adam (Kingma and Ba 2015) with L2 weight decay.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Adam {
     /// Learning rate.
     pub lr: f64,
@@ -58,7 +59,7 @@ impl Adam {
 }
 
 /// Stochastic gradient descent with momentum and L2 weight decay.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sgd {
     /// Learning rate.
     pub lr: f64,

@@ -1,0 +1,160 @@
+//! What decides the weights that a training run ends with.
+
+use crate::backend::Optimizer;
+use crate::backend::cpu::optimizer::Adam;
+use crate::data::{DatasetKind, Images};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Shape};
+use crate::models::Arch;
+use serde::{Deserialize, Serialize};
+
+/// The settings of a training run. Two runs with equal settings on the same images end with the same bits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainSettings {
+    /// The network.
+    #[serde(with = "by_name")]
+    pub arch: Arch,
+    /// The name of the images in checkpoints and results.
+    #[serde(with = "by_name")]
+    pub dataset: DatasetKind,
+    /// Classes that the network tells apart: at least as many as the images have.
+    pub classes: usize,
+    /// Channels of the images.
+    pub channels: usize,
+    /// Mean per channel, in pixel units.
+    pub mean: Vec<f32>,
+    /// Standard deviation per channel, in pixel units.
+    pub std: Vec<f32>,
+    /// How often the network sees every image. The one setting that a resumed run may change.
+    pub epochs: u32,
+    /// Epochs from one checkpoint to the next; there is one at the end too.
+    pub save_every: u32,
+    /// Decides initial weights, the order of images and dropout.
+    pub seed: u64,
+    /// Images per step. A last batch that is not full is left out of its epoch.
+    pub batch: usize,
+    /// How weights are moved.
+    pub optimizer: Optimizer,
+}
+
+impl TrainSettings {
+    /// The protocol of the paper's networks (METHOD.md §7) for these images: Adam with a learning rate of 10⁻³,
+    /// batches of 100, a checkpoint every 10 of 100 epochs.
+    pub fn new(arch: Arch, dataset: DatasetKind, images: &Images) -> Self {
+        let channels = images.shape[0];
+        let (mean, std) = dataset.default_mean_std(channels);
+        TrainSettings {
+            arch,
+            dataset,
+            classes: images.classes.len(),
+            channels,
+            mean,
+            std,
+            epochs: 100,
+            save_every: 10,
+            seed: 0,
+            batch: 100,
+            optimizer: Optimizer::Adam(Adam::new(1e-3)),
+        }
+    }
+
+    /// The learning rate.
+    pub fn lr(&self) -> f64 {
+        match self.optimizer {
+            Optimizer::Adam(adam) => adam.lr,
+            Optimizer::Sgd(sgd) => sgd.lr,
+        }
+    }
+
+    /// The network, if these settings can train it on `train` and measure it on `test`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming the first setting that cannot be, what it should be and what it is.
+    pub fn check(&self, train: &Images, test: &Images) -> Result<Graph> {
+        let fault = |what: &str, expected: String, found: String| {
+            Err(Error::usage(format!("{what}: expected {expected}, found {found}")))
+        };
+        for (what, count) in [("--epochs", self.epochs), ("--save-every", self.save_every)] {
+            if count == 0 {
+                return fault(what, "at least 1".into(), "0".into());
+            }
+        }
+        if self.batch < 2 {
+            return fault("batch size", "at least 2, as batch norm needs".into(), self.batch.to_string());
+        }
+        self.check_optimizer()?;
+        let [channels, h, w] = train.shape;
+        if self.channels != channels {
+            return fault("channels", format!("{channels} as the images have"), self.channels.to_string());
+        }
+        if self.mean.len() != channels || self.std.len() != channels {
+            let found = format!("{} and {}", self.mean.len(), self.std.len());
+            return fault("mean and standard deviation", format!("{channels} values each"), found);
+        }
+        let sound = |(mean, std): (&f32, &f32)| mean.is_finite() && std.is_finite() && *std > 0.0;
+        if !self.mean.iter().zip(&self.std).all(sound) {
+            let found = format!("{:?} and {:?}", self.mean, self.std);
+            return fault("mean and standard deviation", "finite, the latter positive".into(), found);
+        }
+        if test.shape != train.shape {
+            let [c, h, w] = test.shape;
+            let expected = format!("{channels}×{}×{} as for training", train.shape[1], train.shape[2]);
+            return fault("size of the test images", expected, format!("{c}×{h}×{w}"));
+        }
+        if train.len() < self.batch {
+            let expected = format!("at least one batch of {}", self.batch);
+            return fault("training images", expected, train.len().to_string());
+        }
+        if test.is_empty() {
+            return fault("test images", "at least one".into(), "none".into());
+        }
+        let labels = train.labels.iter().chain(&test.labels);
+        if let Some(label) = labels.copied().find(|&label| usize::from(label) >= self.classes) {
+            return fault("labels", format!("below the {} classes", self.classes), label.to_string());
+        }
+        self.arch.build(Shape { c: channels, h, w }, self.classes)
+    }
+
+    fn check_optimizer(&self) -> Result<()> {
+        let decay = |x: f64| (0.0..1.0).contains(&x);
+        let (lr, weight_decay) = match self.optimizer {
+            Optimizer::Adam(adam) => (adam.lr, adam.weight_decay),
+            Optimizer::Sgd(sgd) => (sgd.lr, sgd.weight_decay),
+        };
+        let sound = match self.optimizer {
+            Optimizer::Adam(adam) => {
+                decay(adam.beta1) && decay(adam.beta2) && adam.epsilon.is_finite() && adam.epsilon > 0.0
+            }
+            Optimizer::Sgd(sgd) => decay(sgd.momentum),
+        };
+        let expected = if !(lr.is_finite() && lr > 0.0) {
+            "a positive learning rate"
+        } else if !(weight_decay.is_finite() && weight_decay >= 0.0) {
+            "a weight decay of 0 or more"
+        } else if !sound {
+            "decays (momentum, betas) of at least 0 and below 1, and a positive epsilon"
+        } else {
+            return Ok(());
+        };
+        Err(Error::usage(format!("optimiser: expected {expected}, found {:?}", self.optimizer)))
+    }
+}
+
+/// Values that are stored under their name.
+mod by_name {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    pub fn serialize<S: Serializer>(value: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'de>,
+    {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}

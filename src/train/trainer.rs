@@ -1,0 +1,163 @@
+//! A network in training: its parameters, the optimiser's state, and what one step does to them.
+
+use crate::backend::cpu::batch_norm::update_running;
+use crate::backend::{Backend, Batch, Optimizer, Pixels, Verdicts};
+use crate::checkpoint::{Checkpoint, Metadata, OPTIMIZER_PREFIX, Tensor};
+use crate::error::{Error, Result};
+use crate::graph::program::{BackStep, Kernel, Mode, Program};
+use crate::graph::{Graph, NORM_MOMENTUM, ParamId, ParamKind};
+use crate::tape::{Prepared, Run, Tape};
+use crate::weights::Weights;
+use std::path::Path;
+
+/// A network in training on a device.
+pub struct Trainer<'b, B: Backend> {
+    backend: &'b B,
+    graph: Graph,
+    program: Program,
+    prepared: Prepared<B>,
+    tape: Tape<B>,
+    moves: Vec<BackStep>,
+    optimizer: Optimizer,
+    seed: u64,
+    step: u64,
+    /// One buffer per parameter of the graph.
+    params: Vec<B::Floats>,
+    /// The parameters that gradients move, each with the optimiser's state.
+    trained: Vec<(ParamId, [B::Floats; 2])>,
+}
+
+impl<'b, B: Backend> Trainer<'b, B> {
+    /// Starts from `weights`, for batches of `batch` images. `seed` decides dropout.
+    pub fn new(
+        backend: &'b B,
+        graph: Graph,
+        weights: &Weights,
+        optimizer: Optimizer,
+        seed: u64,
+        batch: usize,
+    ) -> Self {
+        let program = Program::lower(&graph, Mode::Training);
+        let moves = program.backward(false, |_| true);
+        let tape = Tape::new(backend, &program, Batch { images: batch }, |_| true, &moves);
+        let mut prepared = Prepared::new(backend, &graph, &program, true);
+        let params: Vec<_> = weights.tensors.iter().map(|t| backend.upload(t)).collect();
+        prepared.load(backend, &program, &params);
+        let state = |param: ParamId| {
+            let zeros = vec![0.0; graph.params[param].len()];
+            let second = if moment_names(optimizer)[1].is_empty() { &zeros[..0] } else { &zeros[..] };
+            (param, [backend.upload(&zeros), backend.upload(second)])
+        };
+        let is_trained = |&param: &ParamId| graph.params[param].kind != ParamKind::Statistic;
+        let trained = (0..graph.params.len()).filter(is_trained).map(state).collect();
+        Trainer { backend, graph, program, prepared, tape, moves, optimizer, seed, step: 0, params, trained }
+    }
+
+    /// Steps taken so far.
+    pub fn steps(&self) -> u64 {
+        self.step
+    }
+
+    /// One step on a batch: forward with the statistics of the batch, backward of the mean loss, one step of the
+    /// optimiser, and the batch's share in the running statistics. What it returns was seen before the step.
+    pub fn step(&mut self, pixels: Pixels, labels: &[u16]) -> Verdicts {
+        let dropout = Some((self.seed, self.step));
+        let run = Run { backend: self.backend, program: &self.program, prepared: &self.prepared };
+        self.tape.load(run, pixels);
+        self.tape.forward(run, true, dropout);
+        let verdicts = self.tape.loss(run, None, labels, Some(1.0 / labels.len() as f32));
+        self.tape.backward(run, None, &self.moves, dropout);
+        self.step += 1;
+        for (param, moments) in &mut self.trained {
+            let gradient = self.tape.param_gradient(*param).expect("the backward pass was asked for all");
+            self.backend.optimize(self.optimizer, self.step, &mut self.params[*param], gradient, moments);
+        }
+        self.update_running(labels.len());
+        self.prepared.load(self.backend, &self.program, &self.params);
+        verdicts
+    }
+
+    /// The parameters, in the graph's order, on the device.
+    pub fn params(&self) -> &[B::Floats] {
+        &self.params
+    }
+
+    /// The weights as they are.
+    pub fn weights(&self) -> Weights {
+        let tensors = self.params.iter().map(|p| self.backend.download(p)).collect();
+        Weights { tensors, batches: self.step as i64 }
+    }
+
+    /// Weights, optimiser and step count: all that a later [`Trainer::restore`] needs to go on as if nothing had been.
+    pub fn state(&self, meta: Metadata) -> Checkpoint {
+        let mut checkpoint = self.weights().to_checkpoint(&self.graph, meta);
+        for (param, moments) in &self.trained {
+            let graph = &self.graph.params[*param];
+            for (name, moment) in moment_names(self.optimizer).into_iter().zip(moments) {
+                if !name.is_empty() {
+                    let tensor = Tensor { shape: graph.shape.clone(), data: self.backend.download(moment) };
+                    checkpoint.tensors.insert(moment_name(&graph.name, name), tensor);
+                }
+            }
+        }
+        checkpoint.counters.insert(format!("{OPTIMIZER_PREFIX}step"), self.step as i64);
+        checkpoint
+    }
+
+    /// Takes up what [`Trainer::state`] gave; `path` is the file that errors name.
+    ///
+    /// # Errors
+    /// [`Error::Input`] naming the first tensor that is missing or of another shape.
+    pub fn restore(&mut self, checkpoint: &Checkpoint, path: &Path) -> Result<()> {
+        let weights = Weights::from_checkpoint(&self.graph, checkpoint, path)?;
+        let counter = format!("{OPTIMIZER_PREFIX}step");
+        let step = checkpoint.counters.get(&counter).and_then(|&step| u64::try_from(step).ok());
+        self.step = step.ok_or_else(|| Error::input(path, &counter, "a number of steps", "none"))?;
+        for (param, values) in self.params.iter_mut().zip(&weights.tensors) {
+            self.backend.write(param, values);
+        }
+        for (param, moments) in &mut self.trained {
+            let graph = &self.graph.params[*param];
+            for (name, moment) in moment_names(self.optimizer).into_iter().zip(moments) {
+                if name.is_empty() {
+                    continue;
+                }
+                let name = moment_name(&graph.name, name);
+                let expected = format!("shape {:?}", graph.shape);
+                match checkpoint.tensors.get(&name) {
+                    Some(tensor) if tensor.shape == graph.shape => self.backend.write(moment, &tensor.data),
+                    Some(tensor) => {
+                        return Err(Error::input(path, name, expected, format!("{:?}", tensor.shape)));
+                    }
+                    None => return Err(Error::input(path, name, expected, "no such tensor")),
+                }
+            }
+        }
+        self.prepared.load(self.backend, &self.program, &self.params);
+        Ok(())
+    }
+
+    fn update_running(&mut self, images: usize) {
+        for (id, step) in self.program.steps.iter().enumerate() {
+            let Kernel::Norm(norm) = step.kernel else { continue };
+            let batch = self.tape.statistics(id).expect("kept by forward");
+            let count = images * step.x.place.h * step.x.place.w;
+            let [mut mean, mut var] = [norm.mean, norm.var].map(|p| self.backend.download(&self.params[p]));
+            update_running([&batch.mean, &batch.var], count, NORM_MOMENTUM, &mut mean, &mut var);
+            self.backend.write(&mut self.params[norm.mean], &mean);
+            self.backend.write(&mut self.params[norm.var], &var);
+        }
+    }
+}
+
+/// What PyTorch calls the two states of an optimiser; an empty name where it has but one.
+fn moment_names(optimizer: Optimizer) -> [&'static str; 2] {
+    match optimizer {
+        Optimizer::Adam(_) => ["exp_avg", "exp_avg_sq"],
+        Optimizer::Sgd(_) => ["momentum_buffer", ""],
+    }
+}
+
+fn moment_name(param: &str, moment: &str) -> String {
+    format!("{OPTIMIZER_PREFIX}{param}.{moment}")
+}
