@@ -14,9 +14,9 @@ pub struct Evaluation {
     /// Number of images.
     pub images: usize,
     /// On the clean images.
-    pub clean: Tally,
+    pub clean: Verdicts,
     /// On the adversarial images of each ε, in the order asked for.
-    pub adversarial: Vec<Tally>,
+    pub adversarial: Vec<Verdicts>,
     /// `[images, classes]`, where asked for.
     pub logits: Vec<f32>,
     /// Gradient of the summed cross-entropy by the pixels, `[images, C, H, W]`, where asked for.
@@ -62,12 +62,12 @@ pub fn evaluate<B: Backend>(
             part
         })
         .collect();
-    let adversarial = vec![Tally::default(); attacks.len()];
+    let adversarial = vec![Verdicts::default(); attacks.len()];
     let mut all = Evaluation { images: images.len(), adversarial, ..Evaluation::default() };
     for part in parts {
-        all.clean.add(&part.clean);
-        for (tally, verdicts) in all.adversarial.iter_mut().zip(&part.adversarial) {
-            tally.add(verdicts);
+        all.clean.append(part.clean);
+        for (all, part) in all.adversarial.iter_mut().zip(part.adversarial) {
+            all.append(part);
         }
         all.logits.extend(part.logits);
         all.input_gradient.extend(part.input_gradient);

@@ -170,6 +170,29 @@ pub struct Verdicts {
     pub correct: Vec<bool>,
 }
 
+impl Verdicts {
+    /// Number of images whose true class is the arg-max.
+    pub fn correct(&self) -> usize {
+        self.correct.iter().filter(|c| **c).count()
+    }
+
+    /// Mean cross-entropy.
+    pub fn mean_loss(&self) -> f64 {
+        self.loss.iter().map(|&l| f64::from(l)).sum::<f64>() / self.loss.len() as f64
+    }
+
+    /// Adds those of the images that follow.
+    pub fn append(&mut self, next: Verdicts) {
+        self.loss.extend(next.loss);
+        self.correct.extend(next.correct);
+    }
+
+    /// Per image: whether it was classified correctly, and its cross-entropy.
+    pub fn per_image(&self) -> impl Iterator<Item = (bool, f32)> {
+        self.correct.iter().copied().zip(self.loss.iter().copied())
+    }
+}
+
 /// Batch statistics of one batch norm, kept from its forward for its backward.
 #[derive(Clone, Debug, Default)]
 pub struct NormStatistics {

@@ -4,6 +4,7 @@ use crate::backend::{Backend, NormStatistics};
 use crate::filter::Mask;
 use crate::graph::program::{Kernel, Mode, Program, StepId};
 use crate::graph::{Graph, NORM_EPS, NormParams, ParamId};
+use rayon::prelude::*;
 
 /// The weights of a program, ready to run.
 ///
@@ -47,36 +48,40 @@ impl<B: Backend> Prepared<B> {
         }
     }
 
-    /// Takes new values for all parameters, in the graph's order; every weight counts again.
+    /// Takes new values for all parameters, in the graph's order; every weight counts again. Buffers of an earlier
+    /// load are used again. Steps are spread over the threads of the current rayon pool.
     pub fn load(&mut self, backend: &B, program: &Program, params: &[B::Floats]) {
-        for (prepared, step) in self.steps.iter_mut().zip(&program.steps) {
-            match step.kernel {
-                Kernel::Conv { weight, bias, norm, .. } => {
-                    let bias = bias.map(|b| backend.download(&params[b]));
-                    (prepared.scale, prepared.shift) = match norm {
-                        Some(norm) => {
-                            let (scale, shift) = running(backend, params, norm, bias.as_deref());
-                            (Some(backend.upload(&scale)), Some(backend.upload(&shift)))
+        self.steps.par_iter_mut().zip(&program.steps).for_each(|(prepared, step)| match step.kernel {
+            Kernel::Conv { weight, bias, norm, .. } => {
+                let bias = bias.map(|b| backend.download(&params[b]));
+                match norm {
+                    Some(norm) => {
+                        let (scale, shift) = running(backend, params, norm, bias.as_deref());
+                        put(backend, &mut prepared.scale, &scale);
+                        put(backend, &mut prepared.shift, &shift);
+                    }
+                    None => {
+                        if let Some(bias) = bias {
+                            put(backend, &mut prepared.shift, &bias);
                         }
-                        None => (None, bias.map(|b| backend.upload(&b))),
-                    };
-                    let filter = prepared.filter.as_mut().expect("made for every convolution");
-                    backend.load_filter(filter, &params[weight], prepared.scale.as_ref());
+                    }
                 }
-                Kernel::Norm(norm) if program.mode == Mode::Inference => {
-                    let (scale, shift) = running(backend, params, norm, None);
-                    prepared.scale = Some(backend.upload(&scale));
-                    prepared.shift = Some(backend.upload(&shift));
-                }
-                Kernel::Norm(norm) => {
-                    let host_weight = backend.download(&params[norm.weight]);
-                    let host_bias = backend.download(&params[norm.bias]);
-                    let weight = backend.upload(&host_weight);
-                    prepared.norm = Some(Affine { weight, host_weight, host_bias });
-                }
-                _ => {}
+                let filter = prepared.filter.as_mut().expect("made for every convolution");
+                backend.load_filter(filter, &params[weight], prepared.scale.as_ref());
             }
-        }
+            Kernel::Norm(norm) if program.mode == Mode::Inference => {
+                let (scale, shift) = running(backend, params, norm, None);
+                put(backend, &mut prepared.scale, &scale);
+                put(backend, &mut prepared.shift, &shift);
+            }
+            Kernel::Norm(norm) => {
+                let host_weight = backend.download(&params[norm.weight]);
+                let host_bias = backend.download(&params[norm.bias]);
+                let weight = backend.upload(&host_weight);
+                prepared.norm = Some(Affine { weight, host_weight, host_bias });
+            }
+            _ => {}
+        });
     }
 
     /// Lets only the weights of a convolution step count that `mask` keeps.
@@ -123,6 +128,14 @@ impl<B: Backend> Prepared<B> {
         let affine = self.steps[step].norm.as_ref().expect("a batch norm by batch statistics");
         let (scale, shift) = scale_shift(&affine.host_weight, &affine.host_bias, &s.mean, &s.var);
         (backend.upload(&scale), backend.upload(&shift))
+    }
+}
+
+/// Overwrites a buffer, or makes it.
+fn put<B: Backend>(backend: &B, buffer: &mut Option<B::Floats>, data: &[f32]) {
+    match buffer {
+        Some(buffer) => backend.write(buffer, data),
+        None => *buffer = Some(backend.upload(data)),
     }
 }
 

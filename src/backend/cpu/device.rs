@@ -14,7 +14,7 @@ use crate::backend::{
 use crate::filter::Mask;
 use crate::graph::{NORM_EPS, Pool};
 use rayon::prelude::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 /// The CPU.
@@ -47,8 +47,13 @@ struct Part<'a> {
     winners: Option<&'a mut [u8]>,
 }
 
+/// Parameters that one thread moves at a time.
+const OPTIMIZER_PART: usize = 1 << 15;
+
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// Transposed inputs of weight gradients, taken out while they are in use.
+    static PANELS: Cell<Vec<Aligned>> = Cell::default();
 }
 
 impl Cpu {
@@ -195,7 +200,7 @@ impl Backend for Cpu {
     }
 
     fn filter(&self, shape: ConvShape, backward: bool) -> CpuFilter {
-        let build = |direction| select::build(shape, direction, self.level, self.conv);
+        let build = |direction| select::build(shape, direction, SLAB, self.level, self.conv);
         CpuFilter {
             forward: build(Direction::Forward),
             backward: backward.then(|| build(Direction::BackwardInput)),
@@ -265,9 +270,15 @@ impl Backend for Cpu {
         bias: Option<&mut Aligned>,
     ) {
         let kernel = WeightGrad::new(self.level, shape);
-        let mut panels: Vec<Aligned> =
-            batch.slabs().map(|slab| Aligned::zeros(kernel.panels_len(slab.images))).collect();
-        let pack = |(slab, panels): (Slab, &mut Aligned)| kernel.pack(source(&x, slab), slab.images, panels);
+        let mut buffers = PANELS.take();
+        buffers.resize_with(batch.slabs().len().max(buffers.len()), Aligned::default);
+        let mut panels: Vec<&mut [f32]> = batch
+            .slabs()
+            .zip(&mut buffers)
+            .map(|(slab, buffer)| buffer.reserve_len(kernel.panels_len(slab.images)))
+            .collect();
+        let pack =
+            |(slab, panels): (Slab, &mut &mut [f32])| kernel.pack(source(&x, slab), slab.images, panels);
         if self.spread {
             batch.slabs().collect::<Vec<_>>().into_par_iter().zip(&mut panels).for_each(pack);
         } else {
@@ -297,6 +308,7 @@ impl Backend for Cpu {
         if let Some(bias) = bias {
             kernel.bias(&slabs, 0..shape.k, bias);
         }
+        PANELS.set(buffers);
     }
 
     fn map(&self, batch: Batch, x: Input<Self>, out: Output<Self>, then: Then<Self>) {
@@ -485,9 +497,18 @@ impl Backend for Cpu {
         gradient: &Aligned,
         [first, second]: &mut [Aligned; 2],
     ) {
+        // Every element is on its own, so that any split gives the same bits.
+        let size = if self.spread { OPTIMIZER_PART } else { weights.len().max(1) };
+        let (parts, gradients) = (weights.par_chunks_mut(size), gradient.par_chunks(size));
         match optimizer {
-            Optimizer::Adam(adam) => adam.step(self.level, step, weights, gradient, first, second),
-            Optimizer::Sgd(sgd) => sgd.step(self.level, weights, gradient, first),
+            Optimizer::Adam(adam) => parts
+                .zip(gradients)
+                .zip(first.par_chunks_mut(size).zip(second.par_chunks_mut(size)))
+                .for_each(|((w, g), (m, s))| adam.step(self.level, step, w, g, m, s)),
+            Optimizer::Sgd(sgd) => parts
+                .zip(gradients)
+                .zip(first.par_chunks_mut(size))
+                .for_each(|((w, g), v)| sgd.step(self.level, w, g, v)),
         }
     }
 }
