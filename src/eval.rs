@@ -40,6 +40,14 @@ impl Tally {
     }
 }
 
+impl From<&Verdicts> for Tally {
+    fn from(verdicts: &Verdicts) -> Self {
+        let mut tally = Tally::default();
+        tally.add(verdicts);
+        tally
+    }
+}
+
 /// Evaluates `network` on all of `images`, with one FGSM step per attack. `outputs` asks for logits and input
 /// gradients too; `done` hears of every finished group of images.
 ///

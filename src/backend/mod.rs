@@ -171,16 +171,6 @@ pub struct Verdicts {
 }
 
 impl Verdicts {
-    /// Number of images whose true class is the arg-max.
-    pub fn correct(&self) -> usize {
-        self.correct.iter().filter(|c| **c).count()
-    }
-
-    /// Mean cross-entropy.
-    pub fn mean_loss(&self) -> f64 {
-        self.loss.iter().map(|&l| f64::from(l)).sum::<f64>() / self.loss.len() as f64
-    }
-
     /// Adds those of the images that follow.
     pub fn append(&mut self, next: Verdicts) {
         self.loss.extend(next.loss);
