@@ -23,6 +23,19 @@ pub struct Evaluation {
     pub input_gradient: Vec<f32>,
 }
 
+impl Evaluation {
+    /// Adds what was found of the images that follow; both were attacked alike.
+    pub fn append(&mut self, next: Evaluation) {
+        self.images += next.images;
+        self.clean.append(next.clean);
+        for (all, next) in self.adversarial.iter_mut().zip(next.adversarial) {
+            all.append(next);
+        }
+        self.logits.extend(next.logits);
+        self.input_gradient.extend(next.input_gradient);
+    }
+}
+
 /// Counts over images.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Tally {
@@ -61,7 +74,7 @@ pub fn evaluate<B: Backend>(
     done: impl Fn(usize) + Sync,
 ) -> Result<Evaluation> {
     let groups = network.groups(0..images.len());
-    let parts: Vec<Part> = groups
+    let parts: Vec<Evaluation> = groups
         .par_iter()
         .with_max_len(1)
         .map(|range| {
@@ -71,23 +84,9 @@ pub fn evaluate<B: Backend>(
         })
         .collect();
     let adversarial = vec![Verdicts::default(); attacks.len()];
-    let mut all = Evaluation { images: images.len(), adversarial, ..Evaluation::default() };
-    for part in parts {
-        all.clean.append(part.clean);
-        for (all, part) in all.adversarial.iter_mut().zip(part.adversarial) {
-            all.append(part);
-        }
-        all.logits.extend(part.logits);
-        all.input_gradient.extend(part.input_gradient);
-    }
+    let mut all = Evaluation { adversarial, ..Evaluation::default() };
+    parts.into_iter().for_each(|part| all.append(part));
     Ok(all)
-}
-
-struct Part {
-    clean: Verdicts,
-    adversarial: Vec<Verdicts>,
-    logits: Vec<f32>,
-    input_gradient: Vec<f32>,
 }
 
 fn group<B: Backend>(
@@ -96,7 +95,7 @@ fn group<B: Backend>(
     range: &Range<usize>,
     attacks: &[Fgsm],
     outputs: bool,
-) -> Part {
+) -> Evaluation {
     let run = network.run();
     let (pixels, labels) = (network.pixels(images, range.clone()), &images.labels[range.clone()]);
     let backward = outputs || !attacks.is_empty();
@@ -122,5 +121,5 @@ fn group<B: Backend>(
             attacked.loss(run, None, labels, None)
         })
         .collect();
-    Part { clean, adversarial, logits, input_gradient }
+    Evaluation { images: range.len(), clean, adversarial, logits, input_gradient }
 }

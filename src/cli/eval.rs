@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use synfilter::atomic_file::AtomicFile;
-use synfilter::backend::{Backend, Fgsm, SLAB};
+use synfilter::backend::{Backend, Fgsm, SLAB, Verdicts};
 use synfilter::data::Images;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::graph::program::Mode;
@@ -109,14 +109,15 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         note(&format!("wrote {}", path.display()));
     }
 
-    let mean = |tally: &Tally| tally.loss / images.len() as f64;
-    let adversarial = args.eps.iter().zip(&evaluation.adversarial);
+    let mean = |tally: Tally| tally.loss / images.len() as f64;
+    let clean = Tally::from(&evaluation.clean);
+    let adversarial = args.eps.iter().zip(evaluation.adversarial.iter().map(Tally::from));
     let document = Document {
         arch: arch.name(),
         dataset: dataset.name(),
         images: images.len(),
-        correct_clean: evaluation.clean.correct,
-        loss_clean: mean(&evaluation.clean),
+        correct_clean: clean.correct,
+        loss_clean: mean(clean),
         adversarial: adversarial
             .map(|(eps, tally)| Adversarial { eps: eps.0, correct: tally.correct, loss: mean(tally) })
             .collect(),
@@ -146,20 +147,13 @@ fn in_chunks<B: Backend>(
     chunk: usize,
 ) -> Result<Evaluation> {
     let meter = Meter::new("eval", images.len() as u64, "images");
-    let adversarial = vec![Tally::default(); attacks.len()];
-    let mut all = Evaluation { images: images.len(), adversarial, ..Evaluation::default() };
-    let add = |sum: &mut Tally, part: &Tally| {
-        sum.correct += part.correct;
-        sum.loss += part.loss;
-    };
+    let adversarial = vec![Verdicts::default(); attacks.len()];
+    let mut all = Evaluation { adversarial, ..Evaluation::default() };
     for start in (0..images.len()).step_by(chunk) {
         interrupt::check()?;
         let part = some(images, start..images.len().min(start.saturating_add(chunk)));
         let part = evaluate(network, &part, attacks, outputs, |done| meter.add(done as u64))?;
-        add(&mut all.clean, &part.clean);
-        all.adversarial.iter_mut().zip(&part.adversarial).for_each(|(sum, part)| add(sum, part));
-        all.logits.extend(part.logits);
-        all.input_gradient.extend(part.input_gradient);
+        all.append(part);
     }
     Ok(all)
 }
