@@ -12,10 +12,9 @@ use machine::{Machine, on_all_threads};
 use shapes::Case;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
-use synfilter::backend::cpu::conv2d::{Act, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
-use synfilter::backend::cpu::depthwise::Depthwise;
-use synfilter::backend::cpu::direct::Direct;
+use synfilter::backend::cpu::conv2d::{Act, Direction, Epilogue, Scratch, Source, Target, Weights};
 use synfilter::backend::cpu::layout::{Aligned, Layout};
+use synfilter::backend::cpu::select::{Algorithm, ConvMode, choose};
 use synfilter::backend::cpu::simd::Level;
 
 const LANES: usize = 64;
@@ -24,7 +23,7 @@ const LANES: usize = 64;
 struct Row {
     case: Case,
     direction: Direction,
-    algorithm: &'static str,
+    algorithm: Algorithm,
     /// Multiply-adds of the direct method's valid taps per second, on all threads.
     macs: f64,
     /// Bytes of both values per second.
@@ -54,8 +53,15 @@ struct Slab {
 }
 
 /// Times one algorithm, with the epilogue that it has in the network: scale, shift and ReLU with sign bits
-/// forward, sign bits applied backward. Returns the row, or none if the command line filters the case out.
-fn time(criterion: &mut Criterion, case: &Case, direction: Direction, level: Level) -> Option<Row> {
+/// forward, sign bits applied backward. Returns the row, or none if the
+/// algorithm can't do the case or the command line filters it out.
+fn time(
+    criterion: &mut Criterion,
+    case: &Case,
+    direction: Direction,
+    algorithm: Algorithm,
+    level: Level,
+) -> Option<Row> {
     let shape = case.shape;
     let (oh, ow) = shape.output();
     let input = Layout::dense(shape.c, shape.h, shape.w, LANES);
@@ -64,11 +70,7 @@ fn time(criterion: &mut Criterion, case: &Case, direction: Direction, level: Lev
         Direction::Forward => (input, output),
         Direction::BackwardInput => (output, input),
     };
-    let (algorithm, mut conv): (_, Box<dyn Convolve>) = if shape.groups > 1 {
-        ("depthwise", Box::new(Depthwise::new(shape, direction, level)))
-    } else {
-        ("direct", Box::new(Direct::new(shape, direction, level)))
-    };
+    let mut conv = algorithm.plan(shape, direction, level)?;
     conv.load(Weights { oihw: &noise(shape.weights(), 1), scale: None });
     let factor = noise(yl.c, 2);
     let threads = rayon::current_num_threads();
@@ -81,7 +83,7 @@ fn time(criterion: &mut Criterion, case: &Case, direction: Direction, level: Lev
             fastest: Duration::MAX,
         })
         .collect();
-    let name = format!("{} {direction:?} {algorithm}", case.name());
+    let name = format!("{} {direction:?} {}", case.name(), algorithm.name());
     criterion.bench_function(&name, |bencher| {
         bencher.iter_custom(|iterations| {
             on_all_threads(&mut slabs, |slab| {
@@ -138,7 +140,12 @@ fn main() {
     let mut rows = Vec::new();
     for case in shapes::cases() {
         for direction in [Direction::Forward, Direction::BackwardInput] {
-            rows.extend(time(&mut criterion, &case, direction, level));
+            for algorithm in Algorithm::ALL {
+                // Direct can do a depthwise convolution, one channel at a time: nothing to compare with.
+                if case.shape.groups == 1 || algorithm == Algorithm::Depthwise {
+                    rows.extend(time(&mut criterion, &case, direction, algorithm, level));
+                }
+            }
         }
         machine.measure_again();
     }
@@ -150,20 +157,24 @@ fn main() {
     );
     let mut csv = format!("{},networks,shape,direction,algorithm,gmac_s,gb_s,share\n", machine::CSV_HEAD);
     let mut shares: Vec<(&str, Vec<f64>)> =
-        ["direct", "stem", "depthwise"].map(|group| (group, Vec::new())).into();
+        ["direct", "direct, first layer", "depthwise", "winograd", "karatsuba", "stem"]
+            .map(|group| (group, Vec::new()))
+            .into();
     for row in &rows {
-        let group = match row.case.shape {
-            shape if shape.groups > 1 => "depthwise",
-            shape if shape.c == 3 => "stem",
-            _ => "direct",
+        let shape = row.case.shape;
+        let group = match row.algorithm {
+            Algorithm::Direct if shape.c == 3 => "direct, first layer",
+            algorithm => algorithm.name(),
         };
+        let chosen = choose(shape, row.direction, LANES, level, ConvMode::Auto) == row.algorithm;
+        let mark = if chosen { "chosen" } else { "" };
         let share =
             if group == "depthwise" { row.bytes / machine.bandwidth } else { row.macs / machine.ceiling };
         let (name, direction) = (row.case.name(), format!("{:?}", row.direction));
         let (gmac, gb) = (row.macs / 1e9, row.bytes / 1e9);
         println!(
-            "{name:<28} {direction:<14} {:<10} {gmac:>9.1} {gb:>9.1} {:>6.1}%",
-            row.algorithm,
+            "{name:<28} {direction:<14} {:<10} {gmac:>9.1} {gb:>9.1} {:>6.1}% {mark}",
+            row.algorithm.name(),
             100.0 * share
         );
         let networks = &row.case.networks;
@@ -171,7 +182,7 @@ fn main() {
             csv,
             "{},{networks},{name},{direction},{},{gmac:.2},{gb:.2},{share:.4}",
             machine.csv(),
-            row.algorithm
+            row.algorithm.name()
         );
         shares.iter_mut().filter(|(name, _)| *name == group).for_each(|(_, shares)| shares.push(share));
     }

@@ -135,7 +135,14 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         l,
         3 * full,
         Box::new(move |s| {
-            gradient.apply(level, source(&s.a, l), source(&s.b, l), LANES, target(&mut s.y, l));
+            gradient.apply(
+                level,
+                source(&s.a, l),
+                source(&s.b, l),
+                LANES,
+                target(&mut s.y, l),
+                Epilogue::default(),
+            );
         }),
     );
 

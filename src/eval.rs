@@ -14,13 +14,26 @@ pub struct Evaluation {
     /// Number of images.
     pub images: usize,
     /// On the clean images.
-    pub clean: Tally,
+    pub clean: Verdicts,
     /// On the adversarial images of each ε, in the order asked for.
-    pub adversarial: Vec<Tally>,
+    pub adversarial: Vec<Verdicts>,
     /// `[images, classes]`, where asked for.
     pub logits: Vec<f32>,
     /// Gradient of the summed cross-entropy by the pixels, `[images, C, H, W]`, where asked for.
     pub input_gradient: Vec<f32>,
+}
+
+impl Evaluation {
+    /// Adds what was found of the images that follow; both were attacked alike.
+    pub fn append(&mut self, next: Evaluation) {
+        self.images += next.images;
+        self.clean.append(next.clean);
+        for (all, next) in self.adversarial.iter_mut().zip(next.adversarial) {
+            all.append(next);
+        }
+        self.logits.extend(next.logits);
+        self.input_gradient.extend(next.input_gradient);
+    }
 }
 
 /// Counts over images.
@@ -40,6 +53,14 @@ impl Tally {
     }
 }
 
+impl From<&Verdicts> for Tally {
+    fn from(verdicts: &Verdicts) -> Self {
+        let mut tally = Tally::default();
+        tally.add(verdicts);
+        tally
+    }
+}
+
 /// Evaluates `network` on all of `images`, with one FGSM step per attack. `outputs` asks for logits and input
 /// gradients too; `done` hears of every finished group of images.
 ///
@@ -53,7 +74,7 @@ pub fn evaluate<B: Backend>(
     done: impl Fn(usize) + Sync,
 ) -> Result<Evaluation> {
     let groups = network.groups(0..images.len());
-    let parts: Vec<Part> = groups
+    let parts: Vec<Evaluation> = groups
         .par_iter()
         .with_max_len(1)
         .map(|range| {
@@ -62,24 +83,10 @@ pub fn evaluate<B: Backend>(
             part
         })
         .collect();
-    let adversarial = vec![Tally::default(); attacks.len()];
-    let mut all = Evaluation { images: images.len(), adversarial, ..Evaluation::default() };
-    for part in parts {
-        all.clean.add(&part.clean);
-        for (tally, verdicts) in all.adversarial.iter_mut().zip(&part.adversarial) {
-            tally.add(verdicts);
-        }
-        all.logits.extend(part.logits);
-        all.input_gradient.extend(part.input_gradient);
-    }
+    let adversarial = vec![Verdicts::default(); attacks.len()];
+    let mut all = Evaluation { adversarial, ..Evaluation::default() };
+    parts.into_iter().for_each(|part| all.append(part));
     Ok(all)
-}
-
-struct Part {
-    clean: Verdicts,
-    adversarial: Vec<Verdicts>,
-    logits: Vec<f32>,
-    input_gradient: Vec<f32>,
 }
 
 fn group<B: Backend>(
@@ -88,7 +95,7 @@ fn group<B: Backend>(
     range: &Range<usize>,
     attacks: &[Fgsm],
     outputs: bool,
-) -> Part {
+) -> Evaluation {
     let run = network.run();
     let (pixels, labels) = (network.pixels(images, range.clone()), &images.labels[range.clone()]);
     let backward = outputs || !attacks.is_empty();
@@ -114,5 +121,5 @@ fn group<B: Backend>(
             attacked.loss(run, None, labels, None)
         })
         .collect();
-    Part { clean, adversarial, logits, input_gradient }
+    Evaluation { images: range.len(), clean, adversarial, logits, input_gradient }
 }

@@ -13,7 +13,7 @@ use synfilter::backend::cpu::optimizer::{Adam, Sgd};
 use synfilter::backend::cpu::select::ConvMode;
 use synfilter::checkpoint::Checkpoint;
 use synfilter::data::{DatasetKind, Images, Split, load};
-use synfilter::eval::evaluate;
+use synfilter::eval::{Tally, evaluate};
 use synfilter::graph::Shape;
 use synfilter::graph::program::Mode;
 use synfilter::models::Arch;
@@ -230,7 +230,7 @@ fn a_checkpoint_says_what_it_is_and_gives_the_logged_accuracy() {
     let norm = Normalisation { mean: meta.mean.clone().unwrap(), std: meta.std.clone().unwrap() };
     let backend = Cpu::new(ConvMode::Auto, false);
     let network = Network::new(&backend, graph, &weights, norm, Mode::Inference);
-    let found = evaluate(&network, &DIGITS.test, &[], false, |_| ()).unwrap().clean;
+    let found = Tally::from(&evaluate(&network, &DIGITS.test, &[], false, |_| ()).unwrap().clean);
     let record = trained.epochs.last().unwrap();
     assert_eq!(found.correct as f64 / 100.0, record.test_accuracy);
     assert!((found.loss / 100.0 - record.test_loss).abs() < 1e-6 * record.test_loss);

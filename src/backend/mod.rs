@@ -170,6 +170,19 @@ pub struct Verdicts {
     pub correct: Vec<bool>,
 }
 
+impl Verdicts {
+    /// Adds those of the images that follow.
+    pub fn append(&mut self, next: Verdicts) {
+        self.loss.extend(next.loss);
+        self.correct.extend(next.correct);
+    }
+
+    /// Per image: whether it was classified correctly, and its cross-entropy.
+    pub fn per_image(&self) -> impl Iterator<Item = (bool, f32)> {
+        self.correct.iter().copied().zip(self.loss.iter().copied())
+    }
+}
+
 /// Batch statistics of one batch norm, kept from its forward for its backward.
 #[derive(Clone, Debug, Default)]
 pub struct NormStatistics {

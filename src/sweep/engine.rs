@@ -130,9 +130,7 @@ impl<'a, B: Backend> Engine<'a, B> {
             .collect();
         let mut outcome = Outcome::default();
         for (clean, adv) in parts {
-            let clean = clean.correct.iter().copied().zip(clean.loss);
-            let adv = adv.correct.iter().copied().zip(adv.loss);
-            for (clean, adv) in clean.zip(adv) {
+            for (clean, adv) in clean.per_image().zip(adv.per_image()) {
                 outcome.push(clean, adv);
             }
         }

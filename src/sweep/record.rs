@@ -68,12 +68,16 @@ named_choice!(
 );
 
 /// A checkpoint, by its content.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointId {
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
     /// The epoch that its metadata names.
     pub epoch: Option<u32>,
+    /// What the images are normalised with, per channel and in pixel units: the mean.
+    pub mean: Vec<f32>,
+    /// And the standard deviation.
+    pub std: Vec<f32>,
 }
 
 /// Everything that the cells of a sweep depend on. Two runs with equal settings have equal results; results with
@@ -360,7 +364,12 @@ mod tests {
 
     fn settings() -> Settings {
         Settings {
-            checkpoints: vec![CheckpointId { sha256: "ab".into(), epoch: Some(10) }],
+            checkpoints: vec![CheckpointId {
+                sha256: "ab".into(),
+                epoch: Some(10),
+                mean: vec![0.1307],
+                std: vec![0.3081],
+            }],
             arch: "resnet18".into(),
             graph: "cd".into(),
             dataset: "digits".into(),
@@ -384,7 +393,7 @@ mod tests {
     fn settings_have_one_spelling_and_one_hash() {
         let text = settings().canonical_json();
         assert!(
-            text.starts_with(r#"{"checkpoints":[{"sha256":"ab","epoch":10}],"arch":"resnet18","#),
+            text.starts_with(r#"{"checkpoints":[{"sha256":"ab","epoch":10,"mean":[0.1307],"std":[0.3081]}],"arch":"resnet18","#),
             "{text}"
         );
         assert!(text.contains(r#""filters":["high-pass","low-pass","pulse"]"#), "{text}");

@@ -164,7 +164,14 @@ fn forward_and_backward() {
 
                 let mut dx = Value::empty(x_.layout);
                 for rows in [0..h / 2, h / 2..h] {
-                    gradient.apply(level, dy_.source(), x_.source(), *images, dx.part(rows));
+                    gradient.apply(
+                        level,
+                        dy_.source(),
+                        x_.source(),
+                        *images,
+                        dx.part(rows),
+                        Epilogue::default(),
+                    );
                 }
                 for c in 0..C {
                     let (all_x, all_dy) = (elements(&x, c), elements(&dy, c));

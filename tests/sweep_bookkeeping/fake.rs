@@ -89,7 +89,12 @@ impl Measure for Fake<'_> {
 pub fn settings(scope: Scope) -> Settings {
     Settings {
         checkpoints: [10, 20]
-            .map(|epoch| CheckpointId { sha256: format!("{epoch:064x}"), epoch: Some(epoch) })
+            .map(|epoch| CheckpointId {
+                sha256: format!("{epoch:064x}"),
+                epoch: Some(epoch),
+                mean: vec![0.5],
+                std: vec![0.25],
+            })
             .to_vec(),
         arch: "resnet18".into(),
         graph: "graph".into(),

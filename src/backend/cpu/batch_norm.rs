@@ -288,7 +288,8 @@ impl Sums<'_> {
     #[inline(always)]
     unsafe fn block<I: Isa, const B: usize>(&mut self, done: usize) {
         let mut sums: Moments<B> = [[0.0; 2]; B];
-        let means: [f32; B] = std::array::from_fn(|c| self.mean[done + c]);
+        let mut means = [0.0; B];
+        means.copy_from_slice(&self.mean[done..done + B]);
         for (dy, x) in self.batch {
             let pixels = x.layout.h * x.layout.w;
             for start in (0..pixels).step_by(RUN) {
@@ -362,7 +363,8 @@ unsafe fn apply_rows<I: Isa, const NV: usize>(k: Apply) {
         for (channel, coefficients) in k.coefficients.iter().enumerate() {
             // SAFETY: pixel and channel lie in the three checked values.
             unsafe {
-                let [a, b, mean, c] = coefficients.map(|value| I::splat(value));
+                let [a, b, mean, c] = *coefficients;
+                let (a, b, mean, c) = (I::splat(a), I::splat(b), I::splat(mean), I::splat(c));
                 let mut v = load::<I, NV>(k.dy.data.as_ptr().add(gl.at(pixel, channel)));
                 let x = load::<I, NV>(k.x.data.as_ptr().add(xl.at(pixel, channel)));
                 for i in 0..NV {

@@ -200,7 +200,7 @@ impl Backend for Cpu {
     }
 
     fn filter(&self, shape: ConvShape, backward: bool) -> CpuFilter {
-        let build = |direction| select::build(shape, direction, self.level, self.conv);
+        let build = |direction| select::build(shape, direction, SLAB, self.level, self.conv);
         CpuFilter {
             forward: build(Direction::Forward),
             backward: backward.then(|| build(Direction::BackwardInput)),

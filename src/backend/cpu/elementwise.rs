@@ -108,6 +108,13 @@ unsafe fn fill_rows<I: Isa, const NV: usize>(k: Fill) {
 /// The machine has `I`'s instruction set; `p` is valid for `16 · NV` floats.
 #[inline(always)]
 pub(super) unsafe fn load<I: Isa, const NV: usize>(p: *const f32) -> [I::V; NV] {
+    // A loop: the closure of `array::from_fn` would be a function without the instruction set, and slow to compile.
     // SAFETY: as the caller promises.
-    std::array::from_fn(|v| unsafe { I::load(p.add(16 * v)) })
+    unsafe {
+        let mut row = [I::splat(0.0); NV];
+        for (v, lanes) in row.iter_mut().enumerate() {
+            *lanes = I::load(p.add(16 * v));
+        }
+        row
+    }
 }

@@ -107,6 +107,11 @@ impl<'a> Output<'a> {
         self.layout
     }
 
+    /// Whether the target is too large to stay in a cache, so that [`Output::prefetch`] does something.
+    pub fn is_far(&self) -> bool {
+        self.far
+    }
+
     /// Asks for the memory that [`Output::tile`] is going to write, while the sums are still being made; does nothing
     /// where the whole target stays in a cache.
     ///
@@ -146,7 +151,10 @@ impl<'a> Output<'a> {
     ) {
         // SAFETY: the caller's promise. All rows of a tile go one way, which is chosen here once.
         unsafe {
-            if self.add.is_null() && !self.accumulate {
+            // Narrow tiles of wide registers and tiles without intrinsics go the general way: each form that is compiled
+            // for them costs build time and gains little.
+            let listed = const { NV > 1 || I::ACCUMULATORS < 28 && I::ACCUMULATORS > 3 };
+            if listed && self.add.is_null() && !self.accumulate && (!self.affine || self.last != last::MASK) {
                 match (self.affine, self.last) {
                     (false, last::NONE) => {
                         self.rows::<I, KB, NV, false, false, { last::NONE }>(pixel, channel, lane, acc)
@@ -160,22 +168,15 @@ impl<'a> Output<'a> {
                     (_, last::RELU) => {
                         self.rows::<I, KB, NV, true, false, { last::RELU }>(pixel, channel, lane, acc)
                     }
-                    (_, last::RELU_SAVE) => {
-                        self.rows::<I, KB, NV, true, false, { last::RELU_SAVE }>(pixel, channel, lane, acc)
-                    }
-                    _ => self.rows::<I, KB, NV, true, false, { last::MASK }>(pixel, channel, lane, acc),
+                    _ => self.rows::<I, KB, NV, true, false, { last::RELU_SAVE }>(pixel, channel, lane, acc),
                 }
             } else {
                 // This loop isn't unrolled, so that it needs the sums in memory. It gets its own copy of them: otherwise
                 // they would live in memory on the ways above, too.
-                let mut sums = [[MaybeUninit::uninit(); NV]; KB];
-                for (sums, row) in sums.iter_mut().zip(acc) {
-                    for (sum, &v) in sums.iter_mut().zip(row) {
-                        sum.write(v);
-                    }
-                }
-                for (k, row) in sums.iter().enumerate() {
-                    self.row::<I, NV>(pixel, channel + k, lane, row.map(|sum| sum.assume_init()));
+                let mut sums = MaybeUninit::<[[I::V; NV]; KB]>::uninit();
+                sums.write(*acc);
+                for (k, row) in sums.assume_init_ref().iter().enumerate() {
+                    self.row::<I, NV>(pixel, channel + k, lane, *row);
                 }
             }
         }
@@ -246,7 +247,9 @@ impl<'a> Output<'a> {
                     if AFFINE {
                         let (scale, shift) = (first_scale.add($k * out.scale_step), first_shift.add($k * out.shift_step));
                         let (a, b) = (I::splat_at(scale), I::splat_at(shift));
-                        v = v.map(|v| I::fma(v, a, b));
+                        for v in v.iter_mut() {
+                            *v = I::fma(*v, a, b);
+                        }
                     }
                     if ADD && !out.add.is_null() {
                         let add = out.add.add(out.add_layout.at(pixel, channel + $k) + lane);

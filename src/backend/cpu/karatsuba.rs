@@ -41,13 +41,13 @@ impl Form for Toeplitz {
         [0, 1, 2, 0, 0, 0, 0, 0]
     }
 
-    fn weights() -> [[f64; MAX_TAPS]; MAX_POINTS] {
+    const WEIGHTS: [[f32; MAX_TAPS]; MAX_POINTS] = {
         let mut matrix = [[0.0; MAX_TAPS]; MAX_POINTS];
         matrix[0] = [0.0, 1.0, 0.0, 0.0];
         matrix[1] = [0.0, -1.0, 1.0, 0.0];
         matrix[2] = [1.0, -1.0, 0.0, 0.0];
         matrix
-    }
+    };
 
     #[inline(always)]
     unsafe fn input<I: Isa, const M: usize>(d: &[I::V; MAX_POINTS]) -> [I::V; MAX_POINTS] {

@@ -81,8 +81,10 @@ impl Kernel for CrossEntropy<'_> {
                 correct |= u64::from(best[i] == f32::from(label) && !loss.is_nan()) << (first + i);
             }
             if let Some(Gradient { target, factor }) = &mut self.gradient {
-                let share: Lanes =
-                    std::array::from_fn(|i| if i < here.len() { *factor / sum[i] } else { 0.0 });
+                let mut share: Lanes = [0.0; 16];
+                for (share, sum) in share.iter_mut().zip(sum).take(here.len()) {
+                    *share = *factor / sum;
+                }
                 for k in 0..layout.c {
                     let e = exp(shifted(row(k), max));
                     let out = &mut target.data[target.layout.at(0, k) + first..][..16];
@@ -108,7 +110,11 @@ fn sixteen(data: &[f32], at: usize) -> Lanes {
 
 #[inline(always)]
 fn shifted(z: Lanes, max: Lanes) -> Lanes {
-    std::array::from_fn(|i| z[i] - max[i])
+    let mut lanes = z;
+    for (lane, max) in lanes.iter_mut().zip(max) {
+        *lane -= max;
+    }
+    lanes
 }
 
 /// exp of sixteen numbers, to within 2 units in the last place where the result is a normal number; 0 below −87.3, NaN
@@ -117,10 +123,10 @@ fn shifted(z: Lanes, max: Lanes) -> Lanes {
 /// x = n · ln 2 + r with |r| ≤ ln 2 / 2 (ln 2 in two parts, Cody and Waite 1980), then the Taylor polynomial of
 /// degree 7 of exp r, whose remainder is below 6e-9.
 #[inline(always)]
-fn exp(x: Lanes) -> Lanes {
-    std::array::from_fn(|i| {
+fn exp(mut x: Lanes) -> Lanes {
+    for lane in &mut x {
         // Comparisons that leave a NaN alone.
-        let x = if x[i] > 88.0 { 88.0 } else { x[i] };
+        let x = if *lane > 88.0 { 88.0 } else { *lane };
         let clamped = if x < -87.3 { -87.3 } else { x };
         // Adding 1.5 · 2²³ rounds to a whole number, which then stands in the low bits.
         let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
@@ -134,8 +140,9 @@ fn exp(x: Lanes) -> Lanes {
         let p = p * r + 0.5;
         let e = 1.0 + (r + r * r * p);
         let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-        if x < -87.3 { 0.0 } else { e * power }
-    })
+        *lane = if x < -87.3 { 0.0 } else { e * power };
+    }
+    x
 }
 
 #[cfg(test)]

@@ -304,7 +304,10 @@ unsafe fn average<I: Isa, const NV: usize>(k: AverageForward) {
                 }
             }
             let share = I::splat(1.0 / pixels as f32);
-            k.output.row::<I, NV>(0, c, 0, sum.map(|sum| I::mul(sum, share)));
+            for sum in sum.iter_mut() {
+                *sum = I::mul(*sum, share);
+            }
+            k.output.row::<I, NV>(0, c, 0, sum);
         }
     }
 }
@@ -332,8 +335,11 @@ unsafe fn average_gradient<I: Isa, const NV: usize>(k: AverageBackward) {
             // SAFETY: channel and pixel lie in the checked source and target.
             unsafe {
                 let share = I::splat(1.0 / (xl.h * xl.w) as f32);
-                let dy = load::<I, NV>(k.dy.data.as_ptr().add(yl.at(0, c)));
-                k.output.row::<I, NV>(pixel, c, 0, dy.map(|dy| I::mul(dy, share)));
+                let mut dy = load::<I, NV>(k.dy.data.as_ptr().add(yl.at(0, c)));
+                for dy in dy.iter_mut() {
+                    *dy = I::mul(*dy, share);
+                }
+                k.output.row::<I, NV>(pixel, c, 0, dy);
             }
         }
     }

@@ -14,7 +14,7 @@
 //! So one set of transformed weights serves full and partial tiles.
 //! Pairs share work: with Q the product over all other points, (x ± t) Q = x Q ± t Q.
 
-use super::bilinear::{Form, MAX_POINTS, MAX_TAPS, MAX_TILE};
+use super::bilinear::{Form, MAX_POINTS, MAX_TAPS, MAX_TILE, combination};
 use super::simd::Isa;
 use std::marker::PhantomData;
 
@@ -168,29 +168,35 @@ impl<P: Points, const M: usize> Tile<P, M> {
     };
 }
 
-/// Σ row[i] · d[i] over the coefficients that are not 0, highest first; a first coefficient of 1 costs nothing.
-///
-/// # Safety
-/// The machine has `I`'s instruction set.
-#[inline(always)]
-unsafe fn dot<I: Isa>(row: &[f32; MAX_POINTS], d: &[I::V; MAX_POINTS]) -> I::V {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut sum = I::splat(0.0);
-        let mut first = true;
-        for i in (0..MAX_POINTS).rev() {
-            if row[i] != 0.0 {
-                sum = match (first, row[i] == 1.0) {
-                    (true, true) => d[i],
-                    (true, false) => I::mul(I::splat(row[i]), d[i]),
-                    (false, true) => I::add(sum, d[i]),
-                    (false, false) => I::fma(I::splat(row[i]), d[i], sum),
-                };
-                first = false;
-            }
-        }
-        sum
+/// G: t^u / N of every point, and the last tap.
+const fn weights(taps: usize, zero: bool, pairs: &[f64]) -> [[f32; MAX_TAPS]; MAX_POINTS] {
+    let mut points = [0.0; MAX_POINTS];
+    let (mut count, mut i) = (zero as usize, 0);
+    while i < pairs.len() {
+        (points[count], points[count + 1]) = (pairs[i], -pairs[i]);
+        count += 2;
+        i += 1;
     }
+    let mut matrix = [[0.0; MAX_TAPS]; MAX_POINTS];
+    let mut j = 0;
+    while j < count {
+        let (mut n, mut l) = (1.0, 0);
+        while l < count {
+            if l != j {
+                n *= points[j] - points[l];
+            }
+            l += 1;
+        }
+        let (mut power, mut u) = (1.0 / n, 0);
+        while u < taps {
+            matrix[j][u] = power as f32;
+            power *= points[j];
+            u += 1;
+        }
+        j += 1;
+    }
+    matrix[count][taps - 1] = 1.0;
+    matrix
 }
 
 impl<P: Points> Form for Toom<P> {
@@ -218,23 +224,7 @@ impl<P: Points> Form for Toom<P> {
         m + P::TAPS - 1
     }
 
-    fn weights() -> [[f64; MAX_TAPS]; MAX_POINTS] {
-        let mut points = Vec::new();
-        if P::ZERO {
-            points.push(0.0);
-        }
-        points.extend(P::PAIRS.iter().flat_map(|t| [*t, -*t]));
-        let mut matrix = [[0.0; MAX_TAPS]; MAX_POINTS];
-        for (j, &t) in points.iter().enumerate() {
-            let others = points.iter().enumerate().filter(|&(l, _)| l != j);
-            let n: f64 = others.map(|(_, &other)| t - other).product();
-            for (u, entry) in matrix[j].iter_mut().enumerate().take(P::TAPS) {
-                *entry = t.powi(u as i32) / n;
-            }
-        }
-        matrix[points.len()][P::TAPS - 1] = 1.0;
-        matrix
-    }
+    const WEIGHTS: [[f32; MAX_TAPS]; MAX_POINTS] = weights(P::TAPS, P::ZERO, P::PAIRS);
 
     #[inline(always)]
     unsafe fn input<I: Isa, const M: usize>(d: &[I::V; MAX_POINTS]) -> [I::V; MAX_POINTS] {
@@ -244,13 +234,13 @@ impl<P: Points> Form for Toom<P> {
             let mut v = [I::splat(0.0); MAX_POINTS];
             let mut at = 0;
             if rows.zero {
-                v[0] = dot::<I>(&rows.at_zero, d);
+                v[0] = combination::<I, MAX_POINTS>(&rows.at_zero, d);
                 at = 1;
             }
             for i in 0..MAX_PAIRS {
                 if i < rows.pairs {
-                    let odd = dot::<I>(&rows.odd[i], d);
-                    let even = dot::<I>(&rows.even[i], d);
+                    let odd = combination::<I, MAX_POINTS>(&rows.odd[i], d);
+                    let even = combination::<I, MAX_POINTS>(&rows.even[i], d);
                     if rows.flips {
                         let even = I::mul(I::splat(rows.factor[i]), even);
                         v[at] = I::add(even, odd);
@@ -263,7 +253,7 @@ impl<P: Points> Form for Toom<P> {
                 }
             }
             if rows.infinity {
-                v[at] = dot::<I>(&rows.at_infinity, d);
+                v[at] = combination::<I, MAX_POINTS>(&rows.at_infinity, d);
             }
             v
         }

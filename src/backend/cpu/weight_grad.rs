@@ -16,6 +16,7 @@
 //! fixed order of summation: how output channels are spread over threads does not change a bit.
 
 use super::conv2d::{ConvShape, Source};
+use super::elementwise::load;
 use super::launch::{check, launch, per_width};
 use super::layout::Layout;
 use super::simd::{Isa, Kernel, Level};
@@ -372,9 +373,12 @@ impl Product {
                 let dy = self.dy.add(pixel * self.dy_pixel);
                 let mut x = self.x.add(pixel * self.x_pixel);
                 // Every third row has a pointer, the others an offset: few enough registers for addresses.
-                let mut rows: [*const f32; 5] = std::array::from_fn(|i| dy.wrapping_add(3 * i * step));
+                let mut rows = [dy; 5];
+                for (i, row) in rows.iter_mut().enumerate() {
+                    *row = dy.wrapping_add(3 * i * step);
+                }
                 for _ in 0..self.images {
-                    let lanes: [I::V; NV] = std::array::from_fn(|v| I::load(x.add(16 * v)));
+                    let lanes = load::<I, NV>(x);
                     for (k, acc) in acc.iter_mut().enumerate() {
                         let g = I::splat_at(rows[k / 3].add(k % 3 * step));
                         for (acc, &lanes) in acc.iter_mut().zip(&lanes) {
@@ -382,7 +386,9 @@ impl Product {
                         }
                     }
                     x = x.add(self.x_image);
-                    rows = rows.map(|row| row.wrapping_add(1));
+                    for row in &mut rows {
+                        *row = row.wrapping_add(1);
+                    }
                 }
             }
             for (k, acc) in acc.into_iter().enumerate() {
@@ -507,11 +513,13 @@ impl RowRun {
                 let dy = self.dy.add(self.dl.at(self.out + pixel, k));
                 let x = self.x.add(self.xl.at(self.input + pixel * self.stride, c));
                 for lane in (0..16 * NV).step_by(16) {
-                    let x: [I::V; CB] =
-                        std::array::from_fn(|c| I::load(x.add(c * self.xl.step * 16 * NV + lane)));
+                    let mut channels = [I::splat(0.0); CB];
+                    for (c, channel) in channels.iter_mut().enumerate() {
+                        *channel = I::load(x.add(c * self.xl.step * 16 * NV + lane));
+                    }
                     for (k, acc) in acc.iter_mut().enumerate() {
                         let dy = I::load(dy.add(k * self.dl.step * 16 * NV + lane));
-                        for (acc, &x) in acc.iter_mut().zip(&x) {
+                        for (acc, &x) in acc.iter_mut().zip(&channels) {
                             *acc = I::fma(dy, x, *acc);
                         }
                     }

@@ -1,0 +1,204 @@
+//! `synfilter demo`: the whole path on the embedded digits, small enough to watch.
+
+use super::device::{Compute, describe};
+use super::eps::Eps;
+use super::output::{Output, note, percent};
+use super::progress::duration;
+use super::provenance;
+use super::source::Normalise;
+use super::study::{Block, Choices, Study};
+use super::train;
+use serde::Serialize;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::slice;
+use std::time::Instant;
+use synfilter::backend::cpu::device::Cpu;
+use synfilter::data::{DatasetKind, Images, Split, digits};
+use synfilter::filter::FilterKind;
+use synfilter::models::Arch;
+use synfilter::score::{Options, Score, Scores, score_run, table};
+use synfilter::sweep::export::{CELLS_PARQUET, read_cells};
+use synfilter::sweep::run::Job;
+use synfilter::sweep::{AttackMode, BnMode, Scope, Shard};
+use synfilter::train::{Data, TrainSettings, Trained};
+use synfilter::{Error, Result};
+
+const ARCH: Arch = Arch::Resnet18;
+const EPOCHS: u32 = 3;
+/// Test accuracy that the network has to reach for the rest to mean anything.
+const ENOUGH: f64 = 0.97;
+/// Thresholds per filter, and test images: a study takes 25 and all.
+const THRESHOLDS: usize = 7;
+const IMAGES: usize = 192;
+/// Size of the FGSM step: digits take more than the usual 8/255 before a network errs.
+const EPS: Eps = Eps(32.0 / 255.0);
+/// Where demos go if nothing is said.
+const FOLDER: &str = "runs/demo";
+/// Memory for a block of images, MiB.
+const BLOCK: Block = Block::Mebibytes(1024);
+
+/// The flags of `demo`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// A new folder for the demo's files; runs/demo, or the first free of runs/demo-2, … if left out.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    folder: &'a Path,
+    checkpoint: &'a Path,
+    run: &'a Path,
+    test_accuracy: f64,
+    seconds: f64,
+    #[serde(flatten)]
+    scores: &'a Scores,
+}
+
+/// Trains, sweeps, scores and says where everything is.
+///
+/// # Errors
+/// A usage error for a folder that holds something; [`Error::Failed`] if training does not get far enough; those of
+/// training and sweep.
+pub fn run(args: &Args, output: Output) -> Result<()> {
+    let started = Instant::now();
+    let cpu = args.compute.open(true)?;
+    let folder = new_folder(args.out.as_deref())?;
+    let test = digits::load(Split::Test)?;
+
+    note(&format!(
+        "1 of 3: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
+    ));
+    let Trained { checkpoint, epochs } = trained(args, &cpu, &folder, &test)?;
+    let accuracy = epochs.last().map_or(0.0, |last| last.test_accuracy);
+    if accuracy < ENOUGH {
+        return Err(Error::Failed(format!(
+            "demo: expected a test accuracy of at least {:.0} %, found {:.2} %; try another --seed",
+            100.0 * ENOUGH,
+            100.0 * accuracy
+        )));
+    }
+
+    note(&format!(
+        "2 of 3: sweep all layers with {} filters × {THRESHOLDS} thresholds on {IMAGES} images, FGSM ε {EPS} (a study \
+         takes 25 thresholds and all images)",
+        FilterKind::ALL.len()
+    ));
+    let run = folder.join("sweep");
+    swept(args, Cpu { spread: false, ..cpu }, &checkpoint, &run, test.first(IMAGES)?)?;
+
+    note("3 of 3: score");
+    let scores = score_run(&run, Options::default())?;
+    let document = Document {
+        folder: &folder,
+        checkpoint: &checkpoint,
+        run: &run,
+        test_accuracy: accuracy,
+        seconds: started.elapsed().as_secs_f64(),
+        scores: &scores,
+    };
+    let unfiltered = unfiltered(&run)?;
+    output.result(&document, || closing(&document, &unfiltered))
+}
+
+/// A folder that is new or empty: the one that was asked for, or the first free one of the default names.
+fn new_folder(wanted: Option<&Path>) -> Result<PathBuf> {
+    if let Some(folder) = wanted {
+        return match is_free(folder)? {
+            true => Ok(folder.to_owned()),
+            false => Err(Error::usage(format!(
+                "{}: expected a new or empty folder for the demo, found one with files; give another --out",
+                folder.display()
+            ))),
+        };
+    }
+    let mut folder = PathBuf::from(FOLDER);
+    for number in 2.. {
+        if is_free(&folder)? {
+            break;
+        }
+        folder = PathBuf::from(format!("{FOLDER}-{number}"));
+    }
+    Ok(folder)
+}
+
+/// Whether a folder does not exist or is empty.
+fn is_free(folder: &Path) -> Result<bool> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(Error::write(folder)(error)),
+    }
+}
+
+fn trained(args: &Args, cpu: &Cpu, folder: &Path, test: &Images) -> Result<Trained> {
+    let images = digits::load(Split::Train)?;
+    let settings = TrainSettings {
+        epochs: EPOCHS,
+        save_every: EPOCHS,
+        seed: args.compute.seed,
+        ..TrainSettings::new(ARCH, DatasetKind::Digits, &images)
+    };
+    let session = train::session(describe(cpu));
+    let job = synfilter::train::Job { folder: &folder.join("train"), resume: false, session };
+    train::shown(cpu, &settings, Data { train: &images, test }, job)
+}
+
+fn swept(args: &Args, cpu: Cpu, checkpoint: &PathBuf, run: &Path, images: Images) -> Result<()> {
+    let choices = Choices {
+        filters: FilterKind::ALL.to_vec(),
+        thresholds: THRESHOLDS,
+        scope: Scope::Layer,
+        layers: None,
+        eps: EPS,
+        attack: AttackMode::Adaptive,
+        no_clamp: false,
+        bn: BnMode::Running,
+    };
+    let study = Study {
+        backend: &cpu,
+        backend_name: args.compute.backend_name(),
+        dtype: args.compute.dtype.name(),
+        images: &images,
+        dataset: DatasetKind::Digits,
+        arch: Some(ARCH),
+        checkpoints: slice::from_ref(checkpoint),
+        normalise: &Normalise::default(),
+        choices: &choices,
+        block: BLOCK,
+    };
+    let mut plan = study.plan()?;
+    let provenance = provenance::of_this_command(args.compute.seed, describe(&cpu), study.checkpoints);
+    let job = Job { folder: run, shard: Shard::WHOLE, resume: false, provenance };
+    study.run(&mut plan, job).map(|_| ())
+}
+
+/// What the unfiltered network does, in words.
+fn unfiltered(run: &Path) -> Result<String> {
+    let (_, records) = read_cells(&run.join(CELLS_PARQUET))?;
+    let cell = records.iter().map(|record| &record.cell).find(|cell| cell.filter.is_none());
+    Ok(cell.map_or(String::new(), |cell| {
+        let (clean, adv) = (percent(cell.correct_clean, cell.images), percent(cell.correct_adv, cell.images));
+        format!("unfiltered: {clean} of {} clean images right, {adv} under FGSM with ε {EPS}", cell.images)
+    }))
+}
+
+fn closing(document: &Document, unfiltered: &str) -> String {
+    let combined: Vec<Score> =
+        document.scores.scores.iter().filter(|score| score.filter.is_none()).cloned().collect();
+    let (checkpoint, run) = (document.checkpoint.display(), document.run.display());
+    format!(
+        "{}\n{unfiltered}\n\n\
+         This was a demo in {}: {THRESHOLDS} thresholds and {IMAGES} images instead of 25 and all, so errors are wide.\n\
+         checkpoint  {checkpoint}\n\
+         cells       {run}/{CELLS_PARQUET}\n\
+         scores      {run}/scores.parquet, each filter by itself: synfilter score {run}\n",
+        table(&combined),
+        duration(document.seconds),
+    )
+}

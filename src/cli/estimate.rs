@@ -1,0 +1,89 @@
+//! How long a sweep would take: a few of its steps are run, the others are put between them.
+
+use std::ops::Range;
+use std::time::Instant;
+use synfilter::Result;
+use synfilter::backend::{Backend, SLAB};
+use synfilter::sweep::plan::{BN_BATCH, TargetPlan};
+use synfilter::sweep::{BnMode, Engine, Measure, Plan, Shard};
+
+/// Targets that are measured.
+const SAMPLES: usize = 5;
+
+/// Seconds that the shard would take, from variants of a few layers (spread over the network: deep layers leave
+/// less to compute again) on one group of images per thread. `engine` is that of the first checkpoint.
+///
+/// # Errors
+/// Those of the engine.
+pub fn seconds<B: Backend>(plan: &Plan, shard: Shard, engine: &mut Engine<B>) -> Result<f64> {
+    let targets = &plan.checkpoints[0].targets;
+    let [first, end] = plan.settings.images;
+    let group = if plan.settings.bn == BnMode::Batch { BN_BATCH } else { SLAB };
+    let images = first..end.min(first + group * rayon::current_num_threads());
+    let base = time_base(engine, &images)?;
+
+    let last = targets.len() - 1;
+    let mut sampled: Vec<usize> = (0..SAMPLES).map(|i| i * last / (SAMPLES - 1)).collect();
+    sampled.dedup();
+    let mut measured = Vec::new();
+    for at in sampled {
+        measured.push((at, time_variant(plan, &targets[at], engine)?));
+    }
+    let per_variant: Vec<f64> = (0..targets.len()).map(|at| between(&measured, at)).collect();
+
+    let units = plan.shard_units(shard);
+    let total: f64 = units
+        .iter()
+        .map(|unit| {
+            let time = unit.target.map_or(base, |at| per_variant[at]);
+            time * plan.networks(unit).len() as f64 * unit.images.len() as f64
+        })
+        .sum();
+    Ok(total / images.len() as f64)
+}
+
+/// Seconds of the unfiltered network on `images`, which become the current block.
+fn time_base<B: Backend>(engine: &mut Engine<B>, images: &Range<usize>) -> Result<f64> {
+    // The first run also pays for memory that later ones find.
+    engine.begin_block(images.clone())?;
+    let started = Instant::now();
+    engine.begin_block(images.clone())?;
+    Ok(started.elapsed().as_secs_f64())
+}
+
+/// Seconds of one variant on the current block: the middle one of the distinct.
+fn time_variant<B: Backend>(plan: &Plan, target: &TargetPlan, engine: &mut Engine<B>) -> Result<f64> {
+    let variants = target.variants(&plan.settings)?;
+    let distinct = target.census.distinct();
+    let Some(&middle) = distinct.get(distinct.len() / 2) else { return Ok(0.0) };
+    engine.begin_target(&target.target())?;
+    engine.variant(&variants[middle].mask)?;
+    let started = Instant::now();
+    engine.variant(&variants[middle].mask)?;
+    let seconds = started.elapsed().as_secs_f64();
+    engine.end_target()?;
+    Ok(seconds)
+}
+
+/// The value at `at` on the line through the measured neighbours; `measured` holds the first and the last place.
+fn between(measured: &[(usize, f64)], at: usize) -> f64 {
+    let right = measured.partition_point(|(place, _)| *place < at).min(measured.len() - 1);
+    let (b, value) = measured[right];
+    match right.checked_sub(1).map(|left| measured[left]) {
+        Some((a, before)) if at < b => before + (value - before) * (at - a) as f64 / (b - a) as f64,
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::between;
+
+    #[test]
+    fn values_lie_on_lines_between_the_measured() {
+        let measured = [(0, 4.0), (2, 2.0), (6, 0.0)];
+        let values: Vec<f64> = (0..=6).map(|at| between(&measured, at)).collect();
+        assert_eq!(values, [4.0, 3.0, 2.0, 1.5, 1.0, 0.5, 0.0]);
+        assert_eq!(between(&[(0, 7.0)], 0), 7.0);
+    }
+}

@@ -1,0 +1,193 @@
+//! `synfilter eval`: accuracy on clean images and under FGSM.
+
+use super::device::Compute;
+use super::eps::Eps;
+use super::interrupt;
+use super::model::Model;
+use super::output::{Output, note, percent};
+use super::progress::Meter;
+use super::source::TestImages;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde::Serialize;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use synfilter::atomic_file::AtomicFile;
+use synfilter::backend::{Backend, Fgsm, SLAB, Verdicts};
+use synfilter::data::Images;
+use synfilter::eval::{Evaluation, Tally, evaluate};
+use synfilter::graph::program::Mode;
+use synfilter::models::Arch;
+use synfilter::network::{Network, STATISTICS_BATCH};
+use synfilter::sweep::BnMode;
+use synfilter::{Error, Result};
+
+/// Images computed at a time if nothing is said.
+const DEFAULT_CHUNK: usize = 1000;
+
+/// The flags of `eval`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// The network; may be left out where the checkpoint's metadata name it.
+    #[arg(long, value_name = "A")]
+    arch: Option<Arch>,
+    /// The weights: safetensors, or a PyTorch state dict.
+    #[arg(long, value_name = "F")]
+    checkpoint: PathBuf,
+    #[command(flatten)]
+    images: TestImages,
+    /// Sizes of the FGSM step in pixel units, as 8/255 or 0.03.
+    #[arg(
+        long,
+        value_name = "E,..",
+        value_delimiter = ',',
+        default_value = "8/255",
+        allow_hyphen_values = true
+    )]
+    eps: Vec<Eps>,
+    /// Leave adversarial images unclipped.
+    #[arg(long)]
+    no_clamp: bool,
+    /// Batch norm by the checkpoint's running statistics, or by those of each batch of 100.
+    #[arg(long, value_name = "running|batch", default_value_t = BnMode::Running)]
+    bn: BnMode,
+    /// Write logits, input_grad (of the summed cross-entropy, in pixel units) and labels to a safetensors file.
+    #[arg(long, value_name = "F.safetensors")]
+    save_outputs: Option<PathBuf>,
+    /// Images computed at a time, rounded up to whole slabs of 64 (batches of 100 with --bn batch); no result
+    /// depends on it.
+    #[arg(long, value_name = "N")]
+    batch_size: Option<NonZeroUsize>,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+#[derive(Serialize)]
+struct Document {
+    arch: &'static str,
+    dataset: &'static str,
+    images: usize,
+    correct_clean: usize,
+    loss_clean: f64,
+    adversarial: Vec<Adversarial>,
+}
+
+#[derive(Serialize)]
+struct Adversarial {
+    eps: f64,
+    correct: usize,
+    loss: f64,
+}
+
+/// Evaluates a checkpoint.
+///
+/// # Errors
+/// Those of the images, the checkpoint, the device and the files that are written.
+pub fn run(args: &Args, output: Output) -> Result<()> {
+    let backend = args.compute.open(false)?;
+    let images = args.images.load()?;
+    let dataset = args.images.source.dataset;
+    let model = Model::load(&args.checkpoint, args.arch, dataset, &images, &args.images.normalise)?;
+    // Asked for before the work starts: a folder that cannot be written is known at once.
+    let file = args.save_outputs.as_ref().map(AtomicFile::create).transpose()?;
+
+    let mode = match args.bn {
+        BnMode::Running => Mode::Inference,
+        BnMode::Batch => Mode::BatchStatistics,
+    };
+    let arch = model.arch;
+    let network = Network::new(&backend, model.graph, &model.weights, model.norm, mode);
+    let attacks: Vec<Fgsm> = args.eps.iter().map(|eps| eps.attack(!args.no_clamp)).collect();
+    let whole = if args.bn == BnMode::Batch { STATISTICS_BATCH } else { SLAB };
+    let chunk =
+        args.batch_size.map_or(DEFAULT_CHUNK, NonZeroUsize::get).div_ceil(whole).saturating_mul(whole);
+    let evaluation = in_chunks(&network, &images, &attacks, file.is_some(), chunk)?;
+    if let (Some(file), Some(path)) = (file, &args.save_outputs) {
+        save_outputs(file, path, &evaluation, &images)?;
+        note(&format!("wrote {}", path.display()));
+    }
+
+    let mean = |tally: Tally| tally.loss / images.len() as f64;
+    let clean = Tally::from(&evaluation.clean);
+    let adversarial = args.eps.iter().zip(evaluation.adversarial.iter().map(Tally::from));
+    let document = Document {
+        arch: arch.name(),
+        dataset: dataset.name(),
+        images: images.len(),
+        correct_clean: clean.correct,
+        loss_clean: mean(clean),
+        adversarial: adversarial
+            .map(|(eps, tally)| Adversarial { eps: eps.0, correct: tally.correct, loss: mean(tally) })
+            .collect(),
+    };
+    output.result(&document, || table(&document))
+}
+
+fn table(document: &Document) -> String {
+    let Document { arch, dataset, images, .. } = document;
+    let mut rows = vec![("clean".to_owned(), document.correct_clean, document.loss_clean)];
+    rows.extend(document.adversarial.iter().map(|a| (format!("FGSM ε {}", Eps(a.eps)), a.correct, a.loss)));
+    let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or_default();
+    let mut text = format!("{arch} on {dataset}, {images} test images\n");
+    text += &format!("{:width$}  {:>9}  {:>9}  {:>9}\n", "", "correct", "accuracy", "mean loss");
+    for (what, correct, loss) in rows {
+        text += &format!("{what:width$}  {correct:>9}  {:>9}  {loss:>9.4}\n", percent(correct, *images));
+    }
+    text
+}
+
+/// Evaluates `chunk` images at a time, so that progress shows and an interruption is heard.
+fn in_chunks<B: Backend>(
+    network: &Network<B>,
+    images: &Images,
+    attacks: &[Fgsm],
+    outputs: bool,
+    chunk: usize,
+) -> Result<Evaluation> {
+    let meter = Meter::new("eval", images.len() as u64, "images");
+    let adversarial = vec![Verdicts::default(); attacks.len()];
+    let mut all = Evaluation { adversarial, ..Evaluation::default() };
+    for start in (0..images.len()).step_by(chunk) {
+        interrupt::check()?;
+        let part = some(images, start..images.len().min(start.saturating_add(chunk)));
+        let part = evaluate(network, &part, attacks, outputs, |done| meter.add(done as u64))?;
+        all.append(part);
+    }
+    Ok(all)
+}
+
+/// The images in `range`, as a set of their own.
+fn some(images: &Images, range: Range<usize>) -> Images {
+    let size = images.shape.iter().product::<usize>();
+    Images {
+        shape: images.shape,
+        pixels: images.pixels[range.start * size..range.end * size].to_vec(),
+        labels: images.labels[range].to_vec(),
+        classes: images.classes.clone(),
+        digest: images.digest.clone(),
+    }
+}
+
+/// Writes what the network said of each image.
+fn save_outputs(mut file: AtomicFile, path: &Path, evaluation: &Evaluation, images: &Images) -> Result<()> {
+    let n = images.len();
+    let [c, h, w] = images.shape;
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let (logits, gradient) = (bytes(&evaluation.logits), bytes(&evaluation.input_gradient));
+    let labels: Vec<u8> = images.labels.iter().flat_map(|&label| i64::from(label).to_le_bytes()).collect();
+    let tensors = [
+        ("logits", Dtype::F32, vec![n, images.classes.len()], &logits),
+        ("input_grad", Dtype::F32, vec![n, c, h, w], &gradient),
+        ("labels", Dtype::I64, vec![n], &labels),
+    ];
+    let failed = |error: safetensors::SafeTensorError| Error::Failed(format!("{}: {error}", path.display()));
+    let views = tensors
+        .into_iter()
+        .map(|(name, dtype, shape, data)| Ok((name, TensorView::new(dtype, shape, data).map_err(failed)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let content = safetensors::serialize(views, None).map_err(failed)?;
+    file.write_all(&content).map_err(Error::write(path))?;
+    file.commit()
+}

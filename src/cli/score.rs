@@ -1,0 +1,64 @@
+//! `synfilter score`: scores and labels of finished sweeps.
+
+use super::output::Output;
+use serde::Serialize;
+use std::path::PathBuf;
+use synfilter::score::{Baseline, Options, SCORES_PARQUET, Scores, score_run, table};
+use synfilter::sweep::dir::RunFile;
+use synfilter::sweep::export::CELLS_PARQUET;
+use synfilter::{Error, Result};
+
+/// The flags of `score`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// Folders of finished sweeps.
+    #[arg(value_name = "RUN", required = true)]
+    runs: Vec<PathBuf>,
+    /// What accuracy is compared with: the share of weights that are left, or the unfiltered network.
+    #[arg(long, value_name = "density|unfiltered", default_value_t = Baseline::Density)]
+    baseline: Baseline,
+    /// How far from 0 a score has to be for a layer not to be called robust.
+    #[arg(long, value_name = "T", default_value_t = Options::default().tau, allow_hyphen_values = true)]
+    tau: f64,
+    /// By how many standard errors it has to be beyond that.
+    #[arg(long, value_name = "Z", default_value_t = Options::default().z, allow_hyphen_values = true)]
+    z: f64,
+}
+
+#[derive(Serialize)]
+struct Document {
+    runs: Vec<Run>,
+}
+
+#[derive(Serialize)]
+struct Run {
+    run: PathBuf,
+    #[serde(flatten)]
+    scores: Scores,
+}
+
+/// Scores every run, writes its `scores.parquet` and prints the tables.
+///
+/// # Errors
+/// An input error for a run that is not finished or damaged, a usage error for options that cannot be.
+pub fn run(args: &Args, output: Output) -> Result<()> {
+    let options = Options { baseline: args.baseline, tau: args.tau, z: args.z };
+    let mut runs = Vec::new();
+    for run in &args.runs {
+        if !run.join(CELLS_PARQUET).exists() && RunFile::read(run)?.is_some() {
+            let found = "none: the sweep is not finished (sweep --resume goes on, merge joins shards)";
+            return Err(Error::input(run, "finished tables", CELLS_PARQUET, found));
+        }
+        runs.push(Run { run: run.clone(), scores: score_run(run, options)? });
+    }
+    let document = Document { runs };
+    output.result(&document, || {
+        let mut text = String::new();
+        for (at, Run { run, scores }) in document.runs.iter().enumerate() {
+            let gap = if at > 0 { "\n" } else { "" };
+            let run = run.display();
+            text += &format!("{gap}{}\nwritten to {run}/{SCORES_PARQUET}\n", table(&scores.scores));
+        }
+        text
+    })
+}

@@ -1,0 +1,246 @@
+//! A sweep from checkpoints, images and choices: its plan, its image block, its engines.
+
+use super::eps::Eps;
+use super::interrupt::INTERRUPTED;
+use super::model::Model;
+use super::output::note;
+use super::progress::Meter;
+use super::source::Normalise;
+use std::path::{Path, PathBuf};
+use synfilter::backend::{Backend, SLAB};
+use synfilter::data::{DatasetKind, Images};
+use synfilter::filter::{self, FilterKind};
+use synfilter::graph::program::Mode;
+use synfilter::models::Arch;
+use synfilter::network::Network;
+use synfilter::sweep::dir::RunFile;
+use synfilter::sweep::plan::{BN_BATCH, resolve_layers};
+use synfilter::sweep::run::Job;
+use synfilter::sweep::{
+    self, AttackMode, BnMode, CheckpointPlan, Engine, Finished, Measure, Plan, Scope, Settings, Shard, Target,
+};
+use synfilter::{Error, Result};
+
+/// What is measured.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Choices {
+    /// The filters.
+    #[arg(long, value_name = "F,..", value_delimiter = ',', default_values_t = FilterKind::ALL)]
+    pub filters: Vec<FilterKind>,
+    /// Thresholds per filter.
+    #[arg(long, value_name = "A", default_value_t = 25)]
+    pub thresholds: usize,
+    /// Filter one layer at a time, or the whole network at once.
+    #[arg(long, value_name = "layer|network", default_value_t = Scope::Layer)]
+    pub scope: Scope,
+    /// Only these layers, by the names of their tensors (conv1.weight).
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    pub layers: Option<Vec<String>>,
+    /// Size of the FGSM step in pixel units, as 8/255 or 0.03.
+    #[arg(long, value_name = "E", default_value = "8/255", allow_hyphen_values = true)]
+    pub eps: Eps,
+    /// Attack every filtered network anew, or reuse the attack on the unfiltered one.
+    #[arg(long, value_name = "adaptive|fixed", default_value_t = AttackMode::Adaptive)]
+    pub attack: AttackMode,
+    /// Leave adversarial images unclipped.
+    #[arg(long)]
+    pub no_clamp: bool,
+    /// Batch norm by the checkpoint's running statistics, or by those of each batch of 100.
+    #[arg(long, value_name = "running|batch", default_value_t = BnMode::Running)]
+    pub bn: BnMode,
+}
+
+/// How many images are held at a time. No result depends on it.
+#[derive(Clone, Copy, Debug)]
+pub enum Block {
+    /// As many as that, rounded up to whole slabs or batches.
+    Images(usize),
+    /// As many as fit in that many MiB.
+    Mebibytes(usize),
+}
+
+/// Everything that a sweep is made from.
+pub struct Study<'a, B: Backend> {
+    /// The device.
+    pub backend: &'a B,
+    /// Its name in the results.
+    pub backend_name: &'static str,
+    /// The number format in the results.
+    pub dtype: &'static str,
+    /// The images to measure on.
+    pub images: &'a Images,
+    /// Their data set.
+    pub dataset: DatasetKind,
+    /// What the user says the architecture is.
+    pub arch: Option<Arch>,
+    /// The files.
+    pub checkpoints: &'a [PathBuf],
+    /// What the user says about normalisation.
+    pub normalise: &'a Normalise,
+    /// What is measured.
+    pub choices: &'a Choices,
+    /// Images held at a time.
+    pub block: Block,
+}
+
+impl<'a, B: Backend> Study<'a, B> {
+    /// The plan of the sweep. Every checkpoint is read and checked; one at a time is in memory.
+    ///
+    /// # Errors
+    /// A usage error for choices that cannot be, an input error for checkpoints that do not fit.
+    pub fn plan(&self) -> Result<Plan> {
+        let choices = self.choices;
+        filter::check_settings(&choices.filters, choices.thresholds)?;
+        let mut settings: Option<Settings> = None;
+        let (mut plans, mut block) = (Vec::new(), 0);
+        for path in self.checkpoints {
+            let model = self.model(path)?;
+            let tensors = model.weights.filterable(&model.graph);
+            let settings = match &mut settings {
+                Some(settings) => {
+                    if settings.arch != model.arch.name() {
+                        let (first, expected) = (self.checkpoints[0].display(), &settings.arch);
+                        return Err(Error::usage(format!(
+                            "{}: expected {expected} as {first} is, found {}; a sweep is of one architecture",
+                            path.display(),
+                            model.arch
+                        )));
+                    }
+                    settings.checkpoints.push(model.id());
+                    settings
+                }
+                None => {
+                    let names: Vec<&str> = tensors.iter().map(|(name, _)| *name).collect();
+                    let layers = resolve_layers(choices.scope, choices.layers.as_deref(), &names)?;
+                    settings.insert(self.settings(&model, layers))
+                }
+            };
+            let plan = CheckpointPlan::of(settings, &tensors, path)?;
+            if plans.is_empty() {
+                block = self.block_size(model, &plan);
+            }
+            plans.push(plan);
+        }
+        let settings = settings.ok_or_else(|| Error::usage("--checkpoint: expected at least one"))?;
+        Plan::new(settings, block, plans)
+    }
+
+    /// The engine of checkpoint `at` of the plan.
+    ///
+    /// # Errors
+    /// An input error if the file is no longer the one that was planned.
+    pub fn engine(&self, plan: &Plan, at: usize) -> Result<Engine<'a, B>> {
+        let path = &self.checkpoints[at];
+        let model = self.model(path)?;
+        let planned = &plan.settings.checkpoints[at].sha256;
+        if model.sha256 != *planned {
+            let expected = format!("{planned} as when the sweep was planned");
+            return Err(Error::input(path, "SHA-256", expected, model.sha256));
+        }
+        Ok(self.engine_of(model, &plan.checkpoints[at]))
+    }
+
+    /// Runs a shard of the plan in the job's folder.
+    ///
+    /// # Errors
+    /// Those of [`sweep::sweep`].
+    pub fn run(&self, plan: &mut Plan, job: Job) -> Result<Finished> {
+        if let Some(found) = RunFile::read(job.folder)? {
+            plan.block = found.block;
+        }
+        let (planned, shard) = (plan.clone(), job.shard);
+        let mut told = false;
+        let mut open = |at| {
+            // The folder is open by now: nothing has to be taken back.
+            if !std::mem::replace(&mut told, true) {
+                note(&summary(&planned, shard));
+            }
+            Ok(Box::new(self.engine(&planned, at)?) as Box<dyn Measure + 'a>)
+        };
+        let mut meter: Option<Meter> = None;
+        let mut progress = |progress: &sweep::Progress| {
+            let meter =
+                meter.get_or_insert_with(|| Meter::new("sweep", progress.network_images, "network-images"));
+            meter.set(progress.network_images_done, || {
+                let (done, units) = (progress.units_done, progress.units);
+                format!(
+                    "unit {} of {units}, {}",
+                    (done + 1).min(units),
+                    progress.layer.unwrap_or("whole network")
+                )
+            });
+        };
+        sweep::sweep(job, plan, &mut open, &mut progress, &INTERRUPTED)
+    }
+
+    fn model(&self, path: &Path) -> Result<Model> {
+        Model::load(path, self.arch, self.dataset, self.images, self.normalise)
+    }
+
+    fn engine_of(&self, model: Model, plan: &CheckpointPlan) -> Engine<'a, B> {
+        let choices = self.choices;
+        let mode = match choices.bn {
+            BnMode::Running => Mode::Inference,
+            BnMode::Batch => Mode::BatchStatistics,
+        };
+        let network = Network::new(self.backend, model.graph, &model.weights, model.norm, mode);
+        let targets: Vec<Target> = plan.targets.iter().map(|target| target.target()).collect();
+        Engine::new(network, self.images, choices.attack, choices.eps.attack(!choices.no_clamp), &targets)
+    }
+
+    /// Images per block: as many as were asked for or fit, in whole slabs (batches), spread evenly.
+    fn block_size(&self, model: Model, plan: &CheckpointPlan) -> usize {
+        let whole = if self.choices.bn == BnMode::Batch { BN_BATCH } else { SLAB };
+        let most = match self.block {
+            Block::Images(images) => images.div_ceil(whole),
+            Block::Mebibytes(mebibytes) => {
+                let bytes = self.engine_of(model, plan).bytes_per_image().max(1);
+                mebibytes.saturating_mul(1 << 20) / bytes / whole
+            }
+        };
+        let all = self.images.len().div_ceil(whole);
+        let blocks = all.div_ceil(most.max(1));
+        all.div_ceil(blocks) * whole
+    }
+
+    fn settings(&self, model: &Model, layers: Vec<String>) -> Settings {
+        let choices = self.choices;
+        Settings {
+            checkpoints: vec![model.id()],
+            arch: model.arch.name().to_owned(),
+            graph: model.graph.digest(),
+            dataset: self.dataset.name().to_owned(),
+            dataset_digest: self.images.digest.clone(),
+            images: [0, self.images.len()],
+            scope: choices.scope,
+            layers,
+            filters: choices.filters.clone(),
+            thresholds: choices.thresholds,
+            eps: choices.eps.0,
+            attack: choices.attack,
+            clamp: !choices.no_clamp,
+            bn: choices.bn,
+            dtype: self.dtype.to_owned(),
+            backend: self.backend_name.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// What a sweep has to do, on one line.
+pub fn summary(plan: &Plan, shard: Shard) -> String {
+    let (settings, counts) = (&plan.settings, plan.counts(shard));
+    let share = if shard == Shard::WHOLE { String::new() } else { format!("shard {shard}: ") };
+    format!(
+        "{share}{} on {}, {} images in blocks of {}, ε {}, {} attack: {} units, {} cells, {} distinct networks",
+        settings.arch,
+        settings.dataset,
+        settings.images[1] - settings.images[0],
+        plan.block,
+        Eps(settings.eps),
+        settings.attack,
+        counts.units,
+        counts.cells,
+        counts.distinct
+    )
+}

@@ -1,0 +1,204 @@
+//! `synfilter train`: a network from scratch, with checkpoints.
+
+use super::device::{Compute, describe};
+use super::interrupt::INTERRUPTED;
+use super::output::{Output, note};
+use super::progress::{Meter, duration};
+use super::provenance;
+use super::source::{Normalise, Source};
+use clap::ValueEnum;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use synfilter::backend::cpu::optimizer::{Adam, Sgd};
+use synfilter::backend::{Backend, Optimizer};
+use synfilter::data::Split;
+use synfilter::models::Arch;
+use synfilter::network::Normalisation;
+use synfilter::train::{Data, EpochRecord, Job, Observer, Progress, Session, TrainSettings, Trained, train};
+use synfilter::{Error, Result};
+
+/// Learning rates if none is given: PyTorch's default for Adam, a common one for SGD with momentum.
+const ADAM_LR: f64 = 1e-3;
+const SGD_LR: f64 = 0.01;
+/// Momentum of SGD if none is given.
+const MOMENTUM: f64 = 0.9;
+
+/// The flags of `train`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// The network.
+    #[arg(long, value_name = "A")]
+    arch: Arch,
+    #[command(flatten)]
+    source: Source,
+    /// Times that the network sees every image.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    epochs: u32,
+    /// Epochs from one checkpoint to the next.
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    save_every: u32,
+    /// The folder of the run.
+    #[arg(long, value_name = "RUN")]
+    out: PathBuf,
+    /// Go on with the run that is in the folder.
+    #[arg(long)]
+    resume: bool,
+    /// Images per step.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    batch_size: usize,
+    /// How weights are moved.
+    #[arg(long, value_enum, default_value_t = Method::Adam)]
+    optimizer: Method,
+    /// Learning rate: 0.001 for Adam, 0.01 for SGD if left out.
+    #[arg(long, value_name = "LR", allow_hyphen_values = true)]
+    lr: Option<f64>,
+    /// Momentum of SGD: 0.9 if left out.
+    #[arg(long, value_name = "M", allow_hyphen_values = true)]
+    momentum: Option<f64>,
+    /// Weight decay, added to the gradient.
+    #[arg(long, value_name = "W", default_value_t = 0.0, allow_hyphen_values = true)]
+    weight_decay: f64,
+    #[command(flatten)]
+    normalise: Normalise,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+/// An optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Method {
+    /// Adam with PyTorch's defaults.
+    Adam,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    run: &'a Path,
+    checkpoint: &'a Path,
+    epochs: &'a [EpochRecord],
+}
+
+/// Trains a network.
+///
+/// # Errors
+/// Those of the images, the settings, the device and the run's folder.
+pub fn run(args: &Args, output: Output) -> Result<()> {
+    let optimizer = optimizer(args)?;
+    let backend = args.compute.open(true)?;
+    let (images, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
+    let own = TrainSettings::new(args.arch, args.source.dataset, &images);
+    let norm = args.normalise.over(Normalisation { mean: own.mean.clone(), std: own.std.clone() })?;
+    let settings = TrainSettings {
+        mean: norm.mean,
+        std: norm.std,
+        epochs: args.epochs,
+        save_every: args.save_every,
+        seed: args.compute.seed,
+        batch: args.batch_size,
+        optimizer,
+        ..own
+    };
+    let session = session(describe(&backend));
+    let job = Job { folder: &args.out, resume: args.resume, session };
+    let data = Data { train: &images, test: &test };
+    let trained = shown(&backend, &settings, data, job).inspect_err(|error| {
+        if matches!(error, Error::Interrupted) {
+            note(&format!(
+                "the same command with --resume goes on from the last checkpoint in {}",
+                args.out.display()
+            ));
+        }
+    })?;
+    let Trained { checkpoint, epochs } = &trained;
+    output.result(&Document { run: &args.out, checkpoint, epochs }, || closing(&trained))
+}
+
+/// Trains with progress on stderr.
+///
+/// # Errors
+/// Those of [`train`].
+pub fn shown<B: Backend>(backend: &B, settings: &TrainSettings, data: Data, job: Job) -> Result<Trained> {
+    train(backend, settings, data, job, &INTERRUPTED, &mut Shown { meter: None, epochs: settings.epochs })
+}
+
+/// This process, for the record of a training run.
+pub fn session(device: String) -> Session {
+    let provenance = provenance::of_this_command(0, device, &[] as &[&Path]);
+    Session { command: provenance.command, device: provenance.device }
+}
+
+fn optimizer(args: &Args) -> Result<Optimizer> {
+    match args.optimizer {
+        Method::Adam if args.momentum.is_some() => {
+            Err(Error::usage("--momentum: belongs to --optimizer sgd; Adam has none to set"))
+        }
+        Method::Adam => Ok(Optimizer::Adam(Adam {
+            weight_decay: args.weight_decay,
+            ..Adam::new(args.lr.unwrap_or(ADAM_LR))
+        })),
+        Method::Sgd => Ok(Optimizer::Sgd(Sgd {
+            lr: args.lr.unwrap_or(SGD_LR),
+            momentum: args.momentum.unwrap_or(MOMENTUM),
+            nesterov: false,
+            weight_decay: args.weight_decay,
+        })),
+    }
+}
+
+fn closing(trained: &Trained) -> String {
+    let last = trained.epochs.last().map_or(String::new(), |last| {
+        format!(
+            "test accuracy {:.2} %, loss {:.4} after epoch {}; ",
+            100.0 * last.test_accuracy,
+            last.test_loss,
+            last.epoch
+        )
+    });
+    format!("{last}{}\n", trained.checkpoint.display())
+}
+
+/// Shows a training run on stderr.
+struct Shown {
+    meter: Option<Meter>,
+    epochs: u32,
+}
+
+impl Observer for Shown {
+    fn batch(&mut self, progress: &Progress) {
+        let batches = progress.batches as u64;
+        let done = u64::from(progress.epoch - 1) * batches + progress.batch as u64;
+        let meter = self.meter.get_or_insert_with(|| {
+            let meter = Meter::new("train", u64::from(progress.epochs) * batches, "batches");
+            meter.begin_at(done - 1);
+            meter
+        });
+        meter.set(done, || {
+            format!(
+                "epoch {}/{}, loss {:.4}, accuracy {:.2} %, {:.0} images/s",
+                progress.epoch,
+                progress.epochs,
+                progress.loss,
+                100.0 * progress.accuracy,
+                progress.images_per_s
+            )
+        });
+    }
+
+    fn epoch(&mut self, record: &EpochRecord) {
+        let line = format!(
+            "epoch {}/{}: loss {:.4}, test accuracy {:.2} %, {:.0} images/s, {}",
+            record.epoch,
+            self.epochs,
+            record.train_loss,
+            100.0 * record.test_accuracy,
+            record.images_per_s,
+            duration(record.seconds)
+        );
+        match &self.meter {
+            Some(meter) => meter.note(&line),
+            None => note(&line),
+        }
+    }
+}

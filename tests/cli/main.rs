@@ -1,0 +1,8 @@
+//! The program itself, as a user runs it: exit codes, messages, files, and processes that are killed.
+
+mod bad_data;
+mod bad_runs;
+mod bad_settings;
+mod results;
+mod stopped;
+mod support;

@@ -1,0 +1,154 @@
+//! Rounding errors of the fast convolutions at the networks' own shapes, all channels, against f64; and which
+//! algorithm is chosen for them.
+
+#[path = "../benches/shapes.rs"]
+mod shapes;
+
+use synfilter::Error;
+use synfilter::backend::cpu::conv2d::{
+    ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights,
+};
+use synfilter::backend::cpu::layout::{Aligned, Layout};
+use synfilter::backend::cpu::select::{Algorithm, ConvMode, build, choose};
+use synfilter::backend::cpu::simd::Level;
+
+const LANES: usize = 16;
+const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::BackwardInput];
+
+/// Repeatable values in [−1, 1).
+fn noise(len: usize, seed: u64) -> Aligned {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut values = Aligned::zeros(len);
+    for value in values.iter_mut() {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        *value = (state >> 40) as f32 / 8_388_608.0 - 1.0;
+    }
+    values
+}
+
+/// Layouts of the read and of the written value.
+fn layouts(shape: &ConvShape, direction: Direction) -> (Layout, Layout) {
+    let (oh, ow) = shape.output();
+    let input = Layout::dense(shape.c, shape.h, shape.w, LANES);
+    let output = Layout::dense(shape.k, oh, ow, LANES);
+    match direction {
+        Direction::Forward => (input, output),
+        Direction::BackwardInput => (output, input),
+    }
+}
+
+/// The convolution of lane 0 in f64, dense.
+fn exact(shape: &ConvShape, direction: Direction, w: &[f32], x: &[f32]) -> Vec<f64> {
+    let (xl, yl) = layouts(shape, direction);
+    let x: Vec<f64> = x.iter().step_by(LANES).map(|&x| f64::from(x)).collect();
+    let (oh, ow) = shape.output();
+    let mut y = vec![0.0; yl.h * yl.w * yl.c];
+    for (oy, ox, r, s) in (0..oh * ow * shape.r * shape.s)
+        .map(|i| (i / shape.s / shape.r / ow, i / shape.s / shape.r % ow, i / shape.s % shape.r, i % shape.s))
+    {
+        let inside = |o: usize, tap: usize, size: usize| {
+            (o * shape.stride + tap).checked_sub(shape.pad).filter(|&i| i < size)
+        };
+        let (Some(iy), Some(ix)) = (inside(oy, r, shape.h), inside(ox, s, shape.w)) else { continue };
+        let (input, output) = (iy * shape.w + ix, oy * ow + ox);
+        for k in 0..shape.k {
+            for c in 0..shape.c {
+                let weight = f64::from(w[((k * shape.c + c) * shape.r + r) * shape.s + s]);
+                match direction {
+                    Direction::Forward => y[output * yl.c + k] += weight * x[input * xl.c + c],
+                    Direction::BackwardInput => y[input * yl.c + c] += weight * x[output * xl.c + k],
+                }
+            }
+        }
+    }
+    y
+}
+
+/// Norm of the error of lane 0 relative to the norm of the result.
+fn error(conv: &mut dyn Convolve, shape: &ConvShape, direction: Direction, seed: u64) -> f64 {
+    let (xl, yl) = layouts(shape, direction);
+    let (w, x) = (noise(shape.weights(), seed), noise(xl.buffer_len(), seed + 1));
+    conv.load(Weights { oihw: &w, scale: None });
+    let mut y = Aligned::zeros(yl.buffer_len());
+    let target = Target { data: &mut y, layout: yl, rows: 0..yl.h };
+    conv.run(Source { data: &x, layout: xl }, target, Epilogue::default(), &mut Scratch::default());
+    let exact = exact(shape, direction, &w, &x);
+    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+    let lane = y.iter().step_by(LANES);
+    let off = squares(&mut exact.iter().zip(lane).map(|(exact, &y)| exact - f64::from(y)));
+    (off / squares(&mut exact.iter().copied())).sqrt()
+}
+
+/// Convolutions of the networks that an algorithm other than direct or depthwise is chosen for.
+fn fast_shapes() -> Vec<(String, ConvShape)> {
+    let fast = |shape: &ConvShape| {
+        let chosen = choose(*shape, Direction::BackwardInput, 64, Level::Portable, ConvMode::Auto);
+        !matches!(chosen, Algorithm::Direct | Algorithm::Depthwise)
+    };
+    let cases = shapes::cases().into_iter().filter(|case| fast(&case.shape));
+    let mut shapes: Vec<_> =
+        cases.map(|case| (format!("{} {}", case.networks, case.name()), case.shape)).collect();
+    // The networks on 28×28 images of one channel: maps of 14, 13, 7, 6 and 3 pixels.
+    for (c, k, n) in [(16, 64, 13), (64, 64, 14), (64, 64, 7), (32, 128, 6), (48, 192, 3)] {
+        let shape = ConvShape { c, k, h: n, w: n, r: 3, s: 3, stride: 1, pad: 1, groups: 1 };
+        shapes.push((format!("one channel, 3x3 {c}>{k} {n}x{n}"), shape));
+    }
+    let stem = ConvShape { c: 1, k: 64, h: 28, w: 28, r: 7, s: 7, stride: 2, pad: 3, groups: 1 };
+    shapes.push(("one channel, stem".into(), stem));
+    shapes
+}
+
+/// Bounds per algorithm: about twice what was seen.
+#[test]
+fn errors_at_network_shapes() {
+    let shapes = fast_shapes();
+    assert!(shapes.len() > 20, "{} shapes", shapes.len());
+    for (case, shape) in shapes {
+        for direction in DIRECTIONS {
+            for level in Level::available() {
+                for algorithm in Algorithm::ALL {
+                    let Some(mut conv) = algorithm.plan(shape, direction, level) else { continue };
+                    let limit = match algorithm {
+                        Algorithm::Direct | Algorithm::Depthwise => 1.5e-6,
+                        Algorithm::Karatsuba => 1.5e-6,
+                        Algorithm::Winograd | Algorithm::Stem => 2.5e-6,
+                    };
+                    let error = error(&mut *conv, &shape, direction, 3);
+                    let name = algorithm.name();
+                    assert!(
+                        error < limit,
+                        "{case} {direction:?} {name} {level:?}: relative error {error:e}, limit {limit:e}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// What is chosen can be planned, `direct` chooses no transform, and every algorithm has a shape.
+#[test]
+fn choices() {
+    let mut seen = Vec::new();
+    for shape in shapes::cases().into_iter().map(|case| case.shape) {
+        for direction in DIRECTIONS {
+            let auto = choose(shape, direction, 64, Level::Portable, ConvMode::Auto);
+            let direct = choose(shape, direction, 64, Level::Portable, ConvMode::Direct);
+            assert!(auto.plan(shape, direction, Level::Portable).is_some(), "{shape:?} {auto:?}");
+            assert!(matches!(direct, Algorithm::Direct | Algorithm::Depthwise));
+            let conv = build(shape, direction, 64, Level::Portable, ConvMode::Auto);
+            assert!(conv.packed_bytes() >= 4 * shape.weights());
+            seen.push(auto);
+        }
+    }
+    assert!(Algorithm::ALL.iter().all(|algorithm| seen.contains(algorithm)), "{seen:?}");
+}
+
+#[test]
+fn modes_have_names() {
+    assert_eq!("auto".parse::<ConvMode>().unwrap(), ConvMode::Auto);
+    assert_eq!("direct".parse::<ConvMode>().unwrap(), ConvMode::Direct);
+    let error = "fast".parse::<ConvMode>().unwrap_err();
+    assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("fast"));
+}

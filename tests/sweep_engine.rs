@@ -1,0 +1,188 @@
+//! The numeric engine of a sweep against the plain way: zero the weights in a copy, run everything.
+
+use synfilter::backend::Fgsm;
+use synfilter::backend::cpu::device::Cpu;
+use synfilter::backend::cpu::select::ConvMode;
+use synfilter::data::{DatasetKind, Images, Split, load};
+use synfilter::eval::evaluate;
+use synfilter::filter::{Census, FilterKind, Mask, Variant, WeightRange, variants};
+use synfilter::graph::program::Mode;
+use synfilter::graph::{Graph, Shape};
+use synfilter::models::Arch;
+use synfilter::network::{Network, Normalisation};
+use synfilter::sweep::{AttackMode, Engine, Measure, Outcome, Target};
+use synfilter::weights::Weights;
+
+const FILTERS: [FilterKind; 3] = [FilterKind::HighPass, FilterKind::LowPass, FilterKind::Pulse];
+const STEP: Fgsm = Fgsm { eps: 0.1, clamp: true };
+
+/// Weights with structure: some layers hold values that lie exactly on thresholds.
+fn setup(arch: Arch) -> (Graph, Weights, Images) {
+    let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(20).unwrap();
+    let graph = arch.build(Shape { c: 1, h: 28, w: 28 }, 10).unwrap();
+    let mut weights = Weights::init(&graph, 7);
+    for tensor in &mut weights.tensors {
+        let (min, max) = tensor.iter().fold((f32::MAX, f32::MIN), |(l, h), &w| (l.min(w), h.max(w)));
+        for (i, w) in tensor.iter_mut().enumerate().filter(|(i, _)| i % 11 == 3) {
+            *w = min + (max - min) / 3.0 * (i % 4) as f32;
+        }
+    }
+    (graph, weights, images)
+}
+
+fn network<'b>(cpu: &'b Cpu, graph: &Graph, weights: &Weights, mode: Mode) -> Network<'b, Cpu> {
+    let norm = Normalisation { mean: vec![0.1307], std: vec![0.3081] };
+    Network::new(cpu, graph.clone(), weights, norm, mode)
+}
+
+fn cpu(conv: ConvMode) -> Cpu {
+    Cpu::new(conv, false)
+}
+
+/// The variants of one tensor, at four thresholds.
+fn masks(values: &[f32]) -> Vec<Variant> {
+    let range = WeightRange::of(&[("tensor", values)], std::path::Path::new("test")).unwrap();
+    variants(&FILTERS, 4, range).unwrap()
+}
+
+fn zeroed(weights: &Weights, params: &[usize], mask: Mask) -> Weights {
+    let mut copy = weights.clone();
+    for &param in params {
+        copy.tensors[param].iter_mut().filter(|w| !mask.keeps(**w)).for_each(|w| *w = 0.0);
+    }
+    copy
+}
+
+/// What the engine says must be what a network with zeros in its weights does, run whole.
+fn assert_same(what: &str, outcome: &Outcome, zeroed: &Network<Cpu>, images: &Images) {
+    let full = evaluate(zeroed, images, &[STEP], false, |_| ()).unwrap();
+    let mut plain = Outcome::default();
+    for (clean, adv) in full.clean.per_image().zip(full.adversarial[0].per_image()) {
+        plain.push(clean, adv);
+    }
+    assert_eq!(*outcome, plain, "{what}");
+}
+
+/// Every filter, every threshold, boundary values among the weights; layers from the first to the last.
+#[test]
+fn masked_suffix_equals_zeroed_copy_run_whole() {
+    for (arch, conv, layers) in [
+        (Arch::Resnet18, ConvMode::Auto, &[0, 7, 14, 20][..]),
+        (Arch::Resnet50, ConvMode::Direct, &[4, 30]),
+        (Arch::Squeezenet1_1, ConvMode::Auto, &[0, 2, 3, 10, 25]),
+        (Arch::ShufflenetV2X0_5, ConvMode::Auto, &[0, 1, 4, 6, 20, 56]),
+    ] {
+        let cpu = cpu(conv);
+        let (graph, weights, images) = setup(arch);
+        let params = graph.filterable();
+        let targets: Vec<Target> = layers.iter().map(|&layer| Target::Layer(layer)).collect();
+        let net = network(&cpu, &graph, &weights, Mode::Inference);
+        let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &targets);
+        let base = engine.begin_block(0..images.len()).unwrap();
+        assert_same("unfiltered", &base, &network(&cpu, &graph, &weights, Mode::Inference), &images);
+        for (&layer, target) in layers.iter().zip(&targets) {
+            engine.begin_target(target).unwrap();
+            for variant in masks(&weights.tensors[params[layer]]) {
+                let outcome = engine.variant(&variant.mask).unwrap();
+                let copy = zeroed(&weights, &params[layer..=layer], variant.mask);
+                let name = &graph.params[params[layer]].name;
+                let what = format!("{arch} {name} {:?} {}", variant.filter, variant.k);
+                assert_same(&what, &outcome, &network(&cpu, &graph, &copy, Mode::Inference), &images);
+            }
+            engine.end_target().unwrap();
+        }
+        assert_eq!(engine.begin_block(0..images.len()).unwrap(), base, "weights are restored");
+    }
+}
+
+#[test]
+fn network_scope_filters_every_tensor() {
+    let cpu = cpu(ConvMode::Auto);
+    let (graph, weights, images) = setup(Arch::Squeezenet1_1);
+    let layers = graph.filterable();
+    let net = network(&cpu, &graph, &weights, Mode::Inference);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[Target::Network]);
+    engine.begin_block(0..images.len()).unwrap();
+    engine.begin_target(&Target::Network).unwrap();
+    let all: Vec<f32> = layers.iter().flat_map(|&p| weights.tensors[p].iter().copied()).collect();
+    for variant in masks(&all) {
+        let outcome = engine.variant(&variant.mask).unwrap();
+        let copy = zeroed(&weights, &layers, variant.mask);
+        let what = format!("{:?} {}", variant.filter, variant.k);
+        assert_same(&what, &outcome, &network(&cpu, &graph, &copy, Mode::Inference), &images);
+    }
+}
+
+#[test]
+fn batch_statistics_use_batches_of_a_hundred() {
+    let cpu = cpu(ConvMode::Direct);
+    let (graph, weights, _) = setup(Arch::ShufflenetV2X0_5);
+    let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(150).unwrap();
+    let layers = graph.filterable();
+    let net = network(&cpu, &graph, &weights, Mode::BatchStatistics);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[Target::Layer(9)]);
+    engine.begin_block(0..images.len()).unwrap();
+    engine.begin_target(&Target::Layer(9)).unwrap();
+    for variant in masks(&weights.tensors[layers[9]]).into_iter().step_by(4) {
+        let outcome = engine.variant(&variant.mask).unwrap();
+        let copy = zeroed(&weights, &layers[9..10], variant.mask);
+        assert_same("batch", &outcome, &network(&cpu, &graph, &copy, Mode::BatchStatistics), &images);
+    }
+}
+
+/// Blocks of any size, any number of threads, images in any block: the same bits and the same losses.
+#[test]
+fn blocks_and_threads_change_nothing() {
+    let cpu = cpu(ConvMode::Auto);
+    let (graph, weights, _) = setup(Arch::Squeezenet1_1);
+    let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(200).unwrap();
+    let mask = masks(&weights.tensors[graph.filterable()[3]])[2].mask;
+    let measure = |attack: AttackMode, threads: usize, block: usize| -> (Outcome, Outcome) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let net = network(&cpu, &graph, &weights, Mode::Inference);
+            let mut engine = Engine::new(net, &images, attack, STEP, &[Target::Layer(3)]);
+            let (mut base, mut filtered) = (Outcome::default(), Outcome::default());
+            for start in (0..images.len()).step_by(block) {
+                base.append(&engine.begin_block(start..(start + block).min(images.len())).unwrap());
+                engine.begin_target(&Target::Layer(3)).unwrap();
+                filtered.append(&engine.variant(&mask).unwrap());
+                engine.end_target().unwrap();
+            }
+            (base, filtered)
+        })
+    };
+    for attack in [AttackMode::Adaptive, AttackMode::Fixed] {
+        let whole = measure(attack, 1, 200);
+        for (threads, block) in [(2, 200), (3, 64), (1, 128)] {
+            assert_eq!(measure(attack, threads, block), whole, "{attack} {threads} threads, block {block}");
+        }
+    }
+    let adaptive = measure(AttackMode::Adaptive, 2, 200);
+    let fixed = measure(AttackMode::Fixed, 2, 200);
+    assert_eq!(adaptive.0, fixed.0, "both attack the unfiltered network alike");
+    assert_eq!(adaptive.1.clean, fixed.1.clean);
+}
+
+/// Distinct kept sets are computed once; equal ones really give equal outcomes.
+#[test]
+fn equal_kept_sets_give_equal_outcomes() {
+    let cpu = cpu(ConvMode::Auto);
+    let (graph, weights, images) = setup(Arch::Resnet18);
+    let param = *graph.filterable().last().unwrap();
+    let target = Target::Layer(graph.filterable().len() - 1);
+    let variants = masks(&weights.tensors[param]);
+    let census = Census::of(&variants, &[&weights.tensors[param]]);
+    let net = network(&cpu, &graph, &weights, Mode::Inference);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[target]);
+    let base = engine.begin_block(0..images.len()).unwrap();
+    engine.begin_target(&target).unwrap();
+    let outcomes: Vec<Outcome> = variants.iter().map(|v| engine.variant(&v.mask).unwrap()).collect();
+    let mut shared = 0;
+    for (i, same) in census.same_as.iter().enumerate() {
+        let expected = same.map_or(&base, |first| &outcomes[first]);
+        shared += usize::from(*same != Some(i));
+        assert_eq!(outcomes[i], *expected, "variant {i}");
+    }
+    assert!(shared > 0, "the last steps of high-pass and low-pass drop everything alike");
+}
