@@ -117,8 +117,11 @@ fn training_step() {
         for (i, &param) in trained.iter().enumerate() {
             let name = &graph.params[param].name;
             let gradient = tape.param_gradient(param).expect("every parameter has a gradient");
-            // Six images make ResNet-50's batch statistics ill-conditioned; PyTorch's own f32 error is the measure.
-            let slack = Slack { errors: 20.0, relative: 1e-4, absolute: 1e-6 };
+            // Six images make ResNet-50's batch statistics ill-conditioned: where PyTorch's own f32 gradient is far from
+            // the truth, its error says only how far another order of additions may be off.
+            let errors =
+                if golden.train_grads[i].error > 1e-3 * golden.train_grads[i].norm { 60.0 } else { 20.0 };
+            let slack = Slack { errors, relative: 1e-4, absolute: 1e-6 };
             verify(&format!("{what} {name}"), &golden.train_grads[i], &backend.download(gradient), slack);
             let before = backend.download(&params[param]);
             let zeros = vec![0.0; before.len()];
