@@ -54,7 +54,7 @@ fn no_weight_tensor_is_ever_copied() {
     engine.begin_target(&target).unwrap();
     let range = WeightRange::of(&[(name, tensor)], std::path::Path::new("test")).unwrap();
     let variants =
-        variants(&[FilterKind::HighPass, FilterKind::LowPass, FilterKind::Pulse], 25, range).unwrap();
+        variants(&[FilterKind::HighPass, FilterKind::LowPass, FilterKind::Pulse], 7, range).unwrap();
     // The first mask may set up working memory that all later ones share.
     engine.variant(&variants[1].mask).unwrap();
     let before = engine.weight_bytes_written();
