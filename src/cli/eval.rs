@@ -15,7 +15,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use synfilter::atomic_file::AtomicFile;
-use synfilter::backend::{Backend, Fgsm, SLAB};
+use synfilter::backend::{Backend, Fgsm, SLAB, Verdicts};
 use synfilter::data::Images;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::graph::program::Mode;
@@ -109,16 +109,20 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         note(&format!("wrote {}", path.display()));
     }
 
-    let mean = |tally: &Tally| tally.loss / images.len() as f64;
-    let adversarial = args.eps.iter().zip(&evaluation.adversarial);
+    let tally = |verdicts: &Verdicts| {
+        let Tally { correct, loss } = Tally::from(verdicts);
+        (correct, loss / images.len() as f64)
+    };
+    let (correct_clean, loss_clean) = tally(&evaluation.clean);
+    let adversarial = args.eps.iter().zip(evaluation.adversarial.iter().map(tally));
     let document = Document {
         arch: arch.name(),
         dataset: dataset.name(),
         images: images.len(),
-        correct_clean: evaluation.clean.correct,
-        loss_clean: mean(&evaluation.clean),
+        correct_clean,
+        loss_clean,
         adversarial: adversarial
-            .map(|(eps, tally)| Adversarial { eps: eps.0, correct: tally.correct, loss: mean(tally) })
+            .map(|(eps, (correct, loss))| Adversarial { eps: eps.0, correct, loss })
             .collect(),
     };
     output.result(&document, || table(&document))
@@ -146,18 +150,14 @@ fn in_chunks<B: Backend>(
     chunk: usize,
 ) -> Result<Evaluation> {
     let meter = Meter::new("eval", images.len() as u64, "images");
-    let adversarial = vec![Tally::default(); attacks.len()];
+    let adversarial = vec![Verdicts::default(); attacks.len()];
     let mut all = Evaluation { images: images.len(), adversarial, ..Evaluation::default() };
-    let add = |sum: &mut Tally, part: &Tally| {
-        sum.correct += part.correct;
-        sum.loss += part.loss;
-    };
     for start in (0..images.len()).step_by(chunk) {
         interrupt::check()?;
         let part = some(images, start..images.len().min(start.saturating_add(chunk)));
         let part = evaluate(network, &part, attacks, outputs, |done| meter.add(done as u64))?;
-        add(&mut all.clean, &part.clean);
-        all.adversarial.iter_mut().zip(&part.adversarial).for_each(|(sum, part)| add(sum, part));
+        all.clean.append(part.clean);
+        all.adversarial.iter_mut().zip(part.adversarial).for_each(|(all, part)| all.append(part));
         all.logits.extend(part.logits);
         all.input_gradient.extend(part.input_gradient);
     }
