@@ -145,7 +145,9 @@ impl<'a, B: Backend> Study<'a, B> {
     /// # Errors
     /// Those of [`sweep::sweep`].
     pub fn run(&self, plan: &mut Plan, job: Job) -> Result<Finished> {
-        if let Some(found) = RunFile::read(job.folder)? {
+        if job.folder.is_dir()
+            && let Some(found) = RunFile::read(job.folder)?
+        {
             plan.block = found.block;
         }
         let (planned, shard) = (plan.clone(), job.shard);

@@ -55,7 +55,7 @@ fn shards_that_are_missing() {
     refused("score {}/half", folder.path(), 3, &["half", "not finished"]);
     refused("merge {}/half --out {}/whole", folder.path(), 1, &["units are missing", "2/2 (no journal)"]);
     run(&format!("{SWEEP} --images 11 --shard 2/2 --out {{}}/other"), folder.path());
-    let needles = ["another configuration", "images"];
+    let needles = ["another configuration", "dataset_digest"];
     refused("merge {}/half {}/other --out {}/whole", folder.path(), 2, &needles);
     assert_eq!(names(folder.path()), ["half", "net.safetensors", "other"]);
 }
