@@ -5,7 +5,7 @@
 //! in place. Outside training a convolution takes the batch norm, the residual sum and the ReLU that follow it
 //! into its own step.
 
-use super::{Graph, NodeId, NormParams, Op, ParamId, Pool, Shape};
+use super::{Graph, Node, NodeId, NormParams, Op, ParamId, Pool, Shape};
 use crate::backend::Place;
 use crate::backend::cpu::conv2d::ConvShape;
 
@@ -121,8 +121,8 @@ pub struct Suffix {
     pub steps: Vec<StepId>,
     /// For each storage, whether it is stale.
     pub dirty: Vec<bool>,
-    /// Values that stay fresh but share a stale storage, each with the first stale step that writes there: before
-    /// that step they are copied from the base run.
+    /// Values that stay fresh but share a stale storage, each with the first stale step that reads or writes there:
+    /// before that step they are copied from the base run.
     pub copies: Vec<(StepId, View)>,
 }
 
@@ -186,8 +186,7 @@ impl Program {
         let mut dirty = vec![false; self.storages.len()];
         let mut stale = vec![false; self.steps.len()];
         for (i, step) in self.steps.iter().enumerate() {
-            let reads_stale = dirty[step.x.storage] || step.add.is_some_and(|a| dirty[a.storage]);
-            if changed.contains(&i) || reads_stale {
+            if changed.contains(&i) || step.reads().any(|view| dirty[view.storage]) {
                 stale[i] = true;
                 dirty[step.out.storage] = true;
             }
@@ -195,8 +194,8 @@ impl Program {
         let copies = (self.steps.iter().zip(&stale))
             .filter(|(step, stale)| !**stale && dirty[step.out.storage])
             .map(|(step, _)| {
-                let writes_there = |&i: &usize| stale[i] && self.steps[i].out.storage == step.out.storage;
-                let first = (0..self.steps.len()).find(writes_there).expect("a stale step made it dirty");
+                let touches = |&i: &usize| stale[i] && self.steps[i].touches(step.out.storage);
+                let first = (0..self.steps.len()).find(touches).expect("a stale step made it dirty");
                 (first, step.out)
             })
             .collect();
@@ -212,18 +211,15 @@ impl Program {
         let mut needed = vec![false; self.storages.len()];
         needed[self.input.storage] = input;
         for step in &self.steps {
-            let upstream = needed[step.x.storage] || step.add.is_some_and(|a| needed[a.storage]);
-            needed[step.out.storage] |= upstream || has_params(step);
+            needed[step.out.storage] |= has_params(step) || step.reads().any(|view| needed[view.storage]);
         }
         let mut moves = Vec::new();
-        if self.storages[self.logits.storage].signed {
-            moves.push(BackStep::Mask(self.logits.storage));
-        }
         let mut flows = Flows::new(self, &needed);
         for (i, step) in self.steps.iter().enumerate().rev() {
             if !needed[step.out.storage] {
                 continue;
             }
+            flows.finish(step.out.storage, &mut moves);
             if has_params(step) {
                 moves.push(BackStep::Params(i));
             }
@@ -249,6 +245,16 @@ impl NormParams {
 }
 
 impl Step {
+    /// The values that are read.
+    pub fn reads(&self) -> impl Iterator<Item = View> {
+        [Some(self.x), self.add].into_iter().flatten()
+    }
+
+    /// Whether a storage is read or written.
+    pub fn touches(&self, storage: StorageId) -> bool {
+        self.out.storage == storage || self.reads().any(|view| view.storage == storage)
+    }
+
     /// The parameters that are trained in this step.
     pub fn params(&self) -> impl Iterator<Item = ParamId> {
         let list = match self.kernel {
@@ -265,35 +271,42 @@ impl Step {
 /// Contributions to the gradient of every value, in the order in which the backward pass makes them.
 struct Flows<'a> {
     program: &'a Program,
-    /// Per storage: contributions still to come, made, and gradients waiting to be added along.
     state: Vec<FlowState>,
 }
 
+/// How far the gradient of a storage is.
 #[derive(Clone, Default)]
 struct FlowState {
-    /// Distinct views that readers take, with the number of contributions that each still expects.
+    /// Distinct views that are read, the logits by the loss.
     regions: Vec<Region>,
-    /// Whether the regions overlap without being equal: then everything accumulates onto zeros.
-    overlapping: bool,
-    zeroed: bool,
+    /// Whether the regions overlap without being equal or leave channels out: then everything accumulates onto zeros.
+    onto_zeros: bool,
+    /// Whether anything was written.
+    begun: bool,
+    /// Whether something was written that no sign bits were applied to.
+    unmasked: bool,
 }
 
 #[derive(Clone)]
 struct Region {
     view: View,
+    /// Contributions still to come.
     expected: usize,
+    /// Whether a contribution was written.
     written: bool,
+    /// Another gradient as it is, that the next contribution takes along.
     waiting: Option<View>,
 }
 
 impl<'a> Flows<'a> {
     fn new(program: &'a Program, needed: &[bool]) -> Self {
         let mut state = vec![FlowState::default(); program.storages.len()];
-        for step in &program.steps {
-            if !needed[step.out.storage] {
-                continue;
-            }
-            for view in [Some(step.x), step.add].into_iter().flatten().filter(|v| needed[v.storage]) {
+        // The loss has written its gradient before the pass begins, and zeros beside it.
+        let logits = Region { view: program.logits, expected: 0, written: true, waiting: None };
+        state[program.logits.storage] =
+            FlowState { regions: vec![logits], onto_zeros: false, begun: true, unmasked: true };
+        for step in program.steps.iter().filter(|step| needed[step.out.storage]) {
+            for view in step.reads().filter(|view| needed[view.storage]) {
                 let regions = &mut state[view.storage].regions;
                 match regions.iter_mut().find(|r| r.view == view) {
                     Some(region) => region.expected += 1,
@@ -301,72 +314,72 @@ impl<'a> Flows<'a> {
                 }
             }
         }
-        for (id, s) in state.iter_mut().enumerate() {
-            let mut covered = vec![0; program.storages[id].shape.c];
-            for region in &s.regions {
-                let p = region.view.place;
-                for c in 0..p.c {
-                    covered[p.offset + c * p.step] += 1;
+        for (state, storage) in state.iter_mut().zip(&program.storages) {
+            let mut readers = vec![0; storage.shape.c];
+            for place in state.regions.iter().map(|region| region.view.place) {
+                for c in 0..place.c {
+                    readers[place.offset + c * place.step] += 1;
                 }
             }
-            // Channels that nobody reads have gradient zero: the same remedy as for overlaps.
-            s.overlapping = !s.regions.is_empty() && covered.iter().any(|&n| n != 1);
-            if s.overlapping {
-                let whole = View { storage: id, place: Place::dense(program.storages[id].shape) };
-                let expected = s.regions.iter().map(|r| r.expected).sum();
-                s.regions = vec![Region { view: whole, expected, written: true, waiting: None }];
-            }
+            state.onto_zeros = readers.iter().any(|&n| n != 1);
         }
         Flows { program, state }
     }
 
+    /// What must happen before a step that writes to `storage` is gone through: by then all contributions to the
+    /// gradient of what it wrote are made.
+    fn finish(&mut self, storage: StorageId, moves: &mut Vec<BackStep>) {
+        let state = &mut self.state[storage];
+        if !state.begun {
+            state.begun = true;
+            moves.push(BackStep::Zero(storage)); // nothing that counts reads it
+        }
+        if std::mem::take(&mut state.unmasked) && self.program.storages[storage].signed {
+            moves.push(BackStep::Mask(storage));
+        }
+    }
+
     /// A contribution through the kernel of `step`.
     fn through(&mut self, step: StepId, to: View, moves: &mut Vec<BackStep>) {
-        let (into, finish) = self.next(to, moves);
+        let into = self.next(to, moves);
         moves.push(BackStep::Through { step, into });
-        moves.extend(finish);
     }
 
     /// A contribution that is another gradient as it is: it waits for the next one to take it along, unless it is the last.
     fn pass(&mut self, from: View, to: View, moves: &mut Vec<BackStep>) {
-        let s = &mut self.state[to.storage];
-        if !s.overlapping {
-            let region = s.regions.iter_mut().find(|r| r.view == to).expect("counted in new");
+        if !self.state[to.storage].onto_zeros {
+            let region = self.region(to);
             if region.expected > 1 && region.waiting.is_none() {
                 region.waiting = Some(from);
                 region.expected -= 1;
                 return;
             }
         }
-        let (into, finish) = self.next(to, moves);
+        let into = self.next(to, moves);
         moves.push(BackStep::Pass { from, into });
-        moves.extend(finish);
     }
 
-    /// How the next contribution to `to` is written, and what must follow it.
-    fn next(&mut self, to: View, moves: &mut Vec<BackStep>) -> (Flow, Option<BackStep>) {
-        let signed = self.program.storages[to.storage].signed;
-        let s = &mut self.state[to.storage];
-        if s.overlapping {
-            if !s.zeroed {
-                s.zeroed = true;
+    /// How the next contribution to `to` is written.
+    fn next(&mut self, to: View, moves: &mut Vec<BackStep>) -> Flow {
+        let state = &mut self.state[to.storage];
+        let begun = std::mem::replace(&mut state.begun, true);
+        if state.onto_zeros {
+            if !begun {
                 moves.push(BackStep::Zero(to.storage));
             }
-            let region = &mut s.regions[0];
-            region.expected -= 1;
-            let finish = (region.expected == 0 && signed).then_some(BackStep::Mask(to.storage));
-            return (Flow { to, add: None, accumulate: true, mask: false }, finish);
+            state.unmasked = true;
+            return Flow { to, add: None, accumulate: true, mask: false };
         }
-        let region = s.regions.iter_mut().find(|r| r.view == to).expect("counted in new");
+        let signed = self.program.storages[to.storage].signed;
+        let region = self.region(to);
         region.expected -= 1;
-        let flow = Flow {
-            to,
-            add: region.waiting.take(),
-            accumulate: region.written,
-            mask: signed && region.expected == 0,
-        };
-        region.written = true;
-        (flow, None)
+        let accumulate = std::mem::replace(&mut region.written, true);
+        Flow { to, add: region.waiting.take(), accumulate, mask: signed && region.expected == 0 }
+    }
+
+    fn region(&mut self, view: View) -> &mut Region {
+        let regions = &mut self.state[view.storage].regions;
+        regions.iter_mut().find(|r| r.view == view).expect("counted in new")
     }
 }
 
@@ -394,7 +407,8 @@ struct Chain {
 
 impl<'a> Lowering<'a> {
     fn new(graph: &'a Graph, mode: Mode) -> Self {
-        let uses = graph.uses();
+        let mut uses = graph.uses();
+        uses[graph.logits] += 1; // by the loss
         let mut reader = vec![None; graph.nodes.len()];
         for (i, node) in graph.nodes.iter().enumerate() {
             for &input in &node.inputs {
@@ -511,46 +525,76 @@ impl<'a> Lowering<'a> {
     }
 
     /// Lets the parts of a concatenation (and of the shuffle behind it) be written where they belong.
+    ///
+    /// Sign bits belong to a storage: a part without ReLU is copied in, so that all its bits can be set. And no step
+    /// may read the storage that it writes: a part that another one is made from is copied in as well.
     fn place_concats(&mut self, chains: &[Option<Chain>]) {
-        let mut relu_of = vec![None; self.graph.nodes.len()];
-        for chain in chains.iter().flatten() {
-            relu_of[chain.end] = Some(chain.relu);
+        // What the step that ends at a node in a ReLU reads.
+        let mut sources: Vec<Option<Vec<NodeId>>> = vec![None; self.graph.nodes.len()];
+        for (start, chain) in chains.iter().enumerate() {
+            if let Some(chain) = chain.as_ref().filter(|chain| chain.relu) {
+                let reads = [self.graph.nodes[start].inputs[0]].into_iter().chain(chain.add);
+                sources[chain.end] = Some(reads.map(|node| self.owner(node)).collect());
+            }
         }
-        for i in 0..self.graph.nodes.len() {
-            let node = &self.graph.nodes[i];
+        for (i, node) in self.graph.nodes.iter().enumerate() {
             if node.op != Op::Concat {
                 continue;
             }
-            let groups = self.shuffle_behind(i);
             let target = self.allocate(node.shape);
-            let mut start = 0;
-            for &part in &node.inputs {
-                let c = self.graph.nodes[part].shape.c;
-                let place = match groups {
-                    Some(groups) => {
-                        let per_group = node.shape.c / groups;
-                        Place { c, offset: start / per_group, step: groups, ..target.place }
-                    }
-                    None => target.place.channels(start..start + c),
-                };
-                // Sign bits belong to a storage: a part without ReLU is copied in, so that all its bits can be set.
-                if relu_of[part] == Some(true) && self.wanted[part].is_none() {
-                    self.wanted[part] = Some(View { place, ..target });
+            let owners: Vec<NodeId> = node.inputs.iter().map(|&part| self.owner(part)).collect();
+            let mut placed: Vec<NodeId> = Vec::new();
+            for (part, view) in self.parts(i, target) {
+                let Some(reads) = &sources[part] else { continue };
+                let once = owners.iter().filter(|&&owner| owner == part).count() == 1;
+                let apart = placed.iter().all(|other| {
+                    let feeds = sources[*other].as_ref().is_some_and(|reads| reads.contains(&part));
+                    !feeds && !reads.contains(other)
+                });
+                if self.wanted[part].is_none() && once && apart {
+                    self.wanted[part] = Some(view);
+                    placed.push(part);
                 }
-                start += c;
             }
-            let result = if groups.is_some() { self.reader[i].expect("a shuffle reads it") } else { i };
+            let result = self.shuffle_behind(i).map_or(i, |(shuffle, _)| shuffle);
             self.views[result] = Some(target);
             self.wanted[i] = Some(target);
         }
     }
 
-    /// The groups of the shuffle that alone reads concatenation `i`, if each part of `i` is one group.
-    fn shuffle_behind(&self, i: NodeId) -> Option<usize> {
+    /// The node whose buffer a node's value lies in, as far as slices and switched-off dropouts go.
+    fn owner(&self, node: NodeId) -> NodeId {
+        let Node { op, inputs, .. } = &self.graph.nodes[node];
+        match op {
+            Op::Slice { .. } => self.owner(inputs[0]),
+            Op::Dropout { .. } if self.mode != Mode::Training => self.owner(inputs[0]),
+            _ => node,
+        }
+    }
+
+    /// Where in `target` the parts of concatenation `i` belong, the shuffle behind it included.
+    fn parts(&self, i: NodeId, target: View) -> Vec<(NodeId, View)> {
+        let shuffle = self.shuffle_behind(i);
+        let mut start = 0;
+        let part = |&part: &NodeId| {
+            let c = self.graph.nodes[part].shape.c;
+            let place = match shuffle {
+                Some((_, groups)) => Place { c, offset: start / c, step: groups, ..target.place },
+                None => target.place.channels(start..start + c),
+            };
+            start += c;
+            (part, View { place, ..target })
+        };
+        self.graph.nodes[i].inputs.iter().map(part).collect()
+    }
+
+    /// The shuffle that alone reads concatenation `i`, and its groups, if each part of `i` is one group.
+    fn shuffle_behind(&self, i: NodeId) -> Option<(NodeId, usize)> {
         let node = &self.graph.nodes[i];
-        let Op::Shuffle { groups } = self.graph.nodes[self.reader[i]?].op else { return None };
+        let reader = self.reader[i]?;
+        let Op::Shuffle { groups } = self.graph.nodes[reader].op else { return None };
         let per_group = node.shape.c / groups;
-        node.inputs.iter().all(|&p| self.graph.nodes[p].shape.c == per_group).then_some(groups)
+        node.inputs.iter().all(|&p| self.graph.nodes[p].shape.c == per_group).then_some((reader, groups))
     }
 
     fn emit(&mut self, start: NodeId, chain: &Chain, dropouts: &mut u32) {
@@ -580,27 +624,11 @@ impl<'a> Lowering<'a> {
     /// Copies in the parts that were not written in place.
     fn emit_concat(&mut self, i: NodeId) {
         let target = self.wanted[i].expect("place_concats placed it");
-        let groups = self.shuffle_behind(i);
-        let node = &self.graph.nodes[i];
-        let mut start = 0;
-        for &part in &node.inputs {
-            let c = self.graph.nodes[part].shape.c;
-            let place = match groups {
-                Some(groups) => {
-                    let per_group = node.shape.c / groups;
-                    Place { c, offset: start / per_group, step: groups, ..target.place }
-                }
-                None => target.place.channels(start..start + c),
-            };
-            let out = View { place, ..target };
+        for (part, out) in self.parts(i, target) {
             let x = self.view(part);
             if x != out {
                 self.steps.push(Step { kernel: Kernel::Identity, x, add: None, relu: false, out, node: i });
             }
-            start += c;
-        }
-        if self.views[i].is_none() && groups.is_none() {
-            self.views[i] = Some(target);
         }
     }
 

@@ -155,6 +155,9 @@ impl<B: Backend> Tape<B> {
     ) -> Verdicts {
         let View { storage, place } = run.program.logits;
         let mut gradient = factor.map(|factor| (self.gradients.take(storage), factor));
+        if let Some((data, _)) = gradient.as_mut().filter(|_| place.c < place.pixel) {
+            run.backend.zero(data); // what lies beside the logits in their buffer has gradient zero
+        }
         let logits = self.read(base, run.program.logits);
         let out = gradient.as_mut().map(|(data, factor)| (Output { data, place }, *factor));
         let verdicts = run.backend.cross_entropy(self.batch, logits, labels, out);
@@ -230,10 +233,11 @@ impl<B: Backend> Tape<B> {
         fresh.map_or(&self.bits, |b| &b.tape.bits)[storage].as_ref().expect("the storage is signed")
     }
 
-    /// Whether step `step` was run by the base and not again.
-    fn owner<'t>(&'t self, program: &Program, base: Option<Base<'t, B>>, step: StepId) -> &'t Self {
+    /// The tape that ran a step last: the base, unless the step is stale. (A fresh step may well have written to a
+    /// storage that is stale because of another one.)
+    fn owner<'t>(&'t self, base: Option<Base<'t, B>>, step: StepId) -> &'t Self {
         match base {
-            Some(base) if !base.suffix.dirty[program.steps[step].out.storage] => base.tape,
+            Some(base) if base.suffix.steps.binary_search(&step).is_err() => base.tape,
             _ => self,
         }
     }
@@ -332,7 +336,7 @@ impl<B: Backend> Tape<B> {
             }
             Kernel::Norm(_) => {
                 let x = self.read(base, step.x);
-                let owner = self.owner(program, base, id);
+                let owner = self.owner(base, id);
                 let statistics = owner.statistics[id].as_ref().expect("kept by forward");
                 let computed;
                 let gradients = match &self.norm_gradients[id] {
@@ -351,7 +355,7 @@ impl<B: Backend> Tape<B> {
                 backend.norm_backward(batch, x, dy, statistics, gradients, weight, out, then)
             }
             Kernel::MaxPool(pool) => {
-                let winners = self.owner(program, base, id).winners[id].as_ref().expect("kept by forward");
+                let winners = self.owner(base, id).winners[id].as_ref().expect("kept by forward");
                 backend.max_pool_backward(batch, pool, dy, winners, out, then)
             }
             Kernel::GlobalAvgPool => backend.avg_pool_backward(batch, dy, out, then),
@@ -398,7 +402,7 @@ impl<B: Backend> Tape<B> {
                 }
             }
             Kernel::Norm(norm) => {
-                let owner = self.owner(program, base, id);
+                let owner = self.owner(base, id);
                 let statistics = owner.statistics[id].as_ref().expect("kept by forward");
                 let (x, dy) = (self.read(base, step.x), self.gradient(step.out));
                 let gradients = backend.norm_gradients(self.batch, x, dy, statistics);
