@@ -52,6 +52,9 @@ pub struct Args {
     /// Learning rate: 0.001 for Adam, 0.01 for SGD if left out.
     #[arg(long, value_name = "LR", allow_hyphen_values = true)]
     lr: Option<f64>,
+    /// Epochs after each of which the learning rate is divided by ten; none if left out.
+    #[arg(long, value_name = "E,..", value_delimiter = ',')]
+    lr_drops: Vec<u32>,
     /// Momentum of SGD: 0.9 if left out.
     #[arg(long, value_name = "M", allow_hyphen_values = true)]
     momentum: Option<f64>,
@@ -98,6 +101,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         seed: args.compute.seed,
         batch: args.batch_size,
         optimizer,
+        lr_drops: args.lr_drops.clone(),
         ..own
     };
     let session = session(describe(&backend));

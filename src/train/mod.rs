@@ -136,6 +136,7 @@ pub fn train<B: Backend>(
     while epoch < settings.epochs {
         epoch += 1;
         let started = Instant::now();
+        trainer.set_optimizer(settings.optimizer_in(epoch));
         let seen = run.epoch(&mut trainer, epoch)?;
         let learning = started.elapsed().as_secs_f64();
         let test = measured.tally(&trainer, data.test)?;
@@ -147,7 +148,7 @@ pub fn train<B: Backend>(
         let record = EpochRecord {
             epoch,
             step: trainer.steps(),
-            lr: settings.lr(),
+            lr: settings.lr_in(epoch),
             train_loss,
             train_accuracy,
             test_loss,
@@ -203,7 +204,7 @@ impl Epochs<'_> {
                 return Err(Error::Failed(format!(
                     "epoch {epoch}, batch {} of {count}: the loss is not finite any more; try a learning rate below {}",
                     i + 1,
-                    settings.lr()
+                    settings.lr_in(epoch)
                 )));
             }
             let images = ((i + 1) * settings.batch) as f64;

@@ -1,7 +1,7 @@
 //! What decides the weights that a training run ends with.
 
 use crate::backend::Optimizer;
-use crate::backend::cpu::optimizer::Adam;
+use crate::backend::cpu::optimizer::{Adam, Sgd};
 use crate::data::{DatasetKind, Images};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
@@ -35,6 +35,9 @@ pub struct TrainSettings {
     pub batch: usize,
     /// How weights are moved.
     pub optimizer: Optimizer,
+    /// Epochs after each of which the learning rate is divided by ten; the paper's protocol has none.
+    #[serde(default)]
+    pub lr_drops: Vec<u32>,
 }
 
 impl TrainSettings {
@@ -55,12 +58,23 @@ impl TrainSettings {
             seed: 0,
             batch: 100,
             optimizer: Optimizer::Adam(Adam::new(1e-3)),
+            lr_drops: Vec::new(),
         }
     }
 
-    /// The learning rate.
-    pub fn lr(&self) -> f64 {
+    /// The optimiser of an epoch, counted from 1: its learning rate has been divided by ten after every drop.
+    pub fn optimizer_in(&self, epoch: u32) -> Optimizer {
+        let drops = self.lr_drops.iter().filter(|&&drop| drop < epoch).count();
+        let factor = 10f64.powi(drops as i32);
         match self.optimizer {
+            Optimizer::Adam(adam) => Optimizer::Adam(Adam { lr: adam.lr / factor, ..adam }),
+            Optimizer::Sgd(sgd) => Optimizer::Sgd(Sgd { lr: sgd.lr / factor, ..sgd }),
+        }
+    }
+
+    /// The learning rate of an epoch, counted from 1.
+    pub fn lr_in(&self, epoch: u32) -> f64 {
+        match self.optimizer_in(epoch) {
             Optimizer::Adam(adam) => adam.lr,
             Optimizer::Sgd(sgd) => sgd.lr,
         }
@@ -81,6 +95,10 @@ impl TrainSettings {
         }
         if self.batch < 2 {
             return fault("batch size", "at least 2, as batch norm needs".into(), self.batch.to_string());
+        }
+        if let Some(drop) = self.lr_drops.iter().find(|&&drop| drop == 0 || drop >= self.epochs) {
+            let expected = format!("epochs from 1 to {}", self.epochs.saturating_sub(1));
+            return fault("--lr-drops", expected, drop.to_string());
         }
         self.check_optimizer()?;
         let [channels, h, w] = train.shape;

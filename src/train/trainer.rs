@@ -53,6 +53,11 @@ impl<'b, B: Backend> Trainer<'b, B> {
         Trainer { backend, graph, program, prepared, tape, moves, optimizer, seed, step: 0, params, trained }
     }
 
+    /// Moves weights by another optimiser of the same kind from now on: the learning rate changes, the moments stay.
+    pub fn set_optimizer(&mut self, optimizer: Optimizer) {
+        self.optimizer = optimizer;
+    }
+
     /// Steps taken so far.
     pub fn steps(&self) -> u64 {
         self.step
