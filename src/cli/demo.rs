@@ -34,8 +34,8 @@ const LR: f64 = 0.02;
 /// Test accuracy that the network has to reach for the rest to mean anything.
 const ENOUGH: f64 = 0.97;
 /// Thresholds per filter, and test images: a study takes 25 and all.
-const THRESHOLDS: usize = 7;
-const IMAGES: usize = 192;
+const THRESHOLDS: usize = 9;
+const IMAGES: usize = 256;
 /// Size of the FGSM step: digits take more than the usual 8/255 before a network errs.
 const EPS: Eps = Eps(32.0 / 255.0);
 /// Where demos go if nothing is said.
