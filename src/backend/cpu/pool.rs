@@ -190,6 +190,9 @@ unsafe fn max_rows<I: Isa, const NV: usize>(k: MaxForward) {
     }
 }
 
+/// Rows of winners and gradients that backward asks for in advance.
+const AHEAD: usize = 16;
+
 struct MaxBackward<'a> {
     shape: PoolShape,
     dy: Source<'a>,
@@ -227,8 +230,13 @@ unsafe fn max_gradient_rows<I: Isa, const NV: usize>(k: MaxBackward) {
                 unsafe {
                     let mut sum = [I::splat(0.0); NV];
                     for &(gradients, winners, place) in &windows {
-                        let dy = load::<I, NV>(k.dy.data.as_ptr().add(gradients + c * yl.step * yl.lanes));
+                        let dy = k.dy.data.as_ptr().add(gradients + c * yl.step * yl.lanes);
+                        for i in 0..NV {
+                            I::prefetch(dy.wrapping_add(AHEAD * yl.step * yl.lanes + 16 * i));
+                        }
+                        let dy = load::<I, NV>(dy);
                         let won = k.index.as_ptr().add(winners + c * yl.lanes);
+                        I::prefetch(won.wrapping_add(AHEAD * 16 * NV).cast());
                         for i in 0..NV {
                             let mine = I::equal_bytes(won.add(16 * i), place);
                             sum[i] = I::add(sum[i], I::keep(mine, dy[i]));
