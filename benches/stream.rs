@@ -207,14 +207,14 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
 }
 
 /// Loading and attacking images, for which bandwidth is only a yardstick.
-fn image_cases() -> Vec<Case> {
+fn image_cases(level: Level) -> Vec<Case> {
     let l = Layout::dense(3, 64, 64, LANES);
     let n = l.buffer_len();
     let norm = Normalisation { mean: &[0.5; 3], std: &[0.25; 3] };
-    let loading = move |s: &mut Buffers| load(Pixels::U8(&s.bytes[..n]), norm, &mut s.y, l);
+    let loading = move |s: &mut Buffers| load(level, Pixels::U8(&s.bytes[..n]), norm, &mut s.y, l);
     let attack = move |s: &mut Buffers| {
         let step = Fgsm { epsilon: 0.1, clamp: true };
-        fgsm(Pixels::U8(&s.bytes[..n]), norm, step, source(&s.a, l), &mut s.y, l);
+        fgsm(level, Pixels::U8(&s.bytes[..n]), norm, step, source(&s.a, l), &mut s.y, l);
     };
     vec![
         Case { name: "load 3x64x64".into(), input: l, output: l, bytes: 5 * n, run: Box::new(loading) },
@@ -262,7 +262,7 @@ fn main() {
     let level = Level::best();
     let mut machine = Machine::measure(level);
     let mut rows = Vec::new();
-    let all = [cases(level, 64, 16), cases(level, 256, 4), cases(level, 512, 1), image_cases()];
+    let all = [cases(level, 64, 16), cases(level, 256, 4), cases(level, 512, 1), image_cases(level)];
     for case in all.into_iter().flatten() {
         if let Some(seconds) = time(&mut criterion, &case) {
             rows.push((case.name, (case.bytes * rayon::current_num_threads()) as f64 / seconds));

@@ -2,9 +2,16 @@
 
 use crate::value::{Value, layouts};
 use synfilter::backend::cpu::image::{Fgsm, Normalisation, Pixels, fgsm, from_nchw, load, to_nchw};
+use synfilter::backend::cpu::simd::Level;
 use synfilter::random::Random;
 
 const NORM: Normalisation = Normalisation { mean: &[0.485, 0.456, 0.406], std: &[0.229, 0.224, 0.225] };
+
+/// Both kinds of pixels at every SIMD level.
+fn every<'a>(bytes: &'a [u8], floats: &'a [f32]) -> Vec<(Pixels<'a>, Level)> {
+    let levels = Level::available().into_iter();
+    levels.flat_map(|level| [(Pixels::U8(bytes), level), (Pixels::F32(floats), level)]).collect()
+}
 
 #[test]
 fn loading_is_exact() {
@@ -17,9 +24,9 @@ fn loading_is_exact() {
                 let x = if lane < n { floats[(lane * 3 + c) * 155 + pixel] } else { 0.0 };
                 f64::from((x - NORM.mean[c]) / NORM.std[c])
             };
-            for pixels in [Pixels::U8(&bytes), Pixels::F32(&floats)] {
+            for (pixels, level) in every(&bytes, &floats) {
                 let mut z = Value::empty(layout);
-                load(pixels, NORM, &mut z.data, layout);
+                load(level, pixels, NORM, &mut z.data, layout);
                 z.assert_close(0.0, "normalised", want);
                 let back = to_nchw(z.source(), n);
                 assert_eq!(back.len(), n * 3 * 155);
@@ -50,9 +57,9 @@ fn fgsm_moves_by_the_sign() {
                 gradient.data[gl.at(pixel, 0) + pixel] = [0.0, -0.0, f32::NAN][pixel % 3];
             }
             let step = Fgsm { epsilon: 0.1, clamp };
-            for pixels in [Pixels::U8(&bytes), Pixels::F32(&floats)] {
+            for (pixels, level) in every(&bytes, &floats) {
                 let mut z = Value::empty(layout);
-                fgsm(pixels, NORM, step, gradient.source(), &mut z.data, layout);
+                fgsm(level, pixels, NORM, step, gradient.source(), &mut z.data, layout);
                 z.assert_close(0.0, "fgsm", |lane, c, pixel| {
                     if lane >= n {
                         return f64::from((0.0 - NORM.mean[c]) / NORM.std[c]);

@@ -222,25 +222,31 @@ unsafe fn merge_run<I: Isa, const NV: usize, const B: usize>(
     let l = run.layout;
     let bits = valid_bits(run.images, l.lanes);
     let number = (run.pixels.len() * run.images) as f64;
-    // SAFETY: the pixels and channels lie in the slab.
-    let row = |pixel: usize, c: usize| unsafe { load::<I, NV>(x.add(l.at(pixel, run.channel + c))) };
-    // SAFETY: the machine has the instruction set.
+    let (first, step) = (l.at(0, run.channel), l.step * l.lanes);
+    // SAFETY: the machine has the instruction set; the pixels and channels lie in the slab.
     unsafe {
         let zero = [I::splat(0.0); B];
         let (mut pivots, mut sums, mut squares) = (zero, zero, zero);
-        for (c, pivot) in pivots.iter_mut().enumerate() {
-            let x = row(run.pixels.start, c);
-            let sum = (0..NV).fold(I::splat(0.0), |sum, v| I::add(sum, I::keep(bits[v], x[v])));
-            *pivot = I::splat(I::sum(sum) / run.images as f32);
+        let start = x.add(first + run.pixels.start * l.pixel * l.lanes);
+        for c in 0..B {
+            let x = load::<I, NV>(start.add(c * step));
+            let mut sum = I::keep(bits[0], x[0]);
+            for v in 1..NV {
+                sum = I::add(sum, I::keep(bits[v], x[v]));
+            }
+            pivots[c] = I::splat(I::sum(sum) / run.images as f32);
         }
-        for pixel in run.pixels.clone() {
+        let mut row = start;
+        for _ in run.pixels.clone() {
             for c in 0..B {
-                for (v, x) in row(pixel, c).into_iter().enumerate() {
-                    let deviation = I::keep(bits[v], I::sub(x, pivots[c]));
+                let x = load::<I, NV>(row.add(c * step));
+                for v in 0..NV {
+                    let deviation = I::keep(bits[v], I::sub(x[v], pivots[c]));
                     sums[c] = I::add(sums[c], deviation);
                     squares[c] = I::fma(deviation, deviation, squares[c]);
                 }
             }
+            row = row.wrapping_add(l.pixel * l.lanes);
         }
         let total = *count + number;
         let (share, cross) = (number / total, *count * number / total);

@@ -229,7 +229,7 @@ impl Backend for Cpu {
         let norm = image::Normalisation { mean: pixels.mean, std: pixels.std };
         each_slab(batch, out.place, out.data, |slab, layout, data| {
             let images = slab_pixels(&pixels, out.place, slab);
-            image::load(images, norm, data, layout);
+            image::load(self.level, images, norm, data, layout);
         });
     }
 
@@ -238,7 +238,7 @@ impl Backend for Cpu {
         let step = image::Fgsm { epsilon: attack.eps, clamp: attack.clamp };
         each_slab(batch, out.place, out.data, |slab, layout, data| {
             let images = slab_pixels(&pixels, out.place, slab);
-            image::fgsm(images, norm, step, source(&gradient, slab), data, layout);
+            image::fgsm(self.level, images, norm, step, source(&gradient, slab), data, layout);
         });
     }
 

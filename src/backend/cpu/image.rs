@@ -4,8 +4,11 @@
 //! torchvision's `ToTensor` and `Normalize`, one rounding each, so values equal PyTorch's bit for bit.
 
 use super::conv2d::Source;
-use super::launch::check;
-use super::layout::Layout;
+use super::elementwise;
+use super::launch::{check, launch, per_width, same_shape, valid_bits};
+use super::layout::{LANES, Layout};
+use super::simd::{Isa, Kernel, Level};
+use std::ops::Range;
 
 /// Images `[n, C, H, W]` of one slab, `n` at most its lanes; the lanes beyond are black.
 #[derive(Clone, Copy, Debug)]
@@ -35,13 +38,14 @@ pub struct Fgsm {
 }
 
 /// z = (pixel − mean) / std of a whole slab.
-pub fn load(pixels: Pixels, norm: Normalisation, z: &mut [f32], layout: Layout) {
-    convert(pixels, norm, Fgsm { epsilon: 0.0, clamp: false }, None, z, layout);
+pub fn load(level: Level, pixels: Pixels, norm: Normalisation, z: &mut [f32], layout: Layout) {
+    convert(level, pixels, norm, None, z, layout);
 }
 
 /// z = (clip(pixel + ε · sign(gradient), 0, 1) − mean) / std of a whole slab. `gradient` is the gradient of the loss in z,
 /// whose sign is that in pixel space; the sign of zero and of NaN is 0.
 pub fn fgsm(
+    level: Level,
     pixels: Pixels,
     norm: Normalisation,
     step: Fgsm,
@@ -50,8 +54,8 @@ pub fn fgsm(
     layout: Layout,
 ) {
     check(&gradient);
-    super::launch::same_shape(gradient.layout, layout);
-    convert(pixels, norm, step, Some(gradient), z, layout);
+    same_shape(gradient.layout, layout);
+    convert(level, pixels, norm, Some((step, gradient)), z, layout);
 }
 
 /// The first `n` images of a slab as `[n, C, H, W]`.
@@ -92,72 +96,193 @@ fn count(values: usize, layout: Layout) -> usize {
 
 /// From pixels of either kind, with a step along the sign of the gradient if there is one.
 fn convert(
+    level: Level,
     pixels: Pixels,
     norm: Normalisation,
-    step: Fgsm,
-    gradient: Option<Source>,
+    attack: Option<(Fgsm, Source)>,
     z: &mut [f32],
     layout: Layout,
 ) {
     assert_eq!([norm.mean.len(), norm.std.len()], [layout.c; 2], "normalisation per channel");
     check(&Source { data: z, layout });
-    // `sign` is 0, 1 or 2 for a step down, none, or up.
-    let finish = |x: f32, c: usize, sign: usize| {
-        let moved = x + step.epsilon * (sign as f32 - 1.0);
-        let x = if step.clamp { moved.clamp(0.0, 1.0) } else { moved };
-        (x - norm.mean[c]) / norm.std[c]
-    };
-    match pixels {
-        Pixels::U8(values) => {
-            // Every result that 8-bit pixels can have.
-            let results = |c, sign| std::array::from_fn(|byte| finish(byte as f32 / 255.0, c, sign));
-            let tables: Vec<[[f32; 256]; 3]> =
-                (0..layout.c).map(|c| std::array::from_fn(|sign| results(c, sign))).collect();
-            let result = |c: usize, byte: u8, sign: usize| tables[c][sign][usize::from(byte)];
-            transpose(values, gradient, z, layout, result);
+    // SAFETY: target and gradient were checked to lie in their buffers; `count` checks the images against the layout.
+    unsafe {
+        match pixels {
+            Pixels::U8(values) => {
+                let images = count(values.len(), layout);
+                launch(level, Convert { values, images, norm, attack, z, layout });
+            }
+            Pixels::F32(values) => {
+                let images = count(values.len(), layout);
+                launch(level, Convert { values, images, norm, attack, z, layout });
+            }
         }
-        Pixels::F32(values) => transpose(values, gradient, z, layout, |c, x, sign| finish(x, c, sign)),
     }
 }
 
-/// Pixels of 16 images that are read one image after the other before they are written one pixel after the other: images
-/// can be a multiple of 4 KiB apart, where few of their lines fit into L1 together.
+/// Pixels of an image that are read together: a cache line of bytes. Images can be a multiple of 4 KiB apart, where few of
+/// their lines fit into L1 at the same time.
 const RUN: usize = 64;
 
+/// A run of pixels of each of 16 images.
+type Images<T> = [[T; RUN]; LANES];
+
+/// The same, pixel by pixel.
+type Lanes<T> = [[T; LANES]; RUN];
+
+/// A pixel as data sets hold it.
+trait Pixel: Copy + Default {
+    /// From images to lanes.
+    fn transpose(images: &Images<Self>, lanes: &mut Lanes<Self>);
+    /// Sixteen pixels in pixel space.
+    ///
+    /// # Safety
+    /// The machine has `I`'s instruction set.
+    unsafe fn value<I: Isa>(lanes: &[Self; LANES]) -> I::V;
+}
+
+impl Pixel for f32 {
+    #[inline(always)]
+    fn transpose(images: &Images<f32>, lanes: &mut Lanes<f32>) {
+        scalar_transpose(images, lanes);
+    }
+
+    #[inline(always)]
+    unsafe fn value<I: Isa>(lanes: &[f32; LANES]) -> I::V {
+        // SAFETY: sixteen floats; the caller promises the instruction set.
+        unsafe { I::load(lanes.as_ptr()) }
+    }
+}
+
+impl Pixel for u8 {
+    #[cfg(not(target_arch = "x86_64"))]
+    #[inline(always)]
+    fn transpose(images: &Images<u8>, lanes: &mut Lanes<u8>) {
+        scalar_transpose(images, lanes);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn transpose(images: &Images<u8>, lanes: &mut Lanes<u8>) {
+        use std::arch::x86_64::*;
+        for (part, lanes) in lanes.chunks_exact_mut(16).enumerate() {
+            // SAFETY: SSE2 is part of x86-64; 16 pixels of 16 images from 16·part < RUN on are read and written.
+            unsafe {
+                let mut rows = [_mm_setzero_si128(); 16];
+                for (row, image) in rows.iter_mut().zip(images) {
+                    *row = _mm_loadu_si128(image.as_ptr().add(16 * part).cast());
+                }
+                // Each round, a perfect shuffle, turns the index (image, pixel) of 8 bits by one bit.
+                for _ in 0..4 {
+                    let mut shuffled = rows;
+                    for i in 0..8 {
+                        shuffled[2 * i] = _mm_unpacklo_epi8(rows[i], rows[i + 8]);
+                        shuffled[2 * i + 1] = _mm_unpackhi_epi8(rows[i], rows[i + 8]);
+                    }
+                    rows = shuffled;
+                }
+                for (row, lanes) in rows.iter().zip(lanes) {
+                    _mm_storeu_si128(lanes.as_mut_ptr().cast(), *row);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn value<I: Isa>(lanes: &[u8; LANES]) -> I::V {
+        // SAFETY: sixteen bytes; the caller promises the instruction set.
+        unsafe { I::div(I::load_bytes(lanes.as_ptr()), I::splat(255.0)) }
+    }
+}
+
 #[inline(always)]
-fn transpose<T: Copy + Default>(
-    values: &[T],
-    gradient: Option<Source>,
-    z: &mut [f32],
+fn scalar_transpose<T: Copy>(images: &Images<T>, lanes: &mut Lanes<T>) {
+    for (p, lanes) in lanes.iter_mut().enumerate() {
+        for (lane, image) in lanes.iter_mut().zip(images) {
+            *lane = image[p];
+        }
+    }
+}
+
+struct Convert<'a, T> {
+    values: &'a [T],
+    images: usize,
+    norm: Normalisation<'a>,
+    attack: Option<(Fgsm, Source<'a>)>,
+    z: &'a mut [f32],
     layout: Layout,
-    result: impl Fn(usize, T, usize) -> f32,
-) {
-    let size = layout.h * layout.w;
-    let n = count(values.len(), layout);
-    let mut block = [[T::default(); RUN]; 16];
-    for c in 0..layout.c {
-        let black = result(c, T::default(), 1);
+}
+
+impl<T: Pixel> Kernel for Convert<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    unsafe fn run<I: Isa>(self) {
+        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
+        unsafe { per_width!(self.layout.lanes, I, convert_slab, self) }
+    }
+}
+
+#[inline(always)]
+unsafe fn convert_slab<I: Isa, const NV: usize>(mut k: Convert<impl Pixel>) {
+    let size = k.layout.h * k.layout.w;
+    // Lanes beyond the last image stay black: zeros that take no step.
+    let mut images = [[[Default::default(); RUN]; LANES]; NV];
+    let mut lanes = [[[Default::default(); LANES]; RUN]; NV];
+    for c in 0..k.layout.c {
         for start in (0..size).step_by(RUN) {
             let run = RUN.min(size - start);
-            for first in (0..layout.lanes).step_by(16) {
-                let images = n.saturating_sub(first).min(16);
-                for (i, block) in block[..images].iter_mut().enumerate() {
-                    let from = ((first + i) * layout.c + c) * size + start;
-                    block[..run].copy_from_slice(&values[from..from + run]);
+            for image in 0..k.images {
+                let from = (image * k.layout.c + c) * size + start;
+                let to = &mut images[image / LANES][image % LANES];
+                // A whole run has a constant length, which needs no call.
+                match k.values[from..].first_chunk() {
+                    Some(line) if run == RUN => *to = *line,
+                    _ => to[..run].copy_from_slice(&k.values[from..from + run]),
                 }
-                for (p, pixel) in (start..start + run).enumerate() {
-                    let mut signs = [1usize; 16];
-                    if let Some(Source { data, layout }) = gradient {
-                        let at = layout.at(pixel, c) + first;
-                        for (sign, &g) in signs.iter_mut().zip(&data[at..at + 16]) {
-                            *sign = 1 + usize::from(g > 0.0) - usize::from(g < 0.0);
-                        }
-                    }
-                    let at = layout.at(pixel, c) + first;
-                    for (i, z) in z[at..at + 16].iter_mut().enumerate() {
-                        *z = if i < images { result(c, block[i][p], signs[i]) } else { black };
+            }
+            for v in 0..NV {
+                Pixel::transpose(&images[v], &mut lanes[v]);
+            }
+            // SAFETY: the run's pixels and the channel lie in the checked layouts.
+            unsafe { convert_run::<I, NV, _>(&mut k, c, start..start + run, &lanes) }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn convert_run<I: Isa, const NV: usize, T: Pixel>(
+    k: &mut Convert<T>,
+    c: usize,
+    pixels: Range<usize>,
+    lanes: &[Lanes<T>; NV],
+) {
+    let valid = valid_bits(k.images, k.layout.lanes);
+    // SAFETY: pixels and channel lie in the target and in the gradient; the machine has the instruction set.
+    unsafe {
+        let (mean, std) = (I::splat(k.norm.mean[c]), I::splat(k.norm.std[c]));
+        let (zero, one) = (I::splat(0.0), I::splat(1.0));
+        for (p, pixel) in pixels.enumerate() {
+            let mut x = [zero; NV];
+            for v in 0..NV {
+                x[v] = T::value::<I>(&lanes[v][p]);
+            }
+            if let Some((step, gradient)) = &k.attack {
+                let epsilon = I::splat(step.epsilon);
+                let at = gradient.layout.at(pixel, c);
+                let g = elementwise::load::<I, NV>(gradient.data.as_ptr().add(at));
+                for v in 0..NV {
+                    let up = I::keep(I::gt(g[v], zero) & valid[v], epsilon);
+                    let down = I::keep(I::gt(zero, g[v]) & valid[v], epsilon);
+                    x[v] = I::add(x[v], I::sub(up, down));
+                    if step.clamp {
+                        // In this order a NaN stays one.
+                        x[v] = I::min(one, I::max(zero, x[v]));
                     }
                 }
+            }
+            let z = k.z.as_mut_ptr().add(k.layout.at(pixel, c));
+            for v in 0..NV {
+                I::store(z.add(16 * v), I::div(I::sub(x[v], mean), std));
             }
         }
     }

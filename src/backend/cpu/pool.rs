@@ -139,45 +139,49 @@ impl Kernel for MaxForward<'_> {
 #[inline(always)]
 unsafe fn max_rows<I: Isa, const NV: usize>(k: MaxForward) {
     let (s, xl, yl) = (k.shape, k.x.layout, k.output.layout());
-    let (line, next) = (xl.w * xl.pixel * xl.lanes, xl.pixel * xl.lanes);
+    let step = xl.step * xl.lanes;
     let mut winners = k.index.map_or(std::ptr::null_mut(), |index| index.as_mut_ptr());
+    // The window's inputs but the first: where their channel 0 starts, and their place in the window.
+    let mut taps = Vec::with_capacity(s.kernel * s.kernel);
     for oy in k.rows {
         let ys = s.inputs(oy, s.h);
         for ox in 0..yl.w {
             let xs = s.inputs(ox, s.w);
-            let first = (ys.start + s.pad - oy * s.stride) * s.kernel + (xs.start + s.pad - ox * s.stride);
-            let corner = xl.at(ys.start * xl.w + xs.start, 0);
+            taps.clear();
+            for iy in ys.clone() {
+                for ix in xs.clone() {
+                    let place = (iy + s.pad - oy * s.stride) * s.kernel + ix + s.pad - ox * s.stride;
+                    taps.push((xl.at(iy * xl.w + ix, 0), place as f32));
+                }
+            }
+            let (first, place) = taps[0];
             for c in 0..xl.c {
                 // SAFETY: the window's inputs, the output row and its winners lie in the checked buffers.
                 unsafe {
-                    let x = k.x.data.as_ptr().add(corner + c * xl.step * xl.lanes);
-                    let mut best = load::<I, NV>(x);
+                    let x = k.x.data.as_ptr().add(c * step);
+                    let mut best = load::<I, NV>(x.add(first));
                     if winners.is_null() {
-                        for dy in 0..ys.len() {
-                            for dx in 0..xs.len() {
-                                let v = load::<I, NV>(x.add(dy * line + dx * next));
-                                for (best, v) in best.iter_mut().zip(v) {
-                                    *best = I::max(v, *best);
-                                }
+                        for &(tap, _) in &taps[1..] {
+                            let v = load::<I, NV>(x.add(tap));
+                            for i in 0..NV {
+                                best[i] = I::max(v[i], best[i]);
                             }
                         }
                     } else {
-                        let mut won = [I::splat(first as f32); NV];
-                        for dy in 0..ys.len() {
-                            for dx in 0..xs.len() {
-                                let v = load::<I, NV>(x.add(dy * line + dx * next));
-                                let place = I::splat((first + dy * s.kernel + dx) as f32);
-                                for i in 0..NV {
-                                    let wins = I::gt(v[i], best[i]);
-                                    best[i] = I::select(wins, v[i], best[i]);
-                                    won[i] = I::select(wins, place, won[i]);
-                                }
+                        let mut won = [I::splat(place); NV];
+                        for &(tap, place) in &taps[1..] {
+                            let v = load::<I, NV>(x.add(tap));
+                            let place = I::splat(place);
+                            for i in 0..NV {
+                                let wins = I::gt(v[i], best[i]);
+                                best[i] = I::select(wins, v[i], best[i]);
+                                won[i] = I::select(wins, place, won[i]);
                             }
                         }
-                        for won in won {
-                            store_bytes::<I>(winners, won);
-                            winners = winners.add(16);
+                        for i in 0..NV {
+                            I::store_bytes(winners.add(16 * i), won[i]);
                         }
+                        winners = winners.add(16 * NV);
                     }
                     k.output.row::<I, NV>(oy * yl.w + ox, c, 0, best);
                 }
@@ -186,20 +190,8 @@ unsafe fn max_rows<I: Isa, const NV: usize>(k: MaxForward) {
     }
 }
 
-/// Stores sixteen whole numbers in 0..256 as bytes.
-///
-/// # Safety
-/// The machine has `I`'s instruction set; `p` is valid for 16 bytes.
-#[inline(always)]
-unsafe fn store_bytes<I: Isa>(p: *mut u8, v: I::V) {
-    let mut floats = [0f32; 16];
-    // SAFETY: sixteen floats on the stack, sixteen bytes by the caller's promise.
-    unsafe {
-        // 2²³ + n has n in its lowest bits.
-        I::store(floats.as_mut_ptr(), I::add(v, I::splat(8_388_608.0)));
-        p.cast::<[u8; 16]>().write_unaligned(floats.map(|f| f.to_bits() as u8));
-    }
-}
+/// Rows of winners and gradients that backward asks for in advance.
+const AHEAD: usize = 16;
 
 struct MaxBackward<'a> {
     shape: PoolShape,
@@ -238,10 +230,15 @@ unsafe fn max_gradient_rows<I: Isa, const NV: usize>(k: MaxBackward) {
                 unsafe {
                     let mut sum = [I::splat(0.0); NV];
                     for &(gradients, winners, place) in &windows {
-                        let dy = load::<I, NV>(k.dy.data.as_ptr().add(gradients + c * yl.step * yl.lanes));
-                        let won = k.index.as_ptr().add(winners + c * yl.lanes);
+                        let dy = k.dy.data.as_ptr().add(gradients + c * yl.step * yl.lanes);
                         for i in 0..NV {
-                            let mine = equal(won.add(16 * i), place);
+                            I::prefetch(dy.wrapping_add(AHEAD * yl.step * yl.lanes + 16 * i));
+                        }
+                        let dy = load::<I, NV>(dy);
+                        let won = k.index.as_ptr().add(winners + c * yl.lanes);
+                        I::prefetch(won.wrapping_add(AHEAD * 16 * NV).cast());
+                        for i in 0..NV {
+                            let mine = I::equal_bytes(won.add(16 * i), place);
                             sum[i] = I::add(sum[i], I::keep(mine, dy[i]));
                         }
                     }
@@ -249,29 +246,6 @@ unsafe fn max_gradient_rows<I: Isa, const NV: usize>(k: MaxBackward) {
                 }
             }
         }
-    }
-}
-
-/// Bit i: byte i equals `value`.
-///
-/// # Safety
-/// `p` is valid for 16 bytes.
-#[inline(always)]
-unsafe fn equal(p: *const u8, value: u8) -> u16 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::*;
-        // SAFETY: SSE2 is part of x86-64; sixteen bytes are readable by the caller's promise.
-        unsafe {
-            let same = _mm_cmpeq_epi8(_mm_loadu_si128(p.cast()), _mm_set1_epi8(value as i8));
-            _mm_movemask_epi8(same) as u16
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        // SAFETY: sixteen bytes are readable by the caller's promise.
-        let bytes = unsafe { p.cast::<[u8; 16]>().read_unaligned() };
-        (0..16).fold(0, |bits, i| bits | (u16::from(bytes[i] == value) << i))
     }
 }
 
@@ -299,8 +273,8 @@ unsafe fn average<I: Isa, const NV: usize>(k: AverageForward) {
             let mut sum = [I::splat(0.0); NV];
             for pixel in 0..pixels {
                 let x = load::<I, NV>(k.x.data.as_ptr().add(xl.at(pixel, c)));
-                for (sum, x) in sum.iter_mut().zip(x) {
-                    *sum = I::add(*sum, x);
+                for i in 0..NV {
+                    sum[i] = I::add(sum[i], x[i]);
                 }
             }
             let share = I::splat(1.0 / pixels as f32);

@@ -57,9 +57,9 @@ impl Level {
 /// The operations on sixteen lanes.
 ///
 /// # Safety
-/// Every function requires that the machine has the instruction set, which holds inside [`dispatch`]. `load`,
-/// `store` and `splat_at` also require that the pointer is valid for the 16 (or one) floats they touch; no
-/// alignment is required.
+/// Every function requires that the machine has the instruction set, which holds inside [`dispatch`]. Functions
+/// that take a pointer, other than `prefetch`, also require that it is valid for the 16 floats or bytes (`splat_at`:
+/// the one float) that they touch; no alignment is required.
 #[allow(clippy::missing_safety_doc)] // the one condition of all functions stands on the trait
 pub unsafe trait Isa: Copy {
     /// Sixteen floats.
@@ -76,6 +76,7 @@ pub unsafe trait Isa: Copy {
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn mul(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V;
     /// a·b + c.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
@@ -86,6 +87,12 @@ pub unsafe trait Isa: Copy {
     unsafe fn keep(bits: u16, a: Self::V) -> Self::V;
     /// Lanes of `a` whose bit is set, of `b` elsewhere.
     unsafe fn select(bits: u16, a: Self::V, b: Self::V) -> Self::V;
+    /// The sixteen bytes at `p` as numbers.
+    unsafe fn load_bytes(p: *const u8) -> Self::V;
+    /// Stores lanes, which are whole numbers in 0..256, as the sixteen bytes at `p`.
+    unsafe fn store_bytes(p: *mut u8, a: Self::V);
+    /// Bit i: byte i of the sixteen at `p` equals `value`.
+    unsafe fn equal_bytes(p: *const u8, value: u8) -> u16;
     /// The sum of the lanes, always in the same order (pairwise halves).
     unsafe fn sum(a: Self::V) -> f32;
 }
@@ -183,6 +190,10 @@ unsafe impl Isa for Portable {
         each(|i| a[i] * b[i])
     }
     #[inline(always)]
+    unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i] / b[i])
+    }
+    #[inline(always)]
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         each(|i| a[i] * b[i] + c[i])
     }
@@ -205,6 +216,28 @@ unsafe impl Isa for Portable {
     #[inline(always)]
     unsafe fn select(bits: u16, a: Self::V, b: Self::V) -> Self::V {
         each(|i| if bits >> i & 1 == 1 { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    unsafe fn load_bytes(p: *const u8) -> Self::V {
+        // SAFETY: the caller promises 16 readable bytes.
+        let bytes = unsafe { p.cast::<[u8; 16]>().read_unaligned() };
+        each(|i| f32::from(bytes[i]))
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(p: *mut u8, a: Self::V) {
+        let mut bytes = [0; 16];
+        for (byte, a) in bytes.iter_mut().zip(a) {
+            // 2²³ + n has n in its lowest bits.
+            *byte = (a + 8_388_608.0).to_bits() as u8;
+        }
+        // SAFETY: the caller promises 16 writable bytes.
+        unsafe { p.cast::<[u8; 16]>().write_unaligned(bytes) }
+    }
+    #[inline(always)]
+    unsafe fn equal_bytes(p: *const u8, value: u8) -> u16 {
+        // SAFETY: the caller promises 16 readable bytes.
+        let bytes = unsafe { p.cast::<[u8; 16]>().read_unaligned() };
+        (0..16).fold(0, |bits, i| bits | (u16::from(bytes[i] == value) << i))
     }
     #[inline(always)]
     unsafe fn sum(a: Self::V) -> f32 {
@@ -266,6 +299,10 @@ mod x86 {
             _mm512_mul_ps(a, b)
         }
         #[inline(always)]
+        unsafe fn div(a: __m512, b: __m512) -> __m512 {
+            _mm512_div_ps(a, b)
+        }
+        #[inline(always)]
         unsafe fn fma(a: __m512, b: __m512, c: __m512) -> __m512 {
             _mm512_fmadd_ps(a, b, c)
         }
@@ -288,6 +325,18 @@ mod x86 {
         #[inline(always)]
         unsafe fn select(bits: u16, a: __m512, b: __m512) -> __m512 {
             _mm512_mask_blend_ps(bits, b, a)
+        }
+        #[inline(always)]
+        unsafe fn load_bytes(p: *const u8) -> __m512 {
+            _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128(p.cast())))
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(p: *mut u8, a: __m512) {
+            _mm_storeu_si128(p.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a)))
+        }
+        #[inline(always)]
+        unsafe fn equal_bytes(p: *const u8, value: u8) -> u16 {
+            _mm_cmpeq_epi8_mask(_mm_loadu_si128(p.cast()), _mm_set1_epi8(value as i8))
         }
         #[inline(always)]
         unsafe fn sum(a: __m512) -> f32 {
@@ -353,6 +402,10 @@ mod x86 {
             [_mm256_mul_ps(a[0], b[0]), _mm256_mul_ps(a[1], b[1])]
         }
         #[inline(always)]
+        unsafe fn div(a: Self::V, b: Self::V) -> Self::V {
+            [_mm256_div_ps(a[0], b[0]), _mm256_div_ps(a[1], b[1])]
+        }
+        #[inline(always)]
         unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V {
             [_mm256_fmadd_ps(a[0], b[0], c[0]), _mm256_fmadd_ps(a[1], b[1], c[1])]
         }
@@ -380,6 +433,25 @@ mod x86 {
                 _mm256_blendv_ps(b[0], a[0], lanes8(bits & 255)),
                 _mm256_blendv_ps(b[1], a[1], lanes8(bits >> 8)),
             ]
+        }
+        #[inline(always)]
+        unsafe fn load_bytes(p: *const u8) -> Self::V {
+            let bytes = _mm_loadu_si128(p.cast());
+            let (lo, hi) = (_mm256_cvtepu8_epi32(bytes), _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes)));
+            [_mm256_cvtepi32_ps(lo), _mm256_cvtepi32_ps(hi)]
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(p: *mut u8, a: Self::V) {
+            // Packing works within halves of registers: 0–3 8–11 4–7 12–15.
+            let words = _mm256_packs_epi32(_mm256_cvtps_epi32(a[0]), _mm256_cvtps_epi32(a[1]));
+            let words = _mm256_permute4x64_epi64::<0b11_01_10_00>(words);
+            let (lo, hi) = (_mm256_castsi256_si128(words), _mm256_extracti128_si256::<1>(words));
+            _mm_storeu_si128(p.cast(), _mm_packus_epi16(lo, hi));
+        }
+        #[inline(always)]
+        unsafe fn equal_bytes(p: *const u8, value: u8) -> u16 {
+            let same = _mm_cmpeq_epi8(_mm_loadu_si128(p.cast()), _mm_set1_epi8(value as i8));
+            _mm_movemask_epi8(same) as u16
         }
         #[inline(always)]
         unsafe fn sum(a: Self::V) -> f32 {
