@@ -131,11 +131,11 @@ fn training_step() {
             let change: Vec<f64> =
                 after.iter().zip(&before).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
             // The first Adam step is lr·sign(gradient) wherever the gradient is not tiny: it says nothing where
-            // PyTorch's own f32 gradient is far from the truth.
+            // PyTorch's own f32 gradient is far from the truth, and elsewhere a few signs may turn, 2·lr each.
             if golden.train_grads[i].error > 1e-3 * golden.train_grads[i].norm {
                 continue;
             }
-            let slack = Slack { errors: 20.0, relative: 1e-2, absolute: 1e-6 };
+            let slack = Slack { errors: 20.0, relative: 1e-2, absolute: 4.0 * 2.0 * manifest().adam_lr };
             verify(&format!("{what} Adam {name}"), &golden.adam_change[i], &change, slack);
         }
     }
