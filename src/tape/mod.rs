@@ -9,12 +9,12 @@ mod prepared;
 
 pub use prepared::Prepared;
 
-use crate::backend::cpu::conv2d::Direction;
 use crate::backend::{
     Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, NormStatistics, Output, Pixels, Sign, Then,
     Verdicts,
 };
 use crate::graph::ParamId;
+use crate::graph::conv::Direction;
 use crate::graph::program::{
     BackStep, Flow, Kernel, Mode, Program, Step, StepId, Storage, StorageId, Suffix, View,
 };
