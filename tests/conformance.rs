@@ -23,7 +23,7 @@ fn cpu_auto_on_all_threads() {
 }
 
 /// Random cases of each operation; the same for every device.
-const CASES: u64 = 40;
+const CASES: u64 = 25;
 
 /// Runs every case on a device.
 fn conforms<B: Backend>(device: &B) {

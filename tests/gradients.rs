@@ -307,7 +307,7 @@ fn check_mode(what: &str, graph: &Graph, mode: Mode) {
 /// ⟨g, d⟩ against (L(x + h·d) − L(x − h·d)) / 2h for some directions d.
 ///
 /// h is so small that practically no ReLU and no winner of a pool changes between the two points, while f64 leaves
-/// nine digits of the quotient: what is left is the error of g. f32 sums err by about 10⁻⁶ of their size per layer in
+/// seven digits of the quotient: what is left is the error of g. f32 sums err by about 10⁻⁶ of their size per layer in
 /// every element; the product with a normal d has size |g|, and errs by as small a part of that. Of thousands of
 /// elements a single wrong one would be a hundred times the limit.
 fn check_gradient(
@@ -317,7 +317,7 @@ fn check_gradient(
     loss: impl Fn(&[f64]) -> f64,
     random: &mut Random,
 ) {
-    const H: f64 = 1e-6;
+    const H: f64 = 1e-7;
     let size = gradient.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
     for direction in 0..3 {
         let d: Vec<f64> = at.iter().map(|_| f64::from(random.normal())).collect();

@@ -128,7 +128,8 @@ impl<B: Backend> Tape<B> {
         self.values.put(storage, data);
     }
 
-    /// Runs all steps. With `save`, what a backward pass needs is kept.
+    /// Runs all steps. With `save`, what a backward pass needs is kept; `dropout` is the seed and the training step that
+    /// its random stream starts from, and is needed in [`Mode::Training`] alone.
     pub fn forward(&mut self, run: Run<B>, save: bool, dropout: Option<(u64, u64)>) {
         for step in 0..run.program.steps.len() {
             self.step(run, step, None, save, dropout);
