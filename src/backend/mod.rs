@@ -7,11 +7,11 @@
 pub mod cpu;
 
 use crate::filter::Mask;
-use crate::graph::{Pool, Shape};
-use cpu::conv2d::{ConvShape, Direction};
+use crate::graph::Pool;
+use crate::graph::conv::{ConvShape, Direction};
+use crate::graph::place::Place;
 use cpu::optimizer::{Adam, Sgd};
 use serde::{Deserialize, Serialize};
-use std::ops::Range;
 
 /// Images in a full slab.
 pub const SLAB: usize = 64;
@@ -46,41 +46,6 @@ impl Batch {
     /// Lanes of all slabs together: floats per row.
     pub fn lanes(self) -> usize {
         self.slabs().map(|s| s.lanes).sum()
-    }
-}
-
-/// Where a value lies in its buffer: channel `k` of pixel `p` is row `p·pixel + offset + k·step`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// Height of the map.
-    pub h: usize,
-    /// Width of the map.
-    pub w: usize,
-    /// Channels of the value.
-    pub c: usize,
-    /// Rows per pixel of the buffer.
-    pub pixel: usize,
-    /// Row of channel 0.
-    pub offset: usize,
-    /// Rows from one channel to the next.
-    pub step: usize,
-}
-
-impl Place {
-    /// A value that fills its buffer.
-    pub fn dense(shape: Shape) -> Self {
-        Place { h: shape.h, w: shape.w, c: shape.c, pixel: shape.c, offset: 0, step: 1 }
-    }
-
-    /// Channels `range` of this value.
-    pub fn channels(self, range: Range<usize>) -> Self {
-        debug_assert!(range.end <= self.c);
-        Place { c: range.len(), offset: self.offset + range.start * self.step, ..self }
-    }
-
-    /// Rows of the whole buffer.
-    pub fn rows(self) -> usize {
-        self.h * self.w * self.pixel
     }
 }
 

@@ -1,7 +1,7 @@
 //! Building a graph the way torchvision's modules read: one call per module, parameters named by path.
 
+use super::conv::ConvShape;
 use super::{Graph, Init, Node, NodeId, NormParams, Op, Param, ParamId, ParamKind, Pool, Shape};
-use crate::backend::cpu::conv2d::ConvShape;
 use crate::error::{Error, Result};
 
 /// Geometry of a convolution to be added.

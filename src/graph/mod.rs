@@ -5,9 +5,13 @@
 //! `named_modules()`.
 
 pub mod build;
+pub mod conv;
+mod flows;
+mod lower;
+pub mod place;
 pub mod program;
 
-use crate::backend::cpu::conv2d::ConvShape;
+use conv::ConvShape;
 use sha2::{Digest, Sha256};
 
 /// Index of a node (and of the value that it computes) in [`Graph::nodes`].

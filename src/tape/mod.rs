@@ -9,12 +9,12 @@ mod prepared;
 
 pub use prepared::Prepared;
 
-use crate::backend::cpu::conv2d::Direction;
 use crate::backend::{
     Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, NormStatistics, Output, Pixels, Sign, Then,
     Verdicts,
 };
 use crate::graph::ParamId;
+use crate::graph::conv::Direction;
 use crate::graph::program::{
     BackStep, Flow, Kernel, Mode, Program, Step, StepId, Storage, StorageId, Suffix, View,
 };
@@ -128,7 +128,8 @@ impl<B: Backend> Tape<B> {
         self.values.put(storage, data);
     }
 
-    /// Runs all steps. With `save`, what a backward pass needs is kept.
+    /// Runs all steps. With `save`, what a backward pass needs is kept; `dropout` is the seed and the training step that
+    /// its random stream starts from, and is needed in [`Mode::Training`] alone.
     pub fn forward(&mut self, run: Run<B>, save: bool, dropout: Option<(u64, u64)>) {
         for step in 0..run.program.steps.len() {
             self.step(run, step, None, save, dropout);

@@ -9,9 +9,10 @@ use super::weight_grad::{GradSlab, WeightGrad};
 use super::{dropout, elementwise, image, loss, pool};
 use crate::backend::{
     Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, NormStatistics, Optimizer, Output, PixelData,
-    Pixels, Place, SLAB, Sign, Slab, Then, Verdicts,
+    Pixels, SLAB, Sign, Slab, Then, Verdicts,
 };
 use crate::filter::Mask;
+use crate::graph::place::Place;
 use crate::graph::{NORM_EPS, Pool};
 use rayon::prelude::*;
 use std::cell::{Cell, RefCell};
