@@ -25,9 +25,12 @@ fn cpu_auto_on_all_threads() {
 /// Random cases of each operation; the same for every device.
 const CASES: u64 = 25;
 
+/// One kind of operation, checked on random cases.
+type Case<B> = fn(&mut Bench<B>);
+
 /// Runs every case on a device.
 fn conforms<B: Backend>(device: &B) {
-    let cases: [(&str, fn(&mut Bench<B>)); 8] = [
+    let cases: [(&str, Case<B>); 8] = [
         ("convolution", convolution),
         ("elementwise", elementwise),
         ("batch norm", batch_norm),

@@ -66,8 +66,8 @@ impl<'a> Lowering<'a> {
                 by_end[chain.end] = Some(start);
             }
         }
-        for i in 1..self.graph.nodes.len() {
-            if let Some(start) = by_end[i] {
+        for (i, start) in by_end.into_iter().enumerate().skip(1) {
+            if let Some(start) = start {
                 let chain = chains[start].as_ref().expect("by_end names chains");
                 self.emit(start, chain, &mut dropouts);
                 continue;

@@ -228,13 +228,13 @@ unsafe fn merge_run<I: Isa, const NV: usize, const B: usize>(
         let zero = [I::splat(0.0); B];
         let (mut pivots, mut sums, mut squares) = (zero, zero, zero);
         let start = x.add(first + run.pixels.start * l.pixel * l.lanes);
-        for c in 0..B {
+        for (c, pivot) in pivots.iter_mut().enumerate() {
             let x = load::<I, NV>(start.add(c * step));
             let mut sum = I::keep(bits[0], x[0]);
             for v in 1..NV {
                 sum = I::add(sum, I::keep(bits[v], x[v]));
             }
-            pivots[c] = I::splat(I::sum(sum) / run.images as f32);
+            *pivot = I::splat(I::sum(sum) / run.images as f32);
         }
         let mut row = start;
         for _ in run.pixels.clone() {

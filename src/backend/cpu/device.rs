@@ -48,6 +48,14 @@ struct Part<'a> {
     winners: Option<&'a mut [u8]>,
 }
 
+/// What the parts of a value that is written are cut from.
+struct Whole<'a> {
+    place: Place,
+    data: &'a mut [f32],
+    save: Option<&'a mut Vec<u16>>,
+    winners: Option<&'a mut Vec<u8>>,
+}
+
 /// Parameters that one thread moves at a time.
 const OPTIMIZER_PART: usize = 1 << 15;
 
@@ -64,16 +72,8 @@ impl Cpu {
     }
 
     /// Calls `work` for every part of `out`, each a range of map rows that starts at a multiple of `granularity`.
-    fn parts<'a>(
-        &self,
-        batch: Batch,
-        place: Place,
-        granularity: usize,
-        data: &'a mut [f32],
-        save: Option<&'a mut Vec<u16>>,
-        winners: Option<&'a mut Vec<u8>>,
-        work: impl Fn(Part) + Sync + Send,
-    ) {
+    fn parts(&self, batch: Batch, granularity: usize, whole: Whole, work: impl Fn(Part) + Sync + Send) {
+        let Whole { place, data, save, winners } = whole;
         let slabs = batch.slabs().len();
         let groups = place.h.div_ceil(granularity);
         let per_slab =
@@ -125,7 +125,8 @@ impl Cpu {
             Sign::Mask(bits) => (None, false, Some(bits)),
         };
         let pixel = out.place.pixel;
-        self.parts(batch, out.place, granularity, out.data, save, None, |part| {
+        let whole = Whole { place: out.place, data: out.data, save, winners: None };
+        self.parts(batch, granularity, whole, |part| {
             let act = match (part.save, mask) {
                 (Some(bits), _) => Act::ReluSave(bits),
                 (None, Some(bits)) => {
@@ -414,7 +415,8 @@ impl Backend for Cpu {
         winners: Option<&mut Vec<u8>>,
     ) {
         let shape = pool_shape(pool, x.place);
-        self.parts(batch, out.place, 1, out.data, None, winners, |part| {
+        let whole = Whole { place: out.place, data: out.data, save: None, winners };
+        self.parts(batch, 1, whole, |part| {
             let target = Target { data: part.data, layout: part.layout, rows: part.rows };
             pool::max_forward(self.level, shape, source(&x, part.slab), target, part.winners);
         });

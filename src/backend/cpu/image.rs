@@ -281,8 +281,8 @@ unsafe fn convert_run<I: Isa, const NV: usize, T: Pixel>(
                 }
             }
             let z = k.z.as_mut_ptr().add(k.layout.at(pixel, c));
-            for v in 0..NV {
-                I::store(z.add(16 * v), I::div(I::sub(x[v], mean), std));
+            for (v, &x) in x.iter().enumerate() {
+                I::store(z.add(16 * v), I::div(I::sub(x, mean), std));
             }
         }
     }

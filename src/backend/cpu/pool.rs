@@ -178,8 +178,8 @@ unsafe fn max_rows<I: Isa, const NV: usize>(k: MaxForward) {
                                 won[i] = I::select(wins, place, won[i]);
                             }
                         }
-                        for i in 0..NV {
-                            I::store_bytes(winners.add(16 * i), won[i]);
+                        for (i, &won) in won.iter().enumerate() {
+                            I::store_bytes(winners.add(16 * i), won);
                         }
                         winners = winners.add(16 * NV);
                     }
