@@ -2,7 +2,7 @@
 //!
 //! Initial weights, the order of images and dropout come from counters and the seed alone, and every operation is
 //! split over threads without changing an order of summation: the same settings give the same bits, whatever the
-//! number of threads, in one go or resumed. [`train`] is the run in a folder ([`dir`] says what is in it),
+//! number of threads, in one go or resumed. [`train`] is the run in a folder (`dir.rs` says what is in it),
 //! [`Trainer`] the steps.
 
 mod dir;

@@ -1,6 +1,6 @@
 //! Dropout whose mask is a function of (seed, step, layer, element): nothing is stored, and backward draws the same again.
 //!
-//! Element `i` of the batch in [image][channel][pixel] order takes word `i mod 4` of Philox block
+//! Element `i` of the batch in `[image][channel][pixel]` order takes word `i mod 4` of Philox block
 //! (⌊i/4⌋ as two words, layer, step) under the seed as key. So the mask depends neither on layouts nor on threads.
 
 use super::conv2d::{Epilogue, Source, Target};

@@ -100,7 +100,7 @@ pub trait Form: Send + Sync + 'static {
     unsafe fn output<I: Isa, const M: usize>(p: &[I::V; MAX_POINTS]) -> [I::V; MAX_TILE];
 }
 
-/// Σ row[i] · v[i] over the coefficients that are not 0, highest first; a first coefficient of 1 costs nothing. For
+/// `Σ row[i] · v[i]` over the coefficients that are not 0, highest first; a first coefficient of 1 costs nothing. For
 /// constant rows, of which nothing else is left when compiled.
 ///
 /// # Safety
