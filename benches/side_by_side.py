@@ -2,7 +2,7 @@
 """synfilter's sweep and training against PyTorch, whole processes on the same cells, counts compared.
 
     cargo build --release
-    python3 benches/side_by_side.py --data DIR [--only resnet18/32,...] [--out benches/record/side-by-side.json]
+    python3 benches/side_by_side.py --data DIR [--only resnet18/32,...] [--checkpoints DIR] [--out benches/record/side-by-side.json]
 
 DIR holds cifar-10-batches-bin/ and tiny-imagenet-200/ (the full sets or subsets in the same layout). For every network
 and input size: one epoch of training makes a checkpoint, `synfilter sweep` measures some cells (its time is that of the
@@ -27,18 +27,18 @@ import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SYNFILTER = ROOT / "target/release/synfilter"
-# Images and layers chosen so that PyTorch takes about half a minute per mode on two cores.
+# Images and layers chosen so that PyTorch takes some ten seconds per mode on two cores; whole slabs for two threads.
 CASES = {
     ("resnet18", 32): (512, ["conv1", "layer2.1.conv1", "fc"]),
-    ("resnet50", 32): (192, ["layer1.1.conv2", "layer3.2.conv1", "fc"]),
+    ("resnet50", 32): (256, ["layer1.1.conv2", "layer3.2.conv1", "fc"]),
     ("squeezenet1_1", 32): (1024, ["features.3.squeeze", "features.9.expand3x3", "classifier.1"]),
     ("shufflenet_v2_x1_0", 32): (512, ["stage2.1.branch2.0", "stage3.4.branch2.5", "fc"]),
     ("resnet18", 64): (128, ["conv1", "layer2.1.conv1", "fc"]),
-    ("resnet50", 64): (64, ["layer1.1.conv2", "layer3.2.conv1", "fc"]),
+    ("resnet50", 64): (128, ["layer1.1.conv2", "layer3.2.conv1", "fc"]),
     ("squeezenet1_1", 64): (384, ["features.3.squeeze", "features.9.expand3x3", "classifier.1"]),
     ("shufflenet_v2_x1_0", 64): (256, ["stage2.1.branch2.0", "stage3.4.branch2.5", "fc"]),
 }
-FILTERS, THRESHOLDS, EPS = "high-pass,pulse", 9, "8/255"
+FILTERS, THRESHOLDS, EPS = "high-pass,pulse", 5, "8/255"
 
 
 def run(command):
@@ -81,7 +81,10 @@ def tiny_as_png(data, folder, per_class):
     return arrays
 
 
-def checkpoint(arch, size, data, work):
+def checkpoint(arch, size, data, work, made):
+    """One epoch of training, or what `made` holds already."""
+    if made and (made / f"{arch}-{size}.safetensors").exists():
+        return made / f"{arch}-{size}.safetensors"
     dataset = "cifar10" if size == 32 else "tiny-imagenet"
     out = work / f"train-{arch}-{size}"
     run([SYNFILTER, "train", "--arch", arch, "--dataset", dataset, "--data-dir", data, "--epochs", 1, "--save-every", 1,
@@ -89,9 +92,9 @@ def checkpoint(arch, size, data, work):
     return out / "epoch-0001.safetensors"
 
 
-def case(arch, size, data, work, arrays):
+def case(arch, size, data, work, arrays, made):
     images, layers = CASES[arch, size]
-    file = checkpoint(arch, size, data, work)
+    file = checkpoint(arch, size, data, work, made)
     out = work / f"sweep-{arch}-{size}"
     names = ",".join(f"{layer}.weight" for layer in layers)
     source = ["--dataset", "cifar10", "--data-dir", data] if size == 32 else \
@@ -122,6 +125,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--only", help="comma-separated ARCH/SIZE")
+    parser.add_argument("--checkpoints", type=pathlib.Path, help="folder of ARCH-SIZE.safetensors made earlier")
     parser.add_argument("--out", type=pathlib.Path)
     arguments = parser.parse_args()
     only = arguments.only.split(",") if arguments.only else [f"{a}/{s}" for a, s in CASES]
@@ -132,7 +136,7 @@ def main():
         arrays = tiny_as_png(arguments.data, work / "tiny", 2) if any(o.endswith("/64") for o in only) else None
         for arch, size in CASES:
             if f"{arch}/{size}" in only:
-                row = case(arch, size, arguments.data, work, arrays)
+                row = case(arch, size, arguments.data, work, arrays, arguments.checkpoints)
                 record["rows"].append(row)
                 print(json.dumps(row), flush=True)
                 if arguments.out:
