@@ -66,7 +66,7 @@ mod tests {
         assert_eq!(shown("0"), "0 (0/255)");
         assert_eq!(shown("1"), "1 (255/255)");
         assert_eq!(shown(" 1 / 2"), "0.5 (127.5/255)");
-        assert_eq!(shown("2e-5"), "2.0e-5 (5.1e-3/255)");
+        assert_eq!(shown("1.2e-5"), "1.2e-5 (3.1e-3/255)");
         assert_eq!("8/255".parse::<Eps>().unwrap().0, 8.0 / 255.0);
     }
 
