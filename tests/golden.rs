@@ -72,9 +72,9 @@ fn inference_and_input_gradients() {
                 plane.iter_mut().for_each(|g| *g /= std[i % case.channels]);
             }
             let image = plane * case.channels;
-            // One ReLU input within rounding of 0 that falls on the other side moves an image's gradient by 1e-4, deep down in ResNet-50 by 1e-2.
+            // One ReLU input within rounding of 0 that falls on the other side moves an image's gradient by about 1e-4.
             for (i, check) in golden.input_grad.iter().enumerate() {
-                let slack = Slack { errors: 8.0, relative: 3e-2, absolute: 1e-7 };
+                let slack = Slack { errors: 8.0, relative: 3e-4, absolute: 1e-7 };
                 verify(
                     &format!("{what} input gradient {i}"),
                     check,
@@ -120,12 +120,10 @@ fn training_step() {
             // Six images make ResNet-50's batch statistics ill-conditioned: where PyTorch's own f32 gradient is far from
             // the truth, its error says only how far another order of additions may be off.
             let errors =
-                if golden.train_grads[i].error > 1e-3 * golden.train_grads[i].norm { 100.0 } else { 20.0 };
+                if golden.train_grads[i].error > 1e-3 * golden.train_grads[i].norm { 60.0 } else { 20.0 };
             // Deep down six images leave 6 to 24 values per channel: one ReLU whose input is within rounding of 0 and
-            // falls on the other side moves gradients above it by some hundredths, in ResNet-50's last stage by up to a
-            // tenth. tests/gradients.rs is the tight one.
-            let relative = if case.arch == "resnet50" { 0.15 } else { 5e-2 };
-            let slack = Slack { errors, relative, absolute: 1e-6 };
+            // falls on the other side moves gradients above it by a hundredth or two. tests/gradients.rs is the tight one.
+            let slack = Slack { errors, relative: 3e-2, absolute: 1e-6 };
             verify(&format!("{what} {name}"), &golden.train_grads[i], &backend.download(gradient), slack);
             let before = backend.download(&params[param]);
             let zeros = vec![0.0; before.len()];
