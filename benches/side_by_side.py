@@ -6,9 +6,11 @@
 
 DIR holds cifar-10-batches-bin/ and tiny-imagenet-200/ (the full sets or subsets in the same layout). For every network
 and input size: one epoch of training makes a checkpoint, `synfilter sweep` measures some cells (its time is that of the
-whole process, start to written tables), benches/pytorch_reference.py measures the same cells in PyTorch, eager (one deep
-copy per variant, as the method's authors did) and as fast as we could make it; PyTorch's time leaves out start-up,
-loading and setting up. Then the counts of all cells are compared one by one. Needs torch, torchvision, numpy, Pillow.
+whole process, start to written tables), benches/pytorch_reference.py measures the same cells in PyTorch three times: eager (one
+deep copy per variant, as the method's authors did), best effort (parameters frozen, channels_last, weights filtered in
+place, prefix cached, inference mode), and folded (best effort with batch norms folded into the convolutions before);
+PyTorch's time leaves out start-up, loading and setting up. Then the counts of all cells are compared one by one. Needs
+torch, torchvision, numpy, Pillow; libopenblas0-pthread makes PyTorch's linear layers faster.
 
 64-pixel images are decoded once by Pillow and given to both sides as PNG / raw bytes, since JPEG decoders differ.
 """
@@ -39,6 +41,7 @@ CASES = {
     ("shufflenet_v2_x1_0", 64): (256, ["stage2.1.branch2.0", "stage3.4.branch2.5", "fc"]),
 }
 FILTERS, THRESHOLDS, EPS = "high-pass,pulse", 5, "8/255"
+MODES = {"best": ["--mode", "best", "--no-fold"], "folded": ["--mode", "best"], "eager": ["--mode", "eager"]}
 
 
 def run(command):
@@ -92,7 +95,7 @@ def checkpoint(arch, size, data, work, made):
     return out / "epoch-0001.safetensors"
 
 
-def case(arch, size, data, work, arrays, made):
+def case(arch, size, data, work, arrays, made, modes):
     images, layers = CASES[arch, size]
     file = checkpoint(arch, size, data, work, made)
     out = work / f"sweep-{arch}-{size}"
@@ -105,11 +108,11 @@ def case(arch, size, data, work, arrays, made):
     ours = cells * images / seconds
     row = {"arch": arch, "size": size, "images": images, "layers": layers, "cells": cells,
            "synfilter_whole_process_cell_images_per_s": round(ours, 1)}
-    for mode in ("best", "eager"):
+    for mode in modes:
         numerator, denominator = EPS.split("/")
         theirs = ["--dataset", "cifar10", "--data", data / "cifar-10-batches-bin"] if size == 32 else \
             ["--dataset", "npy", "--data", arrays]
-        text, _ = run(["/usr/bin/python3", ROOT / "benches/pytorch_reference.py", "--mode", mode, "--arch", arch,
+        text, _ = run(["/usr/bin/python3", ROOT / "benches/pytorch_reference.py", *MODES[mode], "--arch", arch,
                        "--size", size, "--checkpoint", file, *theirs, "--images", images, "--layers", ",".join(layers),
                        "--filters", FILTERS, "--thresholds", THRESHOLDS, "--eps", int(numerator) / int(denominator),
                        "--no-cells", "--compare", out / "cells.jsonl"])
@@ -125,6 +128,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--only", help="comma-separated ARCH/SIZE")
+    parser.add_argument("--modes", default=",".join(MODES), help="comma-separated, of %(default)s")
     parser.add_argument("--checkpoints", type=pathlib.Path, help="folder of ARCH-SIZE.safetensors made earlier")
     parser.add_argument("--out", type=pathlib.Path)
     arguments = parser.parse_args()
@@ -136,7 +140,7 @@ def main():
         arrays = tiny_as_png(arguments.data, work / "tiny", 2) if any(o.endswith("/64") for o in only) else None
         for arch, size in CASES:
             if f"{arch}/{size}" in only:
-                row = case(arch, size, arguments.data, work, arrays, arguments.checkpoints)
+                row = case(arch, size, arguments.data, work, arrays, arguments.checkpoints, arguments.modes.split(","))
                 record["rows"].append(row)
                 print(json.dumps(row), flush=True)
                 if arguments.out:

@@ -12,6 +12,12 @@ use synfilter::graph::{Graph, ParamKind, Shape};
 use synfilter::models::Arch;
 use synfilter::tape::{Prepared, Run, Tape};
 
+/// Where a ReLU input is nearer to 0 than this many of PyTorch's own largest errors in its tensor, it may fall on the
+/// other side here, which moves every gradient below it: by up to a hundredth of an image's gradient under running
+/// statistics, by up to a tenth or so of all gradients under the statistics of a small batch. The largest error of a
+/// tensor is some four standard deviations, so twice that is far. The cases that are safe are the tight test.
+const SAFE_MARGIN: f64 = 2.0;
+
 /// torchvision's names and shapes, in its order.
 #[test]
 fn parameters_are_torchvisions() {
@@ -46,10 +52,11 @@ fn inference_and_input_gradients() {
             let run = Run { backend: &backend, program: &program, prepared: &prepared };
             let moves = program.backward(true, |_| false);
             let mut tape = Tape::new(&backend, &program, Batch { images: case.batch }, |_| false, &moves);
-            let (images, mean, std) = images(&case);
+            let (images, labels) = case.images();
+            let (mean, std) = normalisation(&case);
             tape.load(run, Pixels { data: PixelData::Floats(&images), mean: &mean, std: &std });
             tape.forward(run, true, None);
-            let verdicts = tape.loss(run, None, &case.labels(), Some(1.0));
+            let verdicts = tape.loss(run, None, &labels, Some(1.0));
             tape.backward(run, None, &moves, None);
 
             let what = format!("{} {} {conv:?}", case.arch, case.side);
@@ -72,9 +79,9 @@ fn inference_and_input_gradients() {
                 plane.iter_mut().for_each(|g| *g /= std[i % case.channels]);
             }
             let image = plane * case.channels;
-            // One ReLU input within rounding of 0 that falls on the other side moves an image's gradient by about 1e-4.
+            let tie = if case.margin < SAFE_MARGIN { 1e-2 } else { 0.0 };
             for (i, check) in golden.input_grad.iter().enumerate() {
-                let slack = Slack { errors: 8.0, relative: 3e-4, absolute: 1e-7 };
+                let slack = Slack { errors: 8.0, relative: 3e-5 + tie, absolute: 1e-7 };
                 verify(
                     &format!("{what} input gradient {i}"),
                     check,
@@ -98,11 +105,12 @@ fn training_step() {
         prepared.load(&backend, &program, &params);
         let run = Run { backend: &backend, program: &program, prepared: &prepared };
         let moves = program.backward(false, |_| true);
-        let mut tape = Tape::new(&backend, &program, Batch { images: case.batch }, |_| true, &moves);
-        let (images, mean, std) = images(&case);
+        let mut tape = Tape::new(&backend, &program, Batch { images: case.train_batch }, |_| true, &moves);
+        let (images, labels) = case.train_images();
+        let (mean, std) = normalisation(&case);
         tape.load(run, Pixels { data: PixelData::Floats(&images), mean: &mean, std: &std });
         tape.forward(run, true, None);
-        tape.loss(run, None, &case.labels(), Some(1.0 / case.batch as f32));
+        tape.loss(run, None, &labels, Some(1.0 / case.train_batch as f32));
         tape.backward(run, None, &moves, None);
 
         let what = format!("{} {}", case.arch, case.side);
@@ -117,13 +125,8 @@ fn training_step() {
         for (i, &param) in trained.iter().enumerate() {
             let name = &graph.params[param].name;
             let gradient = tape.param_gradient(param).expect("every parameter has a gradient");
-            // Six images make ResNet-50's batch statistics ill-conditioned: where PyTorch's own f32 gradient is far from
-            // the truth, its error says only how far another order of additions may be off.
-            let errors =
-                if golden.train_grads[i].error > 1e-3 * golden.train_grads[i].norm { 60.0 } else { 20.0 };
-            // Deep down six images leave 6 to 24 values per channel: one ReLU whose input is within rounding of 0 and
-            // falls on the other side moves gradients above it by a hundredth or two. tests/gradients.rs is the tight one.
-            let slack = Slack { errors, relative: 3e-2, absolute: 1e-6 };
+            let tie = if case.train_margin < SAFE_MARGIN { 0.15 } else { 0.0 };
+            let slack = Slack { errors: 8.0, relative: 1e-4 + tie, absolute: 1e-6 };
             verify(&format!("{what} {name}"), &golden.train_grads[i], &backend.download(gradient), slack);
             let before = backend.download(&params[param]);
             let zeros = vec![0.0; before.len()];
@@ -132,12 +135,16 @@ fn training_step() {
             let after = backend.download(&params[param]);
             let change: Vec<f64> =
                 after.iter().zip(&before).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
-            // The first Adam step is lr·sign(gradient) wherever the gradient is not tiny: it says nothing where
-            // PyTorch's own f32 gradient is far from the truth, and elsewhere a few signs may turn, 2·lr each.
-            if golden.train_grads[i].error > 1e-3 * golden.train_grads[i].norm {
+            // The first Adam step is lr·sign(gradient) wherever the gradient is not tiny, so a gradient that is off by
+            // a share δ of its norm turns about 0.64·δ of the signs, 2·lr each: relative to the step's norm, a
+            // dot product moves by 1.6·√δ standard deviations. Where the gradient is 0, its sign is rounding.
+            let truth = &golden.train_grads[i];
+            if truth.error > 1e-2 * truth.norm {
                 continue;
             }
-            let slack = Slack { errors: 20.0, relative: 3e-2, absolute: 4.0 * 2.0 * manifest().adam_lr };
+            let off = 8.0 * truth.error / truth.norm + 1e-4 + tie;
+            let slack =
+                Slack { errors: 0.0, relative: 4.0 * 1.6 * off.sqrt(), absolute: 4.0 * manifest().adam_lr };
             verify(&format!("{what} Adam {name}"), &golden.adam_change[i], &change, slack);
         }
     }
@@ -153,9 +160,9 @@ fn params(backend: &Cpu, graph: &Graph, case: &Case) -> Vec<<Cpu as Backend>::Fl
     graph.params.iter().map(|p| backend.upload(&values(p))).collect()
 }
 
-fn images(case: &Case) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+fn normalisation(case: &Case) -> (Vec<f32>, Vec<f32>) {
     let narrow = |v: &[f64]| v.iter().map(|&v| v as f32).collect();
-    (case.images(), narrow(&case.mean), narrow(&case.std))
+    (narrow(&case.mean), narrow(&case.std))
 }
 
 #[track_caller]

@@ -2,7 +2,7 @@
 
 use common::compare::{Tolerance, compare};
 use common::formula::{self, FORMULA_VERSION};
-use common::golden::{Check, Slack, manifest, networks};
+use common::golden::{Case, Check, Slack, manifest, networks};
 
 const ARCHS: [(&str, usize); 5] = [
     ("resnet18", 21),
@@ -60,27 +60,31 @@ fn every_network_has_its_tensors() {
 fn every_case_is_complete_and_sensible() {
     let (manifest, networks) = (manifest(), networks());
     assert_eq!(manifest.cases.len(), 15);
+    // tests/golden.rs is tight only where no ReLU input is within rounding of 0.
+    let safe = |margin: &dyn Fn(&Case) -> f64| manifest.cases.iter().filter(|c| margin(c) >= 2.0).count();
+    assert!(safe(&|c| c.margin) >= 8 && safe(&|c| c.train_margin) >= 6);
     for case in &manifest.cases {
         let what = format!("{} at {}", case.arch, case.side);
         assert_eq!(case.refused, None, "{what}");
         let (results, network) = (case.results(), &networks[&case.arch]);
-        let logits = case.batch * case.classes;
-        assert_eq!((results.eval_logits.data.len(), results.train_logits.data.len()), (logits, logits));
-        let pixels = case.images().len();
+        assert_eq!(results.eval_logits.data.len(), case.batch * case.classes);
+        assert_eq!(results.train_logits.data.len(), case.train_batch * case.classes);
+        let (images, labels) = case.images();
+        let pixels = images.len();
         assert_eq!(results.input_grad_sample.data.len(), pixels.div_ceil(manifest.input_grad_stride));
         assert_eq!(results.input_grad.len(), case.batch);
-        for rows in [&results.eval_grads, &results.train_grads, &results.adam_change] {
+        for rows in [&results.train_grads, &results.adam_change] {
             assert_eq!(rows.len(), network.parameters.len(), "{what}");
         }
         assert_eq!(results.running.len(), network.statistics().count(), "{what}");
-        assert!(case.labels().iter().all(|&label| usize::from(label) < case.classes));
+        assert!(labels.iter().chain(&case.train_images().1).all(|&label| usize::from(label) < case.classes));
 
         // Logits that vanish or explode, or losses that are none, would make weak tests.
         let largest = results.eval_logits.data.iter().fold(0.0, |most: f64, v| most.max(v.abs()));
         assert!((0.1..100.0).contains(&largest), "{what}: largest logit {largest}");
         assert!(results.eval_loss.data[0] > 0.0 && results.train_loss.data[0] > 0.0);
         assert!(results.eval_logits.error < 1e-4 * largest, "{what}: {}", results.eval_logits.error);
-        for (entry, row) in network.parameters.iter().zip(&results.eval_grads) {
+        for (entry, row) in network.parameters.iter().zip(&results.train_grads) {
             assert!(row.error <= 0.02 * row.norm, "{what}: {}: float32 error {row:?}", entry.name);
         }
     }

@@ -83,25 +83,37 @@ pub struct Case {
     pub mean: Vec<f64>,
     /// Per channel, what the difference is divided by.
     pub std: Vec<f64>,
-    /// Number of images.
+    /// Number of images under running statistics.
     pub batch: usize,
+    /// Number of images of the training step.
+    pub train_batch: usize,
     /// Centre of the batch-norm weights.
     pub bn_gain: f32,
-    /// Which images of the formula.
+    /// Which images of the formula, under running statistics.
     pub salt: u64,
+    /// The same for the training step.
+    pub train_salt: u64,
+    /// How far from 0 the nearest ReLU input is, in units of PyTorch's own largest float32 error of its tensor.
+    pub margin: f64,
+    /// The same in the training step.
+    pub train_margin: f64,
     /// Why torchvision does not take this input size, if it does not; then there are no results.
     pub refused: Option<String>,
 }
 
 impl Case {
-    /// The images, `[batch, channels, side, side]`.
-    pub fn images(&self) -> Vec<f32> {
-        formula::images(self.salt, self.batch, self.channels, self.side)
+    /// The images under running statistics, `[batch, channels, side, side]`, and their labels.
+    pub fn images(&self) -> (Vec<f32>, Vec<u16>) {
+        self.draw(self.salt, self.batch)
     }
 
-    /// The labels.
-    pub fn labels(&self) -> Vec<u16> {
-        formula::labels(self.batch, self.classes)
+    /// The images of the training step, `[train_batch, channels, side, side]`, and their labels.
+    pub fn train_images(&self) -> (Vec<f32>, Vec<u16>) {
+        self.draw(self.train_salt, self.train_batch)
+    }
+
+    fn draw(&self, salt: u64, count: usize) -> (Vec<f32>, Vec<u16>) {
+        (formula::images(salt, count, self.channels, self.side), formula::labels(count, self.classes))
     }
 
     /// What PyTorch computed.
@@ -122,7 +134,6 @@ impl Case {
                 error: tensor("eval.input_grad.error").data[0],
             },
             input_grad: rows("eval.input_grad.check"),
-            eval_grads: rows("eval.grads"),
             train_logits: values("train.logits"),
             train_loss: values("train.loss"),
             train_grads: rows("train.grads"),
@@ -143,9 +154,7 @@ pub struct Results {
     pub input_grad_sample: Values,
     /// The same gradient, one check per image.
     pub input_grad: Vec<Check>,
-    /// Gradients of the summed cross-entropy by the parameters, in torchvision's order.
-    pub eval_grads: Vec<Check>,
-    /// `[batch, classes]`.
+    /// `[train_batch, classes]`.
     pub train_logits: Values,
     /// Mean cross-entropy.
     pub train_loss: Values,
