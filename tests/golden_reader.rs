@@ -85,7 +85,7 @@ fn every_case_is_complete_and_sensible() {
         assert!(results.eval_loss.data[0] > 0.0 && results.train_loss.data[0] > 0.0);
         assert!(results.eval_logits.error < 1e-4 * largest, "{what}: {}", results.eval_logits.error);
         for (entry, row) in network.parameters.iter().zip(&results.train_grads) {
-            assert!(row.error <= 0.05 * row.norm, "{what}: {}: float32 error {row:?}", entry.name);
+            assert!(row.error <= 0.05 * row.norm + 1e-5, "{what}: {}: float32 error {row:?}", entry.name);
         }
     }
 }
