@@ -1,0 +1,100 @@
+//! What an instruction sees while it runs.
+
+use super::registers::{LANES, Mask, Registers};
+use crate::counters::Counters;
+use crate::fault::{FaultKind, Stop};
+use crate::memory::{BlockMemory, LaunchMemory, WarpMemory};
+
+/// An instruction, ready to run on the lanes of a mask (never empty). `Err(Stop)` ends the launch.
+pub type Compute = Box<dyn Fn(&mut Cx<'_>, Mask) -> Result<(), Stop> + Send + Sync>;
+
+/// Everything an instruction may touch. One host thread runs all warps of a block, so nothing of it is shared but what
+/// `launch` holds.
+pub struct Cx<'a> {
+    pub registers: &'a mut Registers,
+    pub warp: &'a mut WarpState,
+    pub block: &'a mut BlockState,
+    pub launch: &'a LaunchState<'a>,
+    pub counters: &'a mut Counters,
+    /// The running instruction.
+    pub site: Site<'a>,
+}
+
+/// Where in the program an instruction stands.
+#[derive(Clone, Copy)]
+pub struct Site<'a> {
+    /// The function it stands in.
+    pub function: &'a str,
+    pub line: u32,
+    /// As written.
+    pub instruction: &'a str,
+    /// Unique among the instructions of a module: the key of per-instruction records.
+    pub id: u32,
+}
+
+/// A warp, but for its registers.
+pub struct WarpState {
+    /// Index in its block.
+    pub index: u32,
+    /// Lanes that have threads.
+    pub threads: Mask,
+    /// Local memory and copies under way.
+    pub memory: WarpMemory,
+    /// Instructions issued so far (what `%clock` shows).
+    pub clock: u64,
+}
+
+/// A block.
+pub struct BlockState {
+    pub index: [u32; 3],
+    pub memory: BlockMemory,
+}
+
+/// A launch, seen by all its blocks.
+pub struct LaunchState<'a> {
+    pub kernel: &'a str,
+    pub grid: [u32; 3],
+    pub block: [u32; 3],
+    pub memory: LaunchMemory<'a>,
+    pub checks: &'a Checks,
+    /// Receives faults; says whether to go on.
+    pub report: &'a (dyn Fn(crate::fault::Fault) -> Result<(), Stop> + Sync),
+    /// Receives what `printf` prints.
+    pub print: &'a (dyn Fn(&str) + Sync),
+}
+
+/// Which checks run.
+#[derive(Clone, Debug)]
+pub struct Checks {
+    /// Bounds, alignment and lifetime are always checked; this adds reads of memory that nothing has written.
+    pub uninitialized: bool,
+    /// Races in shared memory.
+    pub races: bool,
+    /// Destinations of `cp.async` used before they are waited for.
+    pub async_copies: bool,
+}
+
+impl Cx<'_> {
+    /// The index of a lane's thread in its block.
+    pub fn thread(&self, lane: usize) -> [u32; 3] {
+        let linear = self.warp.index * LANES as u32 + lane as u32;
+        let [x, y, _] = self.launch.block;
+        [linear % x, linear / x % y, linear / (x * y)]
+    }
+
+    /// Reports a fault of one lane. `Ok`: reports are collected, go on as if the lane's access had not happened (a read
+    /// gives 0).
+    #[cold]
+    pub fn report(&self, kind: FaultKind, lane: usize, address: Option<u64>, detail: String) -> Result<(), Stop> {
+        (self.launch.report)(crate::fault::Fault {
+            kind,
+            kernel: self.launch.kernel.to_string(),
+            line: self.site.line,
+            instruction: self.site.instruction.to_string(),
+            block: self.block.index,
+            thread: self.thread(lane),
+            address,
+            detail,
+        })
+    }
+}

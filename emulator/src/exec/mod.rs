@@ -1,0 +1,4 @@
+//! Running: registers, warps, blocks and grids.
+
+pub mod cx;
+pub mod registers;

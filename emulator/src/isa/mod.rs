@@ -1,0 +1,178 @@
+//! The instruction set: one file per family, each of which turns instructions of the tree into closures.
+//!
+//! A family's `lower` returns `None` for an opcode that is not its own, and an error for a form it does not know. All
+//! modifiers must be consumed ([`Modifiers::finish`]), so that nothing is ignored by oversight. Instructions that move
+//! the program counter (`bra`, `brx`, `call`, `ret`, `exit`, `bar`, `trap`) are `exec`'s.
+
+use crate::exec::cx::Compute;
+use crate::exec::registers::{Lane, PredicateSlot, Slot};
+use crate::ptx::ast::{Body, Instruction, Operand};
+use crate::ptx::types::{Space, Type};
+
+/// Why an instruction cannot be run; the caller adds kernel and line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
+pub type Lowering<T> = Result<T, Refusal>;
+
+/// A lowered instruction.
+pub struct Lowered {
+    pub run: Compute,
+    pub class: Class,
+    /// Multiply-adds per active lane on the FMA units (scalar code), or per warp on matrix units.
+    pub macs: u32,
+}
+
+/// What instructions are counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    Integer,
+    Logic,
+    Move,
+    Compare,
+    Convert,
+    F16,
+    F32,
+    F64,
+    Special,
+    Matrix,
+    LoadGlobal,
+    StoreGlobal,
+    LoadShared,
+    StoreShared,
+    LoadLocal,
+    StoreLocal,
+    LoadConstant,
+    LoadParameter,
+    StoreParameter,
+    Atomic,
+    AsyncCopy,
+    LoadMatrix,
+    Shuffle,
+    Vote,
+    Barrier,
+    Fence,
+    Branch,
+    Call,
+    Other,
+}
+
+/// What a family asks of the function that is being lowered: where operands lie.
+pub trait Lower {
+    fn body(&self) -> &Body;
+    /// The number of `.target sm_NN`.
+    fn target(&self) -> u32;
+    /// The row of a fresh constant of up to 128 bits.
+    fn constant(&mut self, bits: u128, rows: usize) -> u32;
+    /// The row of a register (index into `body().registers`); refused for predicates.
+    fn register(&mut self, register: usize) -> Lowering<u32>;
+    /// The place of a predicate register; refused for others.
+    fn predicate(&mut self, register: usize) -> Lowering<PredicateSlot>;
+    /// A row that holds a special register's value while the warp runs, or `None` for one that changes (`%clock`).
+    fn special(&mut self, name: &str, component: Option<u8>) -> Lowering<Option<u32>>;
+    /// The address of a variable or function in its own space, and which space that is.
+    fn symbol(&mut self, symbol: &crate::ptx::ast::Symbol) -> Lowering<(u64, Space)>;
+}
+
+/// An operand that is read: where, for a value of type `T`.
+///
+/// A register is read at the width of `T`, an integer literal is truncated to it (converted, if `T` is a floating type
+/// and the literal is one), a symbol gives its address.
+pub fn source<T: Lane>(cx: &mut dyn Lower, operand: &Operand) -> Lowering<Slot<T>> {
+    let row = match operand {
+        Operand::Register(r) => cx.register(*r)?,
+        Operand::Integer(bits) => cx.constant(u128::from(*bits) & width_mask::<T>(), T::ROWS),
+        Operand::Float32(bits) => cx.constant(u128::from(*bits), T::ROWS),
+        Operand::Float64(bits) if T::ROWS == 1 => {
+            cx.constant(u128::from((f64::from_bits(*bits) as f32).to_bits()), T::ROWS)
+        }
+        Operand::Float64(bits) => cx.constant(u128::from(*bits), T::ROWS),
+        Operand::Symbol { symbol, offset } => {
+            let (address, _) = cx.symbol(symbol)?;
+            cx.constant(u128::from(address.wrapping_add_signed(*offset)) & width_mask::<T>(), T::ROWS)
+        }
+        Operand::Special { name, component } => cx
+            .special(name, *component)?
+            .ok_or_else(|| Refusal(format!("%{name} can only be read by mov")))?,
+        other => return Err(Refusal(format!("{other:?} is not a value"))),
+    };
+    Ok(Slot::new(row))
+}
+
+fn width_mask<T: Lane>() -> u128 {
+    match size_of::<T>() {
+        16 => u128::MAX,
+        bytes => (1 << (8 * bytes)) - 1,
+    }
+}
+
+/// A register that is written.
+pub fn destination<T: Lane>(cx: &mut dyn Lower, operand: &Operand) -> Lowering<Slot<T>> {
+    match operand {
+        Operand::Register(r) => Ok(Slot::new(cx.register(*r)?)),
+        other => Err(Refusal(format!("{other:?} is not a register to write"))),
+    }
+}
+
+/// A predicate that is read, and whether it is negated.
+pub fn predicate(cx: &mut dyn Lower, operand: &Operand) -> Lowering<(PredicateSlot, bool)> {
+    match operand {
+        Operand::Register(r) => Ok((cx.predicate(*r)?, false)),
+        Operand::Not(r) => Ok((cx.predicate(*r)?, true)),
+        other => Err(Refusal(format!("{other:?} is not a predicate"))),
+    }
+}
+
+/// The modifiers of an instruction, taken one by one in the order in which they stand.
+pub struct Modifiers<'a> {
+    rest: std::slice::Iter<'a, String>,
+}
+
+impl<'a> Modifiers<'a> {
+    pub fn new(instruction: &'a Instruction) -> Self {
+        Modifiers { rest: instruction.modifiers.iter() }
+    }
+
+    /// The next one, left in place.
+    pub fn peek(&self) -> Option<&'a str> {
+        self.rest.as_slice().first().map(String::as_str)
+    }
+
+    /// Takes the next one if it is `word`.
+    pub fn flag(&mut self, word: &str) -> bool {
+        let found = self.peek() == Some(word);
+        if found {
+            self.rest.next();
+        }
+        found
+    }
+
+    /// Takes the next one if it is in the list.
+    pub fn one_of<T: Copy>(&mut self, choices: &[(&str, T)]) -> Option<T> {
+        let word = self.peek()?;
+        let choice = choices.iter().find(|c| c.0 == word)?.1;
+        self.rest.next();
+        Some(choice)
+    }
+
+    /// Takes the next one, which must be a type.
+    pub fn ty(&mut self) -> Lowering<Type> {
+        let word = self.rest.next().ok_or_else(|| Refusal("a type is missing".to_string()))?;
+        Type::parse(word).ok_or_else(|| Refusal(format!(".{word} stands where a type should")))
+    }
+
+    /// Takes whatever comes next.
+    pub fn word(&mut self) -> Option<&'a str> {
+        self.rest.next().map(String::as_str)
+    }
+
+    /// All must have been taken.
+    pub fn finish(mut self) -> Lowering<()> {
+        match self.rest.next() {
+            None => Ok(()),
+            Some(word) => Err(Refusal(format!("unknown modifier .{word}"))),
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! PTX as text and as a tree.
+
+pub mod ast;
+pub mod types;
