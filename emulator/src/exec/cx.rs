@@ -4,6 +4,7 @@ use super::registers::{LANES, Mask, Registers};
 use crate::counters::Counters;
 use crate::fault::{FaultKind, Stop};
 use crate::memory::{BlockMemory, LaunchMemory, WarpMemory};
+use std::sync::Arc;
 
 /// An instruction, ready to run on the lanes of a mask (never empty). `Err(Stop)` ends the launch.
 pub type Compute = Box<dyn Fn(&mut Cx<'_>, Mask) -> Result<(), Stop> + Send + Sync>;
@@ -17,17 +18,17 @@ pub struct Cx<'a> {
     pub launch: &'a LaunchState<'a>,
     pub counters: &'a mut Counters,
     /// The running instruction.
-    pub site: Site<'a>,
+    pub site: &'a Site,
 }
 
 /// Where in the program an instruction stands.
-#[derive(Clone, Copy)]
-pub struct Site<'a> {
+#[derive(Clone, Debug)]
+pub struct Site {
     /// The function it stands in.
-    pub function: &'a str,
+    pub function: Arc<str>,
     pub line: u32,
-    /// As written.
-    pub instruction: &'a str,
+    /// Its name with all modifiers.
+    pub instruction: Box<str>,
     /// Unique among the instructions of a module: the key of per-instruction records.
     pub id: u32,
 }
@@ -48,6 +49,8 @@ pub struct WarpState {
 pub struct BlockState {
     pub index: [u32; 3],
     pub memory: BlockMemory,
+    /// What `printf` printed and nobody has fetched yet.
+    pub printed: String,
 }
 
 /// A launch, seen by all its blocks.
@@ -59,8 +62,6 @@ pub struct LaunchState<'a> {
     pub checks: &'a Checks,
     /// Receives faults; says whether to go on.
     pub report: &'a (dyn Fn(crate::fault::Fault) -> Result<(), Stop> + Sync),
-    /// Receives what `printf` prints.
-    pub print: &'a (dyn Fn(&str) + Sync),
 }
 
 /// Which checks run.
@@ -85,7 +86,13 @@ impl Cx<'_> {
     /// Reports a fault of one lane. `Ok`: reports are collected, go on as if the lane's access had not happened (a read
     /// gives 0).
     #[cold]
-    pub fn report(&self, kind: FaultKind, lane: usize, address: Option<u64>, detail: String) -> Result<(), Stop> {
+    pub fn report(
+        &self,
+        kind: FaultKind,
+        lane: usize,
+        address: Option<u64>,
+        detail: String,
+    ) -> Result<(), Stop> {
         (self.launch.report)(crate::fault::Fault {
             kind,
             kernel: self.launch.kernel.to_string(),

@@ -72,8 +72,21 @@ pub trait Lower {
     fn predicate(&mut self, register: usize) -> Lowering<PredicateSlot>;
     /// A row that holds a special register's value while the warp runs, or `None` for one that changes (`%clock`).
     fn special(&mut self, name: &str, component: Option<u8>) -> Lowering<Option<u32>>;
-    /// The address of a variable or function in its own space, and which space that is.
-    fn symbol(&mut self, symbol: &crate::ptx::ast::Symbol) -> Lowering<(u64, Space)>;
+    /// The address of a variable or function in its own space (counted from the start of the space's window; device
+    /// addresses for global memory), and which space that is. `.param` variables of functions, as opposed to the
+    /// parameters of kernels, are in local memory.
+    fn symbol(&mut self, symbol: &crate::ptx::ast::Symbol) -> Lowering<(Address, Space)>;
+    /// The row of an address plus an offset in bytes.
+    fn address(&mut self, address: Address, offset: i64, rows: usize) -> u32;
+}
+
+/// What is known of an address when code is lowered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// All of it.
+    Fixed(u64),
+    /// Its distance from the local frame of the running function ([`Lower::address`] adds where that is).
+    Frame(u64),
 }
 
 /// An operand that is read: where, for a value of type `T`.
@@ -91,7 +104,7 @@ pub fn source<T: Lane>(cx: &mut dyn Lower, operand: &Operand) -> Lowering<Slot<T
         Operand::Float64(bits) => cx.constant(u128::from(*bits), T::ROWS),
         Operand::Symbol { symbol, offset } => {
             let (address, _) = cx.symbol(symbol)?;
-            cx.constant(u128::from(address.wrapping_add_signed(*offset)) & width_mask::<T>(), T::ROWS)
+            cx.address(address, *offset, T::ROWS)
         }
         Operand::Special { name, component } => cx
             .special(name, *component)?
