@@ -4,6 +4,8 @@
 //! modifiers must be consumed ([`Modifiers::finish`]), so that nothing is ignored by oversight. Instructions that move
 //! the program counter (`bra`, `brx`, `call`, `ret`, `exit`, `bar`, `trap`) are `exec`'s.
 
+pub mod simd;
+
 use crate::exec::cx::Compute;
 use crate::exec::registers::{Lane, PredicateSlot, Slot};
 use crate::ptx::ast::{Body, Instruction, Operand};
