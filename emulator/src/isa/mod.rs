@@ -11,6 +11,12 @@ use crate::exec::registers::{Lane, PredicateSlot, Slot};
 use crate::ptx::ast::{Body, Instruction, Operand};
 use crate::ptx::types::{Space, Type};
 
+/// What a family offers: `None` for opcodes of others.
+pub type Family = fn(&Instruction, &mut dyn Lower) -> Option<Lowering<Lowered>>;
+
+/// All families, asked in this order.
+pub const FAMILIES: &[Family] = &[];
+
 /// Why an instruction cannot be run; the caller adds kernel and line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -29,6 +35,7 @@ pub struct Lowered {
 /// What instructions are counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
+#[repr(u8)]
 pub enum Class {
     Integer,
     Logic,
@@ -61,6 +68,44 @@ pub enum Class {
     Other,
 }
 
+impl Class {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Class; 29] = {
+        use Class::*;
+        [
+            Integer,
+            Logic,
+            Move,
+            Compare,
+            Convert,
+            F16,
+            F32,
+            F64,
+            Special,
+            Matrix,
+            LoadGlobal,
+            StoreGlobal,
+            LoadShared,
+            StoreShared,
+            LoadLocal,
+            StoreLocal,
+            LoadConstant,
+            LoadParameter,
+            StoreParameter,
+            Atomic,
+            AsyncCopy,
+            LoadMatrix,
+            Shuffle,
+            Vote,
+            Barrier,
+            Fence,
+            Branch,
+            Call,
+            Other,
+        ]
+    };
+}
+
 /// What a family asks of the function that is being lowered: where operands lie.
 pub trait Lower {
     fn body(&self) -> &Body;
@@ -89,6 +134,8 @@ pub enum Address {
     Fixed(u64),
     /// Its distance from the local frame of the running function ([`Lower::address`] adds where that is).
     Frame(u64),
+    /// That of a shared variable (by number) in a device function, whose place depends on the kernel that calls.
+    Shared(usize),
 }
 
 /// An operand that is read: where, for a value of type `T`.
