@@ -45,8 +45,10 @@ pub struct Variable {
     pub align: usize,
     /// Elements of type `ty`×`vector`; `None` is an array of unknown extent (`.extern .shared .b8 smem[];`).
     pub elements: Option<usize>,
-    /// `= { … }`, flattened in row order, absent elements at the end are zero.
-    pub initial: Vec<Initial>,
+    /// `.attribute(.managed)`.
+    pub managed: bool,
+    /// `= { … }`; nothing in it where there is none.
+    pub initial: Initial,
 }
 
 impl Variable {
@@ -56,14 +58,28 @@ impl Variable {
     }
 }
 
-/// One element of an initialiser.
+/// What a variable holds at first.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Initial {
+    /// The first bytes in memory order, row after row; what lies behind them is zero. Zero, too, where an address goes.
+    pub bytes: Vec<u8>,
+    /// The addresses among them.
+    pub addresses: Vec<InitialAddress>,
+}
+
+/// An address in an initialiser.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Initial {
-    /// The element's bits.
-    Bits(u128),
-    /// An address: of a variable or function, plus an offset in bytes; `generic(name)` sets `generic`; `mask` is that of
-    /// `0xFF(name)`: the one byte of the address that is stored.
-    Address { name: String, offset: i64, generic: bool, mask: Option<u64> },
+pub struct InitialAddress {
+    /// Where it goes: a byte offset into the variable, and how many bytes are stored.
+    pub at: usize,
+    pub size: usize,
+    /// Variable or function of the module, and what is added to its address.
+    pub name: String,
+    pub offset: i64,
+    /// `generic(name)`: the generic address, not the one in the variable's own space.
+    pub generic: bool,
+    /// `0xFF00(name)` stores the byte of the address that begins at bit 8; 0 for a whole address.
+    pub shift: u32,
 }
 
 /// A kernel (`.entry`) or a device function (`.func`).
@@ -98,6 +114,8 @@ pub struct Directives {
     pub min_blocks: Option<u32>,
     pub max_registers: Option<u32>,
     pub no_return: bool,
+    /// `.reqnctapercluster`, `.explicitcluster` or `.blocksareclusters`: to be launched in clusters (sm_90).
+    pub cluster: bool,
 }
 
 /// The body of a function.
@@ -170,11 +188,13 @@ pub enum Operand {
     Not(usize),
     /// `-r` where an instruction allows it.
     Negative(usize),
+    /// `r.h1`, `r.b3210`, `-r.b0`: the part of a register that a video instruction takes or writes.
+    Select { register: usize, selector: String, negative: bool },
     /// `d|p`: two destinations; either may be [`Operand::Sink`].
     Pair(Box<Operand>, Box<Operand>),
     /// `_`.
     Sink,
-    /// An integer literal or constant expression, as 64 bits in two's complement.
+    /// An integer literal, constant expression or `WARP_SZ`, as 64 bits in two's complement.
     Integer(u64),
     /// `0f3F800000`.
     Float32(u32),
@@ -186,7 +206,9 @@ pub enum Operand {
     Address { base: Base, offset: i64 },
     /// A variable or function as a value: its address (in its own space), plus an offset.
     Symbol { symbol: Symbol, offset: i64 },
-    /// `%tid.x`, `%laneid`, `%clock64`, `WARP_SZ`: name without `%`, and component 0..4 for `.x .y .z .w`.
+    /// `[tex, sampler, {x, y}]`, `[a, {x, y}]`: a bracketed list (textures, surfaces, tensors).
+    Bracketed(Vec<Operand>),
+    /// `%tid.x`, `%laneid`, `%clock64`: name without `%`, and component 0..4 for `.x .y .z .w`.
     Special { name: String, component: Option<u8> },
     /// The target of a branch: an index into [`Body::instructions`] (may equal its length: the end).
     Label(usize),
@@ -196,7 +218,7 @@ pub enum Operand {
     CallTargets(usize),
     /// A `.callprototype`, by index into [`Body::prototypes`].
     Prototype(usize),
-    /// `(a, b)` of a call.
+    /// `(a, b)` of a call: in front of the callee what is returned, behind it what is passed.
     List(Vec<Operand>),
 }
 

@@ -36,6 +36,10 @@ pub enum Type {
     B1,
     U2,
     S2,
+    /// Opaque handles of textures, samplers and surfaces.
+    Texref,
+    Samplerref,
+    Surfref,
 }
 
 impl Type {
@@ -76,6 +80,9 @@ impl Type {
             "e5m2" => E5m2,
             "e4m3x2" => E4m3x2,
             "e5m2x2" => E5m2x2,
+            "texref" => Texref,
+            "samplerref" => Samplerref,
+            "surfref" => Surfref,
             _ => return None,
         })
     }
@@ -90,7 +97,7 @@ impl Type {
             B8 | U8 | S8 | E4m3 | E5m2 => 8,
             B16 | U16 | S16 | F16 | Bf16 | E4m3x2 | E5m2x2 => 16,
             B32 | U32 | S32 | F32 | F16x2 | Bf16x2 | U16x2 | S16x2 | Tf32 => 32,
-            B64 | U64 | S64 | F64 | F32x2 => 64,
+            B64 | U64 | S64 | F64 | F32x2 | Texref | Samplerref | Surfref => 64,
             B128 => 128,
         }
     }
