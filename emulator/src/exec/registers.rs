@@ -84,9 +84,9 @@ macro_rules! lane32 {
                 if mask == Mask::MAX {
                     for i in 0..LANES { row[i] = $to(value[i]); }
                 } else {
-                    for i in 0..LANES {
-                        row[i] = if mask >> i & 1 != 0 { $to(value[i]) } else { row[i] };
-                    }
+                    let mut bits = [0; LANES];
+                    for i in 0..LANES { bits[i] = $to(value[i]); }
+                    merge_u32(row, &bits, mask);
                 }
             }
             #[inline(always)]
@@ -112,52 +112,57 @@ lane32! {
 /// Types of several rows: lane i of the value is the `ROWS` consecutive words from word `i·ROWS` of the rows taken
 /// together, so that a value of 64 bits is contiguous.
 macro_rules! lane_wide {
-    ($($t:ty, $rows:expr, $bits:ty: $to:expr, $from:expr;)*) => {$(
+    ($($t:ty, $rows:literal, $bits:ty, $merge:ident: $to:expr, $from:expr;)*) => {$(
         impl Lane for $t {
             const ROWS: usize = $rows;
             #[inline(always)]
             fn read(file: &Registers, slot: Slot<Self>) -> [Self; LANES] {
-                let start = file.base + slot.row as usize;
-                let rows = &file.rows[start..start + $rows];
-                let mut out = [<$t>::default(); LANES];
-                for i in 0..LANES {
-                    let mut bits: $bits = 0;
-                    for j in 0..$rows {
-                        let word = i * $rows + j;
-                        bits |= <$bits>::from(rows[word / LANES].0[word % LANES]) << (32 * j);
-                    }
-                    out[i] = $from(bits);
-                }
-                out
+                let rows = &file.rows[file.base + slot.row as usize..][..$rows];
+                // SAFETY: the rows are contiguous, as long as 32 values, aligned to 64 bytes, and any bits are a value.
+                unsafe { *rows.as_ptr().cast() }
             }
             #[inline(always)]
             fn write(file: &mut Registers, slot: Slot<Self>, value: &[Self; LANES], mask: Mask) {
-                let start = file.base + slot.row as usize;
-                let rows = &mut file.rows[start..start + $rows];
-                for i in 0..LANES {
-                    if mask >> i & 1 != 0 {
-                        let bits: $bits = $to(value[i]);
-                        for j in 0..$rows {
-                            let word = i * $rows + j;
-                            rows[word / LANES].0[word % LANES] = (bits >> (32 * j)) as u32;
-                        }
-                    }
+                let rows = &mut file.rows[file.base + slot.row as usize..][..$rows];
+                // SAFETY: as in `read`; the borrow of the rows is exclusive.
+                let lanes: &mut [$bits; LANES] = unsafe { &mut *rows.as_mut_ptr().cast() };
+                if mask == Mask::MAX {
+                    for i in 0..LANES { lanes[i] = $to(value[i]); }
+                } else {
+                    let mut bits = [0; LANES];
+                    for i in 0..LANES { bits[i] = $to(value[i]); }
+                    $merge(lanes, &bits, mask);
                 }
             }
             #[inline(always)]
             fn to_bits(self) -> u128 { u128::from($to(self)) }
             #[inline(always)]
-            fn from_bits(bits: u128) -> Self { $from(bits as $bits) }
+            fn from_bits(bits: u128) -> Self { $from(bits) }
         }
     )*};
 }
 
 lane_wide! {
-    u64, 2, u64: (|v: u64| v), (|v: u64| v);
-    i64, 2, u64: (|v: i64| v as u64), (|v: u64| v as i64);
-    f64, 2, u64: f64::to_bits, f64::from_bits;
-    u128, 4, u128: (|v: u128| v), (|v: u128| v);
+    u64, 2, u64, merge_u64: (|v: u64| v), (|v: u128| v as u64);
+    i64, 2, u64, merge_u64: (|v: i64| v as u64), (|v: u128| v as i64);
+    f64, 2, u64, merge_u64: f64::to_bits, (|v: u128| f64::from_bits(v as u64));
+    u128, 4, u128, merge_u128: (|v: u128| v), (|v: u128| v);
 }
+
+/// Takes the lanes of `mask` from `value`. Out of line: every instruction has this path, few take it often.
+macro_rules! merge {
+    ($($name:ident: $t:ty;)*) => {$(
+        #[inline(never)]
+        fn $name(lanes: &mut [$t; LANES], value: &[$t; LANES], mask: Mask) {
+            for i in 0..LANES {
+                let chosen = <$t>::from(mask & 1 << i != 0).wrapping_neg();
+                lanes[i] ^= (lanes[i] ^ value[i]) & chosen;
+            }
+        }
+    )*};
+}
+
+merge! { merge_u32: u32; merge_u64: u64; merge_u128: u128; }
 
 impl Registers {
     /// All lanes of a value.
