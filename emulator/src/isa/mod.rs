@@ -117,8 +117,9 @@ pub trait Lower {
     fn register(&mut self, register: usize) -> Lowering<u32>;
     /// The place of a predicate register; refused for others.
     fn predicate(&mut self, register: usize) -> Lowering<PredicateSlot>;
-    /// A row that holds a special register's value while the warp runs, or `None` for one that changes (`%clock`).
-    fn special(&mut self, name: &str, component: Option<u8>) -> Lowering<Option<u32>>;
+    /// The row of a special register's value in `rows` rows, or `None` for one that changes (`%clock`): `exec` lowers
+    /// the `mov` that reads those.
+    fn special(&mut self, name: &str, component: Option<u8>, rows: usize) -> Lowering<Option<u32>>;
     /// The address of a variable or function in its own space (counted from the start of the space's window; device
     /// addresses for global memory), and which space that is. `.param` variables of functions, as opposed to the
     /// parameters of kernels, are in local memory.
@@ -156,7 +157,7 @@ pub fn source<T: Lane>(cx: &mut dyn Lower, operand: &Operand) -> Lowering<Slot<T
             cx.address(address, *offset, T::ROWS)
         }
         Operand::Special { name, component } => cx
-            .special(name, *component)?
+            .special(name, *component, T::ROWS)?
             .ok_or_else(|| Refusal(format!("%{name} can only be read by mov")))?,
         other => return Err(Refusal(format!("{other:?} is not a value"))),
     };
