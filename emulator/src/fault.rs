@@ -30,6 +30,8 @@ pub enum FaultKind {
     BadCall,
     /// No thread can go on.
     Deadlock,
+    /// A block ran more instructions than the device allows.
+    Timeout,
     /// Everything else that PTX leaves undefined and this device refuses to guess.
     Undefined,
 }

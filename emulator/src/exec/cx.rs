@@ -58,6 +58,15 @@ pub struct LaunchState<'a> {
     pub kernel: &'a str,
     pub grid: [u32; 3],
     pub block: [u32; 3],
+    /// Bytes of shared memory that the kernel declares, and that the launch adds.
+    pub static_shared: u32,
+    pub dynamic_shared: u32,
+    /// `%gridid`: unique among the launches of a device.
+    pub id: u64,
+    /// Multiprocessors of the device.
+    pub processors: u32,
+    /// Blocks run in order on one thread, and time is counted in instructions.
+    pub deterministic: bool,
     pub memory: LaunchMemory<'a>,
     pub checks: &'a Checks,
     /// Receives faults; says whether to go on.
@@ -75,12 +84,28 @@ pub struct Checks {
     pub async_copies: bool,
 }
 
+impl LaunchState<'_> {
+    /// The index of a lane's thread in its block.
+    pub fn thread(&self, warp: u32, lane: usize) -> [u32; 3] {
+        let linear = warp * LANES as u32 + lane as u32;
+        let [x, y, _] = self.block;
+        [linear % x, linear / x % y, linear / (x * y)]
+    }
+
+    /// What `%globaltimer` shows to a warp that has issued so many instructions.
+    pub fn nanoseconds(&self, clock: u64) -> u64 {
+        if self.deterministic {
+            return clock;
+        }
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |since| since.as_nanos() as u64)
+    }
+}
+
 impl Cx<'_> {
     /// The index of a lane's thread in its block.
     pub fn thread(&self, lane: usize) -> [u32; 3] {
-        let linear = self.warp.index * LANES as u32 + lane as u32;
-        let [x, y, _] = self.launch.block;
-        [linear % x, linear / x % y, linear / (x * y)]
+        self.launch.thread(self.warp.index, lane)
     }
 
     /// Reports a fault of one lane. `Ok`: reports are collected, go on as if the lane's access had not happened (a read

@@ -44,6 +44,7 @@ impl<T> Copy for Slot<T> {}
 pub struct PredicateSlot(pub u32);
 
 /// The register file.
+#[derive(Default)]
 pub struct Registers {
     pub rows: Vec<Row>,
     pub predicates: Vec<Mask>,
