@@ -41,6 +41,8 @@ pub struct WarpState {
     pub threads: Mask,
     /// Local memory and copies under way.
     pub memory: WarpMemory,
+    /// The condition code register's carry flag.
+    pub carry: Mask,
     /// Instructions issued so far (what `%clock` shows).
     pub clock: u64,
 }

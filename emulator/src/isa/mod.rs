@@ -4,6 +4,12 @@
 //! modifiers must be consumed ([`Modifiers::finish`]), so that nothing is ignored by oversight. Instructions that move
 //! the program counter (`bra`, `brx`, `call`, `ret`, `exit`, `bar`, `trap`) are `exec`'s.
 
+mod bits;
+mod carry;
+mod compare;
+mod integer;
+mod logic;
+mod moves;
 pub mod simd;
 
 use crate::exec::cx::Compute;

@@ -88,8 +88,14 @@ pub fn test<A: Lane>(p: PredicateSlot, a: Slot<A>, op: impl Op1<A, bool>) -> Com
 #[inline(always)]
 pub fn mask_of(lanes: &[bool; LANES]) -> Mask {
     let mut mask = 0;
-    for (i, &lane) in lanes.iter().enumerate() {
-        mask |= Mask::from(lane) << i;
+    for byte in 0..LANES / 8 {
+        let mut bytes = [0; 8];
+        for i in 0..8 {
+            bytes[i] = u8::from(lanes[8 * byte + i]);
+        }
+        // Byte i times 2^(56 − 7i) is bit 56 + i; what else the product has above bit 56 is nothing.
+        let bits = u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
+        mask |= (bits as Mask) << (8 * byte);
     }
     mask
 }
