@@ -39,6 +39,8 @@ pub struct WarpState {
     pub index: u32,
     /// Lanes that have threads.
     pub threads: Mask,
+    /// Those of them that have not exited.
+    pub live: Mask,
     /// Local memory and copies under way.
     pub memory: WarpMemory,
     /// The condition code register's carry flag.

@@ -251,7 +251,8 @@ impl Rest {
             Output::Halves(d, ones) => {
                 let mut value = [0; LANES];
                 for (i, value) in value.iter_mut().enumerate() {
-                    *value = (first >> i & 1) * ones | (second >> i & 1) * ones << 16;
+                    let (low, high) = ((first >> i & 1) * ones, (second >> i & 1) * ones);
+                    *value = low | high << 16;
                 }
                 cx.registers.write(d, &value, mask);
             }
@@ -336,7 +337,7 @@ impl Seen<f16> for FlushedHalf {
     #[inline(always)]
     fn see(value: f16) -> FlushedHalf {
         let value = widen_half(value);
-        FlushedHalf(if value.abs() < 6.103_515_625e-5 { 0.0 } else { value })
+        FlushedHalf(if value.abs() < 1.0 / 16384.0 { 0.0 } else { value })
     }
 }
 
@@ -349,7 +350,7 @@ macro_rules! with_relation {
                 $body
             }
             Relation::Different => {
-                let $op = |a: $S, b: $S| a < b || a > b;
+                let $op = |a: $S, b: $S| (a < b) | (a > b);
                 $body
             }
             Relation::Less => {

@@ -59,7 +59,7 @@ pub(super) trait Int: Lane + Ord {
     fn div(self, b: Self) -> Self;
     fn rem(self, b: Self) -> Self;
     fn neg(self) -> Self;
-    fn abs(self) -> Self;
+    fn magnitude(self) -> Self;
     fn distance(self, b: Self) -> Self;
     fn add_saturating(self, b: Self) -> Self;
     fn sub_saturating(self, b: Self) -> Self;
@@ -86,7 +86,7 @@ macro_rules! int {
             #[inline(always)]
             fn neg(self) -> Self { self.wrapping_neg() }
             #[inline(always)]
-            fn abs(self) -> Self { $abs(self) }
+            fn magnitude(self) -> Self { $abs(self) }
             #[inline(always)]
             fn distance(self, b: Self) -> Self { self.max(b).wrapping_sub(self.min(b)) }
             #[inline(always)]
@@ -331,7 +331,7 @@ fn abs(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let ty = m.ty()?;
     m.finish()?;
     if i.opcode == "abs" {
-        with_type!(ty, T in [S16: i16, S32: i32, S64: i64] => lower1(i, cx, |a: T| a.abs()))
+        with_type!(ty, T in [S16: i16, S32: i32, S64: i64] => lower1(i, cx, |a: T| a.magnitude()))
     } else {
         with_type!(ty, T in [S16: i16, S32: i32, S64: i64] => lower1(i, cx, |a: T| Int::neg(a)))
     }

@@ -11,6 +11,7 @@ mod integer;
 mod logic;
 mod moves;
 pub mod simd;
+mod warp;
 
 use crate::exec::cx::Compute;
 use crate::exec::registers::{Lane, PredicateSlot, Slot};
@@ -21,7 +22,8 @@ use crate::ptx::types::{Space, Type};
 pub type Family = fn(&Instruction, &mut dyn Lower) -> Option<Lowering<Lowered>>;
 
 /// All families, asked in this order.
-pub const FAMILIES: &[Family] = &[];
+pub const FAMILIES: &[Family] =
+    &[integer::lower, bits::lower, logic::lower, compare::lower, moves::lower, warp::lower];
 
 /// Why an instruction cannot be run; the caller adds kernel and line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -147,11 +149,12 @@ pub enum Address {
 
 /// An operand that is read: where, for a value of type `T`.
 ///
-/// A register is read at the width of `T`, an integer literal is truncated to it (converted, if `T` is a floating type
+/// A register must be as wide as `T`, or both have up to 32 bits (what loads, stores and conversions allow beyond that
+/// is theirs to narrow). An integer literal is truncated to it (converted, if `T` is a floating type
 /// and the literal is one), a symbol gives its address.
 pub fn source<T: Lane>(cx: &mut dyn Lower, operand: &Operand) -> Lowering<Slot<T>> {
     let row = match operand {
-        Operand::Register(r) => cx.register(*r)?,
+        Operand::Register(r) => row_of::<T>(cx, *r)?,
         Operand::Integer(bits) => cx.constant(u128::from(*bits) & width_mask::<T>(), T::ROWS),
         Operand::Float32(bits) => cx.constant(u128::from(*bits), T::ROWS),
         Operand::Float64(bits) if T::ROWS == 1 => {
@@ -170,6 +173,21 @@ pub fn source<T: Lane>(cx: &mut dyn Lower, operand: &Operand) -> Lowering<Slot<T
     Ok(Slot::new(row))
 }
 
+/// The row of a register that takes as many rows as `T`.
+fn row_of<T: Lane>(cx: &mut dyn Lower, register: usize) -> Lowering<u32> {
+    let row = cx.register(register)?;
+    match cx.body().registers.get(register) {
+        Some(info) if info.ty.bits().div_ceil(32) as usize == T::ROWS => Ok(row),
+        Some(info) => Err(Refusal(format!(
+            "register {} is of type {:?}, but {} bits are meant",
+            info.name,
+            info.ty,
+            8 * size_of::<T>()
+        ))),
+        None => Err(Refusal(format!("no register {register}"))),
+    }
+}
+
 fn width_mask<T: Lane>() -> u128 {
     match size_of::<T>() {
         16 => u128::MAX,
@@ -180,7 +198,7 @@ fn width_mask<T: Lane>() -> u128 {
 /// A register that is written.
 pub fn destination<T: Lane>(cx: &mut dyn Lower, operand: &Operand) -> Lowering<Slot<T>> {
     match operand {
-        Operand::Register(r) => Ok(Slot::new(cx.register(*r)?)),
+        Operand::Register(r) => Ok(Slot::new(row_of::<T>(cx, *r)?)),
         other => Err(Refusal(format!("{other:?} is not a register to write"))),
     }
 }
