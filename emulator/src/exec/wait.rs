@@ -28,8 +28,8 @@ impl Warp {
             (0..LANES).filter(|&l| lanes >> l & 1 != 0 && way(l) == way(first)).fold(0, |m, l| m | 1 << l);
         let (index, count) = way(first);
 
-        let fault = if barrier.aligned && lanes != self.live {
-            let missing = self.live & !lanes;
+        let fault = if barrier.aligned && lanes != self.state.live {
+            let missing = self.state.live & !lanes;
             Some((
                 FaultKind::BarrierDivergence,
                 format!("lanes {missing:#x} of its warp never come to this barrier"),
@@ -62,7 +62,7 @@ impl Warp {
             index: index as usize,
             warp: self.state.index as usize,
             lanes: same,
-            whole_warp: same == self.live,
+            whole_warp: same == self.state.live,
             expected: count,
             purpose: Purpose::of(&barrier.action),
             holds: predicate,

@@ -67,8 +67,6 @@ pub struct Warp {
     pub state: WarpState,
     pub groups: Vec<Group>,
     pub frames: Frames,
-    /// Lanes that have not exited.
-    pub live: Mask,
     /// Instructions since a turn was last lent.
     patience: u64,
     /// A lane of the group that has a lent turn, and what is left of that.
@@ -93,12 +91,13 @@ impl Warp {
             state: WarpState {
                 index,
                 threads: live,
+                live,
                 memory: WarpMemory::new(program.local_bytes as usize),
+                carry: 0,
                 clock: 0,
             },
             groups: vec![Group { mask: live, pc: 0, frame: 0, wait: Wait::Ready, forced: false, ran: 0 }],
             frames: Frames::new(program.kernel),
-            live,
             patience: 0,
             lent: None,
         };
@@ -243,7 +242,7 @@ impl Warp {
         let frame = &self.frames[group.frame];
         let ops = &program.code.functions[frame.function].ops[..];
         let (mask, alone, mut pc) = (group.mask, self.groups.len() == 1, group.pc);
-        let whole = mask == self.live;
+        let whole = mask == self.state.live;
         // Others further on in the same frame wait for this group: it stops at the first of them.
         let meets = |o: &&Group| o.frame == group.frame && o.pc > pc && !matches!(o.wait, Wait::Barrier(_));
         let end = self.groups.iter().filter(meets).map(|o| o.pc).min().unwrap_or(ops.len());
@@ -411,7 +410,7 @@ impl Warp {
     /// Whether a group must wait for lanes that take part in its instruction; then it is marked so.
     pub fn wait_for_lanes(&mut self, g: usize, members: Members, active: Mask) -> bool {
         let group = &self.groups[g];
-        if group.mask == self.live || group.forced {
+        if group.mask == self.state.live || group.forced {
             self.groups[g].forced = false;
             return false;
         }
@@ -422,7 +421,7 @@ impl Warp {
                 (0..LANES).filter(|&l| active >> l & 1 != 0).fold(0, |all, l| all | masks[l])
             }
         };
-        let waits = wanted & self.live & !group.mask != 0;
+        let waits = wanted & self.state.live & !group.mask != 0;
         if waits {
             self.groups[g].wait = Wait::Lanes;
         }
@@ -437,7 +436,7 @@ impl Warp {
         op: &Op,
         e: &mut Environment<'_>,
     ) -> Result<(), Stop> {
-        let (active, live) = (self.groups[g].mask, self.live);
+        let (active, live) = (self.groups[g].mask, self.state.live);
         let masks = self.registers.read(members);
         let cx = self.cx(e, op);
         for lane in (0..LANES).filter(|&l| active >> l & 1 != 0) {
@@ -498,7 +497,7 @@ impl Warp {
     pub fn exit(&mut self, g: usize, e: &mut Environment<'_>) {
         let group = self.groups.swap_remove(g);
         self.frames.leave(group.frame);
-        self.live &= !group.mask;
+        self.state.live &= !group.mask;
         e.barriers.exit(group.mask.count_ones());
         // Those that wait for lanes may have waited for these.
         for other in self.groups.iter_mut().filter(|o| o.wait == Wait::Lanes) {
