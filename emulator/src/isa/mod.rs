@@ -11,6 +11,8 @@ mod integer;
 mod logic;
 mod moves;
 pub mod simd;
+mod video;
+mod video_simd;
 mod warp;
 
 use crate::exec::cx::Compute;
@@ -22,8 +24,16 @@ use crate::ptx::types::{Space, Type};
 pub type Family = fn(&Instruction, &mut dyn Lower) -> Option<Lowering<Lowered>>;
 
 /// All families, asked in this order.
-pub const FAMILIES: &[Family] =
-    &[integer::lower, bits::lower, logic::lower, compare::lower, moves::lower, warp::lower];
+pub const FAMILIES: &[Family] = &[
+    integer::lower,
+    bits::lower,
+    logic::lower,
+    compare::lower,
+    moves::lower,
+    warp::lower,
+    video::lower,
+    video_simd::lower,
+];
 
 /// Why an instruction cannot be run; the caller adds kernel and line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
