@@ -18,6 +18,8 @@ pub enum OnFault {
 /// How a device is made.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// Bytes of global memory.
+    pub memory_bytes: u64,
     /// Host threads that run blocks.
     pub threads: usize,
     /// Blocks run in order on one thread, so that even atomics on floats give the same every time.
@@ -36,6 +38,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
+            memory_bytes: 4 << 30,
             threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
             deterministic: false,
             on_fault: OnFault::Abort,
@@ -80,7 +83,7 @@ pub mod limits {
 
 /// A device.
 pub struct Device {
-    pub memory: GlobalMemory,
+    memory: GlobalMemory,
     settings: Settings,
     launches: AtomicU64,
     print: Mutex<Box<dyn FnMut(&str) + Send>>,
@@ -88,13 +91,18 @@ pub struct Device {
 
 impl Device {
     /// A device whose kernels print to standard output.
-    pub fn new(memory: GlobalMemory, settings: Settings) -> Arc<Device> {
-        Arc::new(Device {
-            memory,
+    pub fn new(settings: Settings) -> std::io::Result<Arc<Device>> {
+        Ok(Arc::new(Device {
+            memory: GlobalMemory::new(settings.memory_bytes)?,
             settings,
             launches: AtomicU64::new(0),
             print: Mutex::new(Box::new(|text| print!("{text}"))),
-        })
+        }))
+    }
+
+    /// Its global memory.
+    pub fn memory(&self) -> &GlobalMemory {
+        &self.memory
     }
 
     pub fn settings(&self) -> &Settings {

@@ -170,7 +170,7 @@ impl<'m> Kernel<'m> {
             id: device.next_launch(),
             processors: settings.processors,
             deterministic: settings.deterministic,
-            memory: LaunchMemory { global: &device.memory, constants: &self.module.constants, parameters },
+            memory: LaunchMemory { global: device.memory(), constants: &self.module.constants, parameters },
             checks: &settings.checks,
             report: &report,
         };

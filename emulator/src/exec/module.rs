@@ -93,7 +93,7 @@ impl fmt::Debug for Module {
 impl Drop for Module {
     fn drop(&mut self) {
         for &address in &self.owned {
-            self.device.memory.free(address);
+            self.device.memory().free(address);
         }
     }
 }
@@ -202,7 +202,7 @@ impl Module {
             Space::Global | Space::Const if is_extern => None,
             Space::Global => {
                 let address =
-                    self.device.memory.allocate(bytes.max(1)).ok_or(LoadError::OutOfMemory(bytes))?;
+                    self.device.memory().allocate(bytes.max(1)).ok_or(LoadError::OutOfMemory(bytes))?;
                 self.owned.push(address);
                 Some(Named::Fixed(address, Space::Global))
             }
@@ -276,7 +276,7 @@ impl Module {
         }
         if space == Space::Const {
             self.constants[address as usize..][..size].copy_from_slice(&bytes);
-        } else if !self.device.memory.write(address, &bytes) {
+        } else if !self.device.memory().write(address, &bytes) {
             return Err(refuse("its memory cannot be written".to_string()));
         }
         Ok(())
