@@ -1,5 +1,6 @@
 //! Rows for registers: registers whose intervals do not meet share one.
 
+use super::flow::Block;
 use super::liveness::{Interval, intervals};
 use crate::ptx::ast::{Body, Function};
 use crate::ptx::types::Type;
@@ -53,8 +54,8 @@ impl Pool {
 }
 
 /// Gives every register of a function its place.
-pub fn allocate(function: &Function, body: &Body) -> Allocation {
-    let intervals = intervals(function, body);
+pub fn allocate(function: &Function, body: &Body, blocks: &[Block]) -> Allocation {
+    let intervals = intervals(function, body, blocks);
     let mut order: Vec<usize> = (0..intervals.len()).filter(|&r| intervals[r].is_some()).collect();
     order.sort_by_key(|&r| intervals[r]);
     let mut places = vec![Place::Nowhere; body.registers.len()];

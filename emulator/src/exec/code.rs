@@ -25,6 +25,8 @@ pub struct SharedVariable {
 pub struct FunctionCode {
     /// Ends with a [`Kind::Return`].
     pub ops: Vec<Op>,
+    /// Of each instruction, the basic block it is in.
+    pub stretches: Vec<Stretch>,
     pub rows: usize,
     pub predicates: usize,
     /// Rows that are filled when the function is entered.
@@ -42,11 +44,21 @@ pub struct FunctionCode {
     pub is_kernel: bool,
 }
 
+/// What diverged lanes need to know of a basic block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The instruction behind it.
+    pub end: usize,
+    /// Lanes in the block of the lowest rank run first.
+    pub rank: u32,
+}
+
 impl FunctionCode {
     /// Stands for a function that is only declared; nothing refers to it.
     pub fn absent() -> Self {
         FunctionCode {
             ops: Vec::new(),
+            stretches: Vec::new(),
             rows: 0,
             predicates: 0,
             fills: Vec::new(),

@@ -88,6 +88,7 @@ fn barrier(i: &Instruction, modifiers: &mut Modifiers<'_>, cx: &mut Driver<'_>) 
     modifiers.flag("cta");
     let word = modifiers.word();
     let reduction = if word == Some("red") { modifiers.word() } else { None };
+    // `bar` is `barrier` with `.aligned`.
     let aligned = modifiers.flag("aligned") | (i.opcode == "bar");
     let all = i.operands.as_slice();
     let (action, rest) = match (word, reduction, all) {
@@ -108,7 +109,6 @@ fn barrier(i: &Instruction, modifiers: &mut Modifiers<'_>, cx: &mut Driver<'_>) 
         }
         _ => return Err(Refusal("a barrier that does not exist".to_string())),
     };
-    let aligned = aligned | modifiers.flag("aligned");
     let (index, count) = match rest {
         [index] => (source(cx, index)?, None),
         [index, count] => (source(cx, index)?, Some(source(cx, count)?)),

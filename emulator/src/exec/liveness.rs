@@ -5,6 +5,7 @@
 //! the program text that covers all those places, so that registers with disjoint intervals can share a row.
 //! This holds for every lane by itself, hence also when lanes diverge: a row is a column per lane.
 
+use super::flow::Block;
 use crate::ptx::ast::{Base, Body, Function, Instruction, Operand, Parameter};
 
 /// First and last instruction at which a register's row must be its own.
@@ -70,59 +71,8 @@ fn named(operand: &Operand, written: bool, visit: &mut dyn FnMut(usize, bool)) {
     }
 }
 
-/// Where an instruction may send the program counter, other than to the next one.
-pub fn targets<'a>(body: &'a Body, instruction: &'a Instruction) -> impl Iterator<Item = usize> + 'a {
-    let of = |operand: &'a Operand| match operand {
-        Operand::Label(target) => std::slice::from_ref(target),
-        Operand::BranchTargets(table) => body.branch_targets.get(*table).map_or(&[][..], Vec::as_slice),
-        _ => &[],
-    };
-    instruction.operands.iter().flat_map(of).copied()
-}
-
-/// Whether the next instruction is never reached from here.
-fn ends(instruction: &Instruction) -> bool {
-    instruction.guard.is_none()
-        && matches!(instruction.opcode.as_str(), "bra" | "brx" | "ret" | "exit" | "trap")
-}
-
-struct Block {
-    start: usize,
-    end: usize,
-    successors: Vec<usize>,
-}
-
-fn blocks(body: &Body) -> Vec<Block> {
-    let code = &body.instructions;
-    let mut leads = vec![false; code.len() + 1];
-    leads[0] = true;
-    for (i, instruction) in code.iter().enumerate() {
-        let mut jumps = ends(instruction);
-        for target in targets(body, instruction) {
-            leads[target.min(code.len())] = true;
-            jumps = true;
-        }
-        leads[i + 1] |= jumps;
-    }
-    let starts: Vec<usize> = (0..code.len()).filter(|&i| leads[i]).collect();
-    let of_start = |pc: usize| starts.binary_search(&pc).ok();
-    let mut blocks = Vec::with_capacity(starts.len());
-    for (k, &start) in starts.iter().enumerate() {
-        let end = starts.get(k + 1).copied().unwrap_or(code.len());
-        let last = &code[end - 1];
-        let mut successors: Vec<usize> = targets(body, last).filter_map(of_start).collect();
-        if !ends(last) {
-            successors.extend(of_start(end));
-        }
-        successors.sort_unstable();
-        successors.dedup();
-        blocks.push(Block { start, end, successors });
-    }
-    blocks
-}
-
 /// The interval of every register of a function; `None` for one that nothing names.
-pub fn intervals(function: &Function, body: &Body) -> Vec<Option<Interval>> {
+pub fn intervals(function: &Function, body: &Body, blocks: &[Block]) -> Vec<Option<Interval>> {
     let last = body.instructions.len();
     let mut out: Vec<Option<Interval>> = vec![None; body.registers.len()];
     for parameter in function.parameters.iter().chain(&function.returns) {
@@ -132,7 +82,6 @@ pub fn intervals(function: &Function, body: &Body) -> Vec<Option<Interval>> {
             *interval = Some((0, last)); // written and read by the caller
         }
     }
-    let blocks = blocks(body);
 
     // What is read in a block before the block writes it. Only registers for which that happens somewhere are ever
     // alive between blocks; they get numbers.
@@ -166,7 +115,7 @@ pub fn intervals(function: &Function, body: &Body) -> Vec<Option<Interval>> {
         }
         return out;
     }
-    let alive = alive_at_start(body, &blocks, &number, words);
+    let alive = alive_at_start(body, blocks, &number, words);
     for (k, block) in blocks.iter().enumerate() {
         extend(&mut out, &between, &alive[k * words..][..words], block.start);
         for &next in &block.successors {

@@ -2,9 +2,10 @@
 
 use super::allocate::{Allocation, Place, allocate, rows_of};
 use super::builtin::Builtin;
-use super::code::{Fill, Formal, FunctionCode, Kind, Members, Op, Value, function_address};
+use super::code::{Fill, Formal, FunctionCode, Kind, Members, Op, Stretch, Value, function_address};
 use super::control;
 use super::cx::Site;
+use super::flow::{Block, blocks, ranks};
 use super::registers::PredicateSlot;
 use super::special::{changing, special};
 use crate::isa::{Address, Class, FAMILIES, Lower, Lowering, Refusal};
@@ -59,7 +60,8 @@ pub fn lower(names: &Names<'_>, index: usize, ids: &mut u32) -> Result<FunctionC
         return Err(at(function.line, function.name.clone(), "it has no body".to_string()));
     };
     let name: Arc<str> = function.name.as_str().into();
-    let mut cx = Driver::new(names, index, function, body).map_err(header)?;
+    let blocks = blocks(body);
+    let mut cx = Driver::new(names, index, function, body, &blocks).map_err(header)?;
     let mut ops = Vec::with_capacity(body.instructions.len() + 1);
     for instruction in &body.instructions {
         let op = cx
@@ -79,8 +81,13 @@ pub fn lower(names: &Names<'_>, index: usize, ids: &mut u32) -> Result<FunctionC
     *ids += 1;
     let parameters = cx.formals(&function.parameters, true).map_err(header)?;
     let returns = cx.formals(&function.returns, false).map_err(header)?;
+    let mut stretches = vec![Stretch { end: ops.len(), rank: u32::MAX }; ops.len()];
+    for (block, &rank) in blocks.iter().zip(&ranks(&blocks)) {
+        stretches[block.start..block.end].fill(Stretch { end: block.end, rank });
+    }
     Ok(FunctionCode {
         ops,
+        stretches,
         rows: cx.allocation.rows as usize,
         predicates: cx.allocation.predicates as usize,
         fills: cx.fills,
@@ -170,8 +177,14 @@ pub struct Driver<'a> {
 }
 
 impl<'a> Driver<'a> {
-    fn new(names: &'a Names<'a>, index: usize, function: &'a Function, body: &'a Body) -> Lowering<Self> {
-        let allocation = allocate(function, body);
+    fn new(
+        names: &'a Names<'a>,
+        index: usize,
+        function: &'a Function,
+        body: &'a Body,
+        blocks: &[Block],
+    ) -> Lowering<Self> {
+        let allocation = allocate(function, body, blocks);
         if allocation.rows > MAX_ROWS {
             return Err(Refusal(format!("{} rows of registers are alive at once", allocation.rows)));
         }

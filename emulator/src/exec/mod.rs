@@ -11,6 +11,7 @@ mod code;
 mod control;
 pub mod cx;
 mod device;
+mod flow;
 mod frames;
 mod grid;
 mod launch;

@@ -1,7 +1,8 @@
 //! A warp: its lanes in groups that run together.
 //!
 //! Lanes that stand at the same instruction of the same frame form a group. The group of the deepest call runs, among
-//! those of one depth the one that is furthest back, so that lanes meet again where their ways join. A group that has run
+//! those of one depth the one that is furthest back in the order of [`super::flow`], so that lanes meet again where
+//! their ways join. A group that has run
 //! long while others wait lends its turn to the one that has waited longest: so a lane that spins on a lock lets the
 //! lane that holds it go on. Instructions of the whole warp wait until all that take part have come, whatever the order
 //! in which groups run; only when nobody is left who could come, they go ahead and report.
@@ -156,7 +157,7 @@ impl Warp {
             if ran >= budget || e.barriers.has_completed() {
                 return Ok(ran);
             }
-            let Some(g) = self.pick() else {
+            let Some(g) = self.pick(e.program.code) else {
                 // Nobody else of this warp can come: the lanes that wait for others go ahead.
                 if !self.groups.iter().all(|g| g.wait == Wait::Lanes) || !self.force() {
                     return Ok(ran);
@@ -178,7 +179,7 @@ impl Warp {
     }
 
     /// The group that runs next.
-    fn pick(&mut self) -> Option<usize> {
+    fn pick(&mut self, code: &Code) -> Option<usize> {
         if self.groups.len() == 1 {
             self.patience = self.state.clock;
             return (self.groups[0].wait == Wait::Ready).then_some(0);
@@ -200,7 +201,8 @@ impl Warp {
         }
         let (first, _) = self.ready().min_by_key(|(_, g)| {
             let frame = &self.frames[g.frame];
-            (std::cmp::Reverse(frame.depth), frame.function, g.pc, frame.base, g.frame)
+            let rank = code.functions[frame.function].stretches[g.pc].rank;
+            (std::cmp::Reverse(frame.depth), frame.function, rank, g.pc, frame.base, g.frame)
         })?;
         Some(first)
     }
@@ -240,12 +242,20 @@ impl Warp {
     fn run_group(&mut self, g: usize, budget: u64, e: &mut Environment<'_>) -> Result<Left, Stop> {
         let (group, program) = (&self.groups[g], e.program);
         let frame = &self.frames[group.frame];
-        let ops = &program.code.functions[frame.function].ops[..];
+        let function = &program.code.functions[frame.function];
+        let ops = &function.ops[..];
         let (mask, alone, mut pc) = (group.mask, self.groups.len() == 1, group.pc);
         let whole = mask == self.state.live;
-        // Others further on in the same frame wait for this group: it stops at the first of them.
-        let meets = |o: &&Group| o.frame == group.frame && o.pc > pc && !matches!(o.wait, Wait::Barrier(_));
-        let end = self.groups.iter().filter(meets).map(|o| o.pc).min().unwrap_or(ops.len());
+        // Others in the same block wait for this group: it stops at the first of them. Otherwise it stops where the block
+        // ends: another group may then come first.
+        let end = if alone {
+            ops.len()
+        } else {
+            let meets =
+                |o: &&Group| o.frame == group.frame && o.pc > pc && !matches!(o.wait, Wait::Barrier(_));
+            let block = function.stretches[pc].end;
+            self.groups.iter().filter(meets).map(|o| o.pc).min().map_or(block, |pc| pc.min(block))
+        };
         self.registers.base = frame.base;
         self.registers.predicate_base = frame.predicate_base;
         let until = self.state.clock + budget;
