@@ -2,7 +2,7 @@
 
 use super::barrier::Barriers;
 use super::cx::{BlockState, LaunchState};
-use super::registers::LANES;
+use super::registers::{LANES, Registers};
 use super::warp::{Environment, Program, Wait, Warp};
 use crate::counters::Counters;
 use crate::fault::{FaultKind, Stop};
@@ -31,12 +31,15 @@ pub enum Turn {
 }
 
 impl Block {
-    /// A block before its first instruction.
-    pub fn new(number: u64, program: &Program<'_>, launch: &LaunchState<'_>) -> Block {
+    /// A block before its first instruction. `files` are register files of a block of the same launch, or none.
+    pub fn new(number: u64, program: &Program<'_>, launch: &LaunchState<'_>, files: Vec<Registers>) -> Block {
         let (x, y) = (u64::from(launch.grid[0]), u64::from(launch.grid[1]));
         let index = [(number % x) as u32, (number / x % y) as u32, (number / x / y) as u32];
         let threads = launch.block.iter().product::<u32>();
         let count = threads.div_ceil(LANES as u32);
+        let mut files = files.into_iter();
+        let warp = |w| Warp::new(program, launch, index, w, files.next());
+        let warps = (0..count).map(warp).collect();
         let shared = (launch.static_shared + launch.dynamic_shared) as usize;
         Block {
             number,
@@ -47,7 +50,7 @@ impl Block {
             },
             counters: Counters { blocks: 1, warps: u64::from(count), ..Counters::default() },
             used: 0,
-            warps: (0..count).map(|w| Warp::new(program, launch, index, w)).collect(),
+            warps,
             barriers: Barriers::new(threads),
         }
     }
@@ -84,6 +87,11 @@ impl Block {
             }
         }
         Ok(Turn::Again)
+    }
+
+    /// Its register files, for another block.
+    pub fn into_files(self) -> Vec<Registers> {
+        self.warps.into_iter().map(|w| w.registers).collect()
     }
 
     fn environment<'e>(

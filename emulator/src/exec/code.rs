@@ -29,7 +29,8 @@ pub struct FunctionCode {
     pub stretches: Vec<Stretch>,
     pub rows: usize,
     pub predicates: usize,
-    /// Rows that are filled when the function is entered.
+    /// Rows that are filled when the function is entered; they begin with this one.
+    pub first_fill: usize,
     pub fills: Vec<Fill>,
     /// Local memory per lane: variables, `.param` variables, formal parameters.
     pub frame_bytes: u64,
@@ -61,6 +62,7 @@ impl FunctionCode {
             stretches: Vec::new(),
             rows: 0,
             predicates: 0,
+            first_fill: 0,
             fills: Vec::new(),
             frame_bytes: 0,
             parameters: Vec::new(),
@@ -90,6 +92,13 @@ pub enum Value {
     Frame(u64),
     /// The address of a shared variable, and a distance from it.
     Shared(usize, i64),
+}
+
+impl Value {
+    /// Whether it differs between the blocks of a launch (then it is the same in all lanes).
+    pub fn depends_on_block(self) -> bool {
+        matches!(self, Value::Special(Special::Block(_) | Special::Processor))
+    }
 }
 
 /// A formal parameter, or an actual one of a call.

@@ -7,10 +7,12 @@
 
 use super::block::{Block, Turn};
 use super::cx::LaunchState;
+use super::registers::Registers;
 use super::warp::Program;
 use crate::counters::Counters;
-use crate::fault::Stop;
+use crate::fault::{Fault, FaultKind, Stop};
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -81,28 +83,26 @@ pub fn run(program: &Program<'_>, launch: &LaunchState<'_>, schedule: Schedule) 
 }
 
 impl Shared<'_> {
-    /// A new block, if one is left.
-    fn take(&self) -> Option<Block> {
-        if self.stopped.load(Ordering::Relaxed) != u64::MAX {
-            return None;
-        }
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        (number < self.blocks).then(|| Block::new(number, self.program, self.launch))
-    }
-
-    fn finish(&self, block: Block, sum: &mut Counters) {
-        sum.merge(&block.counters);
-        if !block.state.printed.is_empty()
-            && let Ok(mut outcome) = self.outcome.lock()
-        {
-            outcome.printed.insert(block.number, block.state.printed);
-        }
-    }
-
     /// One turn of a block.
     fn turn(&self, block: &mut Block) -> Result<Turn, Stop> {
         let budget = if self.schedule.cooperative { COOPERATIVE_TURN } else { TURN };
-        let turn = block.run(budget, self.program, self.launch)?;
+        let run = AssertUnwindSafe(|| block.run(budget, self.program, self.launch));
+        // A panic is an error of this library, but not one that should take the caller's process down.
+        let turn = catch_unwind(run).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?");
+            (self.launch.report)(Fault {
+                kind: FaultKind::Undefined,
+                kernel: self.launch.kernel.to_string(),
+                line: 0,
+                instruction: String::new(),
+                block: block.state.index,
+                thread: [0; 3],
+                address: None,
+                detail: format!("the emulator itself failed: {text}"),
+            })?;
+            Err(Stop)
+        })?;
         if turn == Turn::Again && self.schedule.limit.is_some_and(|limit| block.used > limit) {
             block.overrun(self.program, self.launch)?;
             return Ok(Turn::Done);
@@ -111,43 +111,76 @@ impl Shared<'_> {
     }
 }
 
+/// A host thread.
+struct Worker<'a> {
+    shared: &'a Shared<'a>,
+    /// Of the blocks that are done.
+    sum: Counters,
+    /// Register files of a block that is done.
+    files: Vec<Registers>,
+}
+
+impl Worker<'_> {
+    /// A new block, if one is left.
+    fn take(&mut self) -> Option<Block> {
+        let Shared { program, launch, .. } = self.shared;
+        if self.shared.stopped.load(Ordering::Relaxed) != u64::MAX {
+            return None;
+        }
+        let number = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        (number < self.shared.blocks)
+            .then(|| Block::new(number, program, launch, std::mem::take(&mut self.files)))
+    }
+
+    fn finish(&mut self, mut block: Block) {
+        self.sum.merge(&block.counters);
+        let printed = std::mem::take(&mut block.state.printed);
+        if !printed.is_empty()
+            && let Ok(mut outcome) = self.shared.outcome.lock()
+        {
+            outcome.printed.insert(block.number, printed);
+        }
+        self.files = block.into_files();
+    }
+}
+
 fn work(shared: &Shared<'_>) {
-    let mut sum = Counters::default();
+    let mut worker = Worker { shared, sum: Counters::default(), files: Vec::new() };
     let mut resident: VecDeque<Block> = VecDeque::new();
     let per_worker = shared.schedule.resident.div_ceil(shared.workers).max(1);
     if shared.schedule.cooperative {
         for _ in 0..shared.blocks.div_ceil(shared.workers) {
-            resident.extend(shared.take());
+            resident.extend(worker.take());
         }
     }
     let mut grace = GRACE;
-    while let Some(mut block) = resident.pop_front().or_else(|| shared.take()) {
+    while let Some(mut block) = resident.pop_front().or_else(|| worker.take()) {
         let stopped = shared.stopped.load(Ordering::Relaxed);
         if block.number > stopped || grace == 0 {
-            shared.finish(block, &mut sum);
+            worker.finish(block);
             continue;
         }
         let before = block.used;
         match shared.turn(&mut block) {
-            Ok(Turn::Done) => shared.finish(block, &mut sum),
+            Ok(Turn::Done) => worker.finish(block),
             Ok(Turn::Again) => {
                 if stopped != u64::MAX {
                     grace = grace.saturating_sub(block.used - before);
                 }
                 resident.push_back(block);
                 if (resident.len() as u64) < per_worker
-                    && let Some(new) = shared.take()
+                    && let Some(new) = worker.take()
                 {
                     resident.push_front(new);
                 }
             }
             Err(Stop) => {
                 shared.stopped.fetch_min(block.number, Ordering::Relaxed);
-                shared.finish(block, &mut sum);
+                worker.finish(block);
             }
         }
     }
     if let Ok(mut outcome) = shared.outcome.lock() {
-        outcome.counters.merge(&sum);
+        outcome.counters.merge(&worker.sum);
     }
 }

@@ -62,6 +62,7 @@ pub fn lower(names: &Names<'_>, index: usize, ids: &mut u32) -> Result<FunctionC
     let name: Arc<str> = function.name.as_str().into();
     let blocks = blocks(body);
     let mut cx = Driver::new(names, index, function, body, &blocks).map_err(header)?;
+    let first_fill = cx.allocation.rows as usize;
     let mut ops = Vec::with_capacity(body.instructions.len() + 1);
     for instruction in &body.instructions {
         let op = cx
@@ -90,6 +91,7 @@ pub fn lower(names: &Names<'_>, index: usize, ids: &mut u32) -> Result<FunctionC
         stretches,
         rows: cx.allocation.rows as usize,
         predicates: cx.allocation.predicates as usize,
+        first_fill,
         fills: cx.fills,
         frame_bytes: cx.frame.bytes,
         parameters,

@@ -83,12 +83,19 @@ enum Left {
 }
 
 impl Warp {
-    /// A warp at the start of a kernel.
-    pub fn new(program: &Program<'_>, launch: &LaunchState<'_>, block: [u32; 3], index: u32) -> Warp {
+    /// A warp at the start of a kernel. `used` is the register file of the same warp of another block of the launch.
+    pub fn new(
+        program: &Program<'_>,
+        launch: &LaunchState<'_>,
+        block: [u32; 3],
+        index: u32,
+        used: Option<Registers>,
+    ) -> Warp {
         let threads = launch.block.iter().product::<u32>() - index * LANES as u32;
         let live = if threads >= LANES as u32 { Mask::MAX } else { (1 << threads) - 1 };
+        let is_used = used.is_some();
         let mut warp = Warp {
-            registers: Registers::default(),
+            registers: used.unwrap_or_default(),
             state: WarpState {
                 index,
                 threads: live,
@@ -102,8 +109,28 @@ impl Warp {
             patience: 0,
             lent: None,
         };
-        warp.prepare_frame(0, program, launch, block, Mask::MAX);
+        if is_used {
+            warp.prepare_again(program, launch, block);
+        } else {
+            warp.prepare_frame(0, program, launch, block, Mask::MAX);
+        }
         warp
+    }
+
+    /// Makes the kernel's frame as [`Self::prepare_frame`] would, of one of another block: constants are in place.
+    fn prepare_again(&mut self, program: &Program<'_>, launch: &LaunchState<'_>, block: [u32; 3]) {
+        let kernel = &program.code.functions[program.kernel];
+        let Registers { rows, predicates, base, predicate_base } = &mut self.registers;
+        rows[..kernel.first_fill].fill(Row([0; LANES]));
+        rows[kernel.rows..].fill(Row([0; LANES]));
+        predicates.fill(0);
+        (*base, *predicate_base) = (0, 0);
+        for fill in kernel.fills.iter().filter(|f| f.value.depends_on_block()) {
+            if let Value::Special(special) = fill.value {
+                let value = special.value(launch, block, self.state.index, 0);
+                write_fill(&mut self.registers, fill, Mask::MAX, |_| u128::from(value));
+            }
+        }
     }
 
     /// Makes room for a frame and fills its constants in the lanes that enter it.
