@@ -55,16 +55,19 @@ impl Block {
         }
     }
 
-    /// Runs until all threads have exited or `budget` instructions are used up.
+    /// Runs until all threads have exited, `budget` instructions are used up, or all warps have for `patience` rounds
+    /// waited for what other blocks must do.
     pub fn run(
         &mut self,
         budget: u64,
+        patience: u32,
         program: &Program<'_>,
         launch: &LaunchState<'_>,
     ) -> Result<Turn, Stop> {
         let until = self.used + budget;
-        while self.used < until {
-            let mut done = true;
+        let mut idle = 0;
+        while self.used < until && idle < patience {
+            let (mut done, mut waited) = (true, true);
             for w in 0..self.warps.len() {
                 done &= self.warps[w].is_done();
                 if !self.warps[w].is_ready() {
@@ -72,11 +75,13 @@ impl Block {
                 }
                 let (warp, mut e) = self.environment(w, program, launch);
                 let ran = warp.run(SLICE, &mut e)?;
+                waited &= warp.waited;
                 self.used += ran;
                 if self.barriers.has_completed() {
                     self.release(program);
                 }
             }
+            idle = if waited { idle + 1 } else { 0 };
             if done {
                 return Ok(Turn::Done);
             }

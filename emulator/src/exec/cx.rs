@@ -45,9 +45,15 @@ pub struct WarpState {
     pub memory: WarpMemory,
     /// The condition code register's carry flag.
     pub carry: Mask,
+    /// How often it looked whether others have done something: instructions that code waits with (volatile, relaxed and
+    /// acquiring loads, atomics, tests of an mbarrier) add one each. From [`POLLS`] on, others have their turn.
+    pub polls: u32,
     /// Instructions issued so far (what `%clock` shows).
     pub clock: u64,
 }
+
+/// A warp that looks this often whether others have done something lets them run.
+pub const POLLS: u32 = 64;
 
 /// A block.
 pub struct BlockState {

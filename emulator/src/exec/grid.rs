@@ -20,6 +20,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const TURN: u64 = 1 << 17;
 const COOPERATIVE_TURN: u64 = 1 << 13;
 
+/// Rounds of waiting warps after which the turn ends early.
+const WAITING: u32 = 64;
+const COOPERATIVE_WAITING: u32 = 2;
+
 /// After a fault, blocks in front of the faulty one may still run this many instructions: one of them may have a fault
 /// too, and the first in the order of blocks is the one that is told.
 const GRACE: u64 = 1 << 24;
@@ -85,8 +89,11 @@ pub fn run(program: &Program<'_>, launch: &LaunchState<'_>, schedule: Schedule) 
 impl Shared<'_> {
     /// One turn of a block.
     fn turn(&self, block: &mut Block) -> Result<Turn, Stop> {
-        let budget = if self.schedule.cooperative { COOPERATIVE_TURN } else { TURN };
-        let run = AssertUnwindSafe(|| block.run(budget, self.program, self.launch));
+        let (budget, patience) = match self.schedule.cooperative {
+            true => (COOPERATIVE_TURN, COOPERATIVE_WAITING),
+            false => (TURN, WAITING),
+        };
+        let run = AssertUnwindSafe(|| block.run(budget, patience, self.program, self.launch));
         // A panic is an error of this library, but not one that should take the caller's process down.
         let turn = catch_unwind(run).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -77,6 +77,8 @@ pub struct KernelInfo {
     pub required_threads: Option<[u32; 3]>,
     pub min_blocks: Option<u32>,
     pub max_registers: Option<u32>,
+    /// Registers of 32 bits that are alive at once, at most: what a compiler would need without spilling, about.
+    pub live_registers: u32,
     /// PTX version and target: 80 for 8.0.
     pub ptx_version: u32,
     pub target: u32,
@@ -337,10 +339,13 @@ impl Module {
             crate::ptx::ast::Parameter::Memory(variable) => variable.bytes() as u64,
             crate::ptx::ast::Parameter::Register { ty, .. } => ty.bytes() as u64,
         });
+        let reachable = self.reachable(index);
+        let live_registers =
+            reachable.iter().map(|&f| self.code.functions[f].first_fill as u32).max().unwrap_or(0);
         let (mut end, mut dynamic_align) = (0u64, 16u64);
         let mut shared = vec![0; self.code.shared.len()];
         let mut used: Vec<usize> =
-            self.reachable(index).iter().flat_map(|&f| &self.code.functions[f].shared).copied().collect();
+            reachable.iter().flat_map(|&f| &self.code.functions[f].shared).copied().collect();
         used.sort_unstable();
         used.dedup();
         for &v in &used {
@@ -377,6 +382,7 @@ impl Module {
             required_threads: function.directives.required_threads,
             min_blocks: function.directives.min_blocks,
             max_registers: function.directives.max_registers,
+            live_registers,
             ptx_version: tree.version.0 * 10 + tree.version.1,
             target: tree.target,
             shared,

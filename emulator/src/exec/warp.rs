@@ -9,7 +9,7 @@
 
 use super::barrier::Barriers;
 use super::code::{Code, Fill, Kind, Members, Op, Value};
-use super::cx::{BlockState, Compute, Cx, LaunchState, WarpState};
+use super::cx::{BlockState, Compute, Cx, LaunchState, POLLS, WarpState};
 use super::frames::Frames;
 use super::registers::{LANES, Mask, PredicateSlot, Registers, Row, Slot};
 use crate::counters::Counters;
@@ -72,6 +72,8 @@ pub struct Warp {
     patience: u64,
     /// A lane of the group that has a lent turn, and what is left of that.
     lent: Option<(u32, u64)>,
+    /// Whether its last turn ended because it waits for others.
+    pub waited: bool,
 }
 
 /// How the inner loop ended.
@@ -102,12 +104,14 @@ impl Warp {
                 live,
                 memory: WarpMemory::new(program.local_bytes as usize),
                 carry: 0,
+                polls: 0,
                 clock: 0,
             },
             groups: vec![Group { mask: live, pc: 0, frame: 0, wait: Wait::Ready, forced: false, ran: 0 }],
             frames: Frames::new(program.kernel),
             patience: 0,
             lent: None,
+            waited: false,
         };
         if is_used {
             warp.prepare_again(program, launch, block);
@@ -179,8 +183,13 @@ impl Warp {
     /// many have run.
     pub fn run(&mut self, budget: u64, e: &mut Environment<'_>) -> Result<u64, Stop> {
         let start = self.state.clock;
+        self.waited = false;
         loop {
             let ran = self.state.clock - start;
+            if self.state.polls >= POLLS {
+                self.lend();
+                return Ok(ran);
+            }
             if ran >= budget || e.barriers.has_completed() {
                 return Ok(ran);
             }
@@ -205,6 +214,15 @@ impl Warp {
         }
     }
 
+    /// The turn is over because lanes wait for others, be it in this warp.
+    fn lend(&mut self) {
+        self.waited = true;
+        self.state.polls = 0;
+        if self.lent.is_none() {
+            self.patience = self.state.clock.wrapping_sub(PATIENCE + 1);
+        }
+    }
+
     /// The group that runs next.
     fn pick(&mut self, code: &Code) -> Option<usize> {
         if self.groups.len() == 1 {
@@ -221,7 +239,7 @@ impl Warp {
             self.lent = None;
             self.patience = self.state.clock;
         }
-        if self.state.clock.saturating_sub(self.patience) > PATIENCE {
+        if self.state.clock.wrapping_sub(self.patience) > PATIENCE {
             let (oldest, group) = self.ready().min_by_key(|(_, g)| (g.ran, g.mask))?;
             self.lent = Some((group.mask.trailing_zeros(), self.state.clock + LENT));
             return Some(oldest);
@@ -315,7 +333,7 @@ impl Warp {
                     count(op, lanes, cx.counters);
                     cx.counters.branches += u64::from(op.guard.is_some());
                     pc = if taken == 0 { pc + 1 } else { *target };
-                    if taken != 0 && !alone || cx.warp.clock >= until {
+                    if taken != 0 && !alone || cx.warp.clock >= until || cx.warp.polls >= POLLS {
                         return Ok(Left::Pause(pc));
                     }
                 }
@@ -396,7 +414,7 @@ impl Warp {
             Kind::Yield => {
                 self.count(op, active, e);
                 self.groups[g].pc += 1;
-                self.patience = self.state.clock.saturating_sub(PATIENCE + 1);
+                self.lend();
                 return Ok(true);
             }
             Kind::Run(_) | Kind::Together(..) | Kind::Branch(_) => {}
