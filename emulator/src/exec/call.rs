@@ -69,6 +69,10 @@ impl Warp {
         let (own, pc, mask) = (self.groups[g].frame, self.groups[g].pc, self.groups[g].mask);
         let caller = self.frames[own].clone();
         let function = &program.code.functions[target];
+        let callee = caller.callee(own, pc, target, &program.code.functions[caller.function]);
+        if function.frame_bytes > self.stack_room(&callee, mask) {
+            return Err(format!("the stack of {} bytes is full", program.local_bytes));
+        }
         let frame = match self.frames.find(own, pc, target) {
             Some(frame) => {
                 self.frames.enter(frame);
@@ -76,12 +80,8 @@ impl Warp {
                 frame
             }
             None => {
-                let callee = caller.callee(own, pc, target, &program.code.functions[caller.function]);
                 if callee.depth > MAX_DEPTH || callee.base + function.rows > MAX_FILE_ROWS {
                     return Err(format!("calls are nested {} deep", callee.depth));
-                }
-                if callee.local_base + function.frame_bytes > program.local_bytes {
-                    return Err(format!("the stack of {} bytes is full", program.local_bytes));
                 }
                 let frame = self.frames.push(callee);
                 self.frames.leave(own);
@@ -91,6 +91,12 @@ impl Warp {
         self.groups[g].frame = frame;
         self.groups[g].pc = 0;
         self.prepare_frame(frame, program, e.launch, e.block.index, mask);
+        if function.uses_stack {
+            let saved = self.frames.get_mut(frame).stack.get_or_insert_default();
+            for lane in (0..LANES).filter(|&l| mask >> l & 1 != 0) {
+                saved[lane] = self.stack_top[lane];
+            }
+        }
         let callee = self.frames[frame].clone();
         for (&from, &to) in call.arguments.iter().zip(&function.parameters) {
             self.pass_value(from, &caller, to, &callee, mask);
@@ -113,6 +119,11 @@ impl Warp {
             let function: &FunctionCode = &code.functions[callee.function];
             for (&from, &to) in function.returns.iter().zip(&call.returns) {
                 self.pass_value(from, &callee, to, &caller, mask);
+            }
+        }
+        if let Some(saved) = &callee.stack {
+            for lane in (0..LANES).filter(|&l| mask >> l & 1 != 0) {
+                self.stack_top[lane] = saved[lane];
             }
         }
         self.frames.enter(callee.parent);

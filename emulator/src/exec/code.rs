@@ -3,6 +3,7 @@
 use super::cx::{Compute, Site};
 use super::registers::{PredicateSlot, Slot};
 use super::special::Special;
+use super::stack::Stack;
 use crate::isa::Class;
 
 /// All functions of a module, kernels included.
@@ -40,6 +41,8 @@ pub struct FunctionCode {
     pub calls: Vec<usize>,
     /// Whether it calls through pointers.
     pub calls_pointers: bool,
+    /// Whether it takes local memory as it runs.
+    pub uses_stack: bool,
     /// Shared variables that it names.
     pub shared: Vec<usize>,
     pub is_kernel: bool,
@@ -69,6 +72,7 @@ impl FunctionCode {
             returns: Vec::new(),
             calls: Vec::new(),
             calls_pointers: false,
+            uses_stack: false,
             shared: Vec::new(),
             is_kernel: true,
         }
@@ -144,6 +148,7 @@ pub enum Kind {
     Barrier(Box<Barrier>),
     /// `bar.warp.sync`.
     WarpBarrier(Slot<u32>),
+    Stack(Stack),
     /// Lets other warps go on (`nanosleep`).
     Yield,
 }

@@ -24,6 +24,7 @@ pub fn lower(i: &Instruction, cx: &mut Driver<'_>) -> Option<Lowering<(Kind, Cla
         "exit" => Ok((Kind::Exit, Class::Branch)),
         "trap" | "brkpt" => Ok((Kind::Trap, Class::Branch)),
         "bar" | "barrier" => barrier(i, &mut modifiers, cx),
+        "alloca" | "stacksave" | "stackrestore" => super::stack::lower(i, &mut modifiers, cx),
         "nanosleep" => {
             modifiers.flag("u32");
             Ok((Kind::Yield, Class::Other))
@@ -141,7 +142,7 @@ fn call(i: &Instruction, cx: &mut Driver<'_>) -> Lowering<Kind> {
         (Operand::Symbol { symbol: Symbol::Module(name), offset: 0 }, []) => {
             direct(name, &passed, &returned, cx)
         }
-        (_, [kinds @ ..]) => indirect(target, kinds, &passed, &returned, cx),
+        (_, kinds) => indirect(target, kinds, &passed, &returned, cx),
     }
 }
 

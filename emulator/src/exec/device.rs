@@ -29,7 +29,7 @@ pub struct Settings {
     /// Warp instructions that a block may run before its launch fails with
     /// [`FaultKind::Timeout`](crate::fault::FaultKind::Timeout); without a limit a kernel may run forever.
     pub instruction_limit: Option<u64>,
-    /// Bytes of local memory per thread for functions that call themselves or through pointers.
+    /// Bytes of local memory per thread for functions that call themselves or through pointers, or use `alloca`.
     pub stack_bytes: u64,
     /// Multiprocessors.
     pub processors: u32,
@@ -81,12 +81,15 @@ pub mod limits {
     pub const LOCAL: u64 = 512 << 10;
 }
 
+/// Where text goes.
+type Print = Box<dyn FnMut(&str) + Send>;
+
 /// A device.
 pub struct Device {
     memory: GlobalMemory,
     settings: Settings,
     launches: AtomicU64,
-    print: Mutex<Box<dyn FnMut(&str) + Send>>,
+    print: Mutex<Print>,
 }
 
 impl Device {

@@ -1,6 +1,8 @@
 //! The call stack of a warp. Lanes that called from the same place are in the same frame, whether they came together or
 //! one after the other: so they can meet again inside the function.
 
+use super::registers::LANES;
+
 /// Calls may nest this deep.
 pub const MAX_DEPTH: u32 = 1 << 12;
 
@@ -16,6 +18,8 @@ pub struct Frame {
     pub predicate_base: usize,
     pub local_base: u64,
     pub depth: u32,
+    /// Where the stacks of the lanes stood when they called, if the function uses it.
+    pub stack: Option<Box<[u64; LANES]>>,
     /// Groups in it and frames called from it; 0 is a free entry.
     users: u32,
 }
@@ -44,6 +48,7 @@ impl Frames {
             predicate_base: 0,
             local_base: 0,
             depth: 0,
+            stack: None,
             users: 1,
         };
         Frames { all: vec![frame], free: Vec::new() }
@@ -70,6 +75,11 @@ impl Frames {
                 self.all.len() - 1
             }
         }
+    }
+
+    /// The frame, to change it.
+    pub fn get_mut(&mut self, frame: usize) -> &mut Frame {
+        &mut self.all[frame]
     }
 
     /// One more group is in a frame.
@@ -109,6 +119,7 @@ impl Frame {
             predicate_base: self.predicate_base + caller.predicates,
             local_base: self.local_base + caller.frame_bytes,
             depth: self.depth + 1,
+            stack: None,
             users: 0,
         }
     }

@@ -134,8 +134,17 @@ impl<'m> Kernel<'m> {
             let (given, wanted) = (parameters.len() as u64, self.info.parameter_bytes);
             return Err(LaunchError::Parameters { kernel, given, wanted });
         }
-        let resident = u64::from(self.module.device.settings().processors)
+        let settings = self.module.device.settings();
+        let local = (threads * self.info.local_bytes).max(1);
+        if local > settings.memory_bytes {
+            return Err(LaunchError::Resources {
+                kernel,
+                what: format!("{local} bytes of local memory per block"),
+            });
+        }
+        let resident = u64::from(settings.processors)
             * u64::from(self.blocks_per_processor(threads as u32, config.dynamic_shared));
+        let resident = resident.min(settings.memory_bytes / local);
         let blocks = config.grid.iter().map(|&n| u64::from(n)).product::<u64>();
         if config.cooperative && blocks > resident {
             return Err(LaunchError::TooManyBlocks { kernel, blocks, resident });

@@ -98,6 +98,7 @@ pub fn lower(names: &Names<'_>, index: usize, ids: &mut u32) -> Result<FunctionC
         returns,
         calls: cx.calls,
         calls_pointers: cx.calls_pointers,
+        uses_stack: cx.uses_stack,
         shared: cx.shared,
         is_kernel: function.is_kernel,
     })
@@ -175,6 +176,7 @@ pub struct Driver<'a> {
     filled: HashMap<(Value, usize), u32>,
     pub calls: Vec<usize>,
     pub calls_pointers: bool,
+    pub uses_stack: bool,
     shared: Vec<usize>,
 }
 
@@ -201,6 +203,7 @@ impl<'a> Driver<'a> {
             filled: HashMap::new(),
             calls: Vec::new(),
             calls_pointers: false,
+            uses_stack: false,
             shared: Vec::new(),
         })
     }

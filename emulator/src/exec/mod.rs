@@ -21,6 +21,7 @@ mod module;
 mod print;
 pub mod registers;
 mod special;
+mod stack;
 mod wait;
 mod warp;
 

@@ -314,7 +314,7 @@ impl Module {
         }
         known[function] = Some(None); // whoever meets it again calls itself
         let code = &self.code.functions[function];
-        let mut deepest = (!code.calls_pointers).then_some(0);
+        let mut deepest = (!code.calls_pointers && !code.uses_stack).then_some(0);
         for &callee in &code.calls {
             let below = self.stack(callee, known, depth + 1);
             deepest = deepest.zip(below).map(|(a, b): (u64, u64)| a.max(b));

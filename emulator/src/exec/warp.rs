@@ -68,6 +68,8 @@ pub struct Warp {
     pub state: WarpState,
     pub groups: Vec<Group>,
     pub frames: Frames,
+    /// End of the local memory of each lane that `alloca` has not taken.
+    pub stack_top: [u64; LANES],
     /// Instructions since a turn was last lent.
     patience: u64,
     /// A lane of the group that has a lent turn, and what is left of that.
@@ -109,6 +111,7 @@ impl Warp {
             },
             groups: vec![Group { mask: live, pc: 0, frame: 0, wait: Wait::Ready, forced: false, ran: 0 }],
             frames: Frames::new(program.kernel),
+            stack_top: [program.local_bytes; LANES],
             patience: 0,
             lent: None,
             waited: false,
@@ -410,6 +413,10 @@ impl Warp {
                     self.count(op, active, e);
                     self.warp_barrier(g, *members, op, e)?;
                 }
+            }
+            Kind::Stack(stack) => {
+                self.count(op, active, e);
+                self.stack(g, *stack, op, e)?;
             }
             Kind::Yield => {
                 self.count(op, active, e);
