@@ -9,6 +9,7 @@ mod carry;
 mod compare;
 mod integer;
 mod logic;
+mod matrix;
 mod moves;
 pub mod simd;
 mod video;
@@ -33,6 +34,7 @@ pub const FAMILIES: &[Family] = &[
     warp::lower,
     video::lower,
     video_simd::lower,
+    matrix::lower,
 ];
 
 /// Why an instruction cannot be run; the caller adds kernel and line.
