@@ -190,11 +190,55 @@ fn unpack(cx: &mut dyn Lower, operands: &[Operand], a: &Operand, ty: Type) -> Lo
     let (parts, bits) = parts(cx, operands, ty, |cx, o, wide| {
         Ok(if wide { Part::Wide(destination(cx, o)?) } else { Part::Narrow(destination(cx, o)?) })
     })?;
+    match (ty.bits(), parts.as_slice()) {
+        (32, [low, high]) => {
+            let (low, high, a) = (narrow(*low), narrow(*high), source::<u32>(cx, a)?);
+            return Ok(compute(Split { low, high, a, op: |a: u32| (a & 0xFFFF, a >> 16) }));
+        }
+        (64, [low, high]) => {
+            let (low, high, a) = (narrow(*low), narrow(*high), source::<u64>(cx, a)?);
+            return Ok(compute(Split { low, high, a, op: |a: u64| (a as u32, (a >> 32) as u32) }));
+        }
+        _ => {}
+    }
     match ty.bits() {
         16 => Ok(unpack_from(source::<u16>(cx, a)?, parts, bits)),
         32 => Ok(unpack_from(source::<u32>(cx, a)?, parts, bits)),
         64 => Ok(unpack_from(source::<u64>(cx, a)?, parts, bits)),
         _ => Ok(unpack_from(source::<u128>(cx, a)?, parts, bits)),
+    }
+}
+
+fn narrow(part: Option<Part>) -> Option<Slot<u32>> {
+    match part {
+        Some(Part::Narrow(slot)) => Some(slot),
+        _ => None,
+    }
+}
+
+/// The halves of a value, the most frequent way to unpack.
+struct Split<T, F> {
+    low: Option<Slot<u32>>,
+    high: Option<Slot<u32>>,
+    a: Slot<T>,
+    op: F,
+}
+
+impl<T: Lane, F: Fn(T) -> (u32, u32) + Send + Sync + 'static> Body for Split<T, F> {
+    #[inline(always)]
+    fn run(&self, cx: &mut Cx<'_>, mask: Mask) -> Result<(), Stop> {
+        let a = cx.registers.read(self.a);
+        let (mut low, mut high) = ([0; LANES], [0; LANES]);
+        for i in 0..LANES {
+            (low[i], high[i]) = (self.op)(a[i]);
+        }
+        if let Some(slot) = self.low {
+            cx.registers.write(slot, &low, mask);
+        }
+        if let Some(slot) = self.high {
+            cx.registers.write(slot, &high, mask);
+        }
+        Ok(())
     }
 }
 

@@ -151,8 +151,8 @@ fn scalar(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
         _ => (destination(cx, d)?, Part::ALL),
     };
     let combines = !matches!(secondary, Secondary::Nothing);
-    if c.is_some() != (combines || merge != Part::ALL) || combines && merge != Part::ALL {
-        return Err(Refusal("c goes with either a secondary operation or a merge".to_string()));
+    if c.is_none() && (combines || merge != Part::ALL) || combines && merge != Part::ALL {
+        return Err(Refusal("c is for either a secondary operation or a merge".to_string()));
     }
     let (a, part_a) = not_negative(selected(cx, a)?)?;
     let (b, part_b) = not_negative(selected(cx, b)?)?;
