@@ -7,11 +7,20 @@
 mod bits;
 mod carry;
 mod compare;
+mod conversion;
+mod convert;
+mod convert_fast;
+mod f32;
+mod f64;
+mod float;
+mod half;
 mod integer;
 mod logic;
 mod matrix;
 mod moves;
+mod rounding;
 pub mod simd;
+mod special;
 mod video;
 mod video_simd;
 mod warp;
@@ -35,6 +44,11 @@ pub const FAMILIES: &[Family] = &[
     video::lower,
     video_simd::lower,
     matrix::lower,
+    f32::lower,
+    f64::lower,
+    half::lower,
+    special::lower,
+    convert::lower,
 ];
 
 /// Why an instruction cannot be run; the caller adds kernel and line.
