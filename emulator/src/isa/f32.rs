@@ -101,7 +101,7 @@ pub(super) fn sum_to_odd(a: f64, b: f64) -> f64 {
 #[inline(always)]
 pub(super) fn to_odd(sum: f64, error: f64) -> f64 {
     let bits = sum.to_bits();
-    let inexact = error > 0.0 || error < 0.0;
+    let inexact = error.abs() > 0.0;
     let beyond = (error > 0.0) == (sum > 0.0);
     let step = if beyond { 1 } else { u64::MAX };
     let move_on = inexact && bits & 1 == 0;
@@ -154,7 +154,7 @@ fn root_rounded(a: f32, rounding: Rounding) -> f32 {
 
 fn arithmetic(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let form = Form::read(i, 1, &["rn", "rz", "rm", "rp", "ftz", "sat"])?;
-    let (d, a, b) = slots2::<f32>(i, cx)?;
+    let (d, [a, b]) = slots2::<f32>(i, cx)?;
     let (ftz, sat) = (form.has("ftz"), form.has("sat"));
     let rounding = form.rounding()?.unwrap_or(Rounding::Nearest);
     if rounding != Rounding::Nearest {
@@ -178,7 +178,7 @@ fn arithmetic(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
 
 fn fma(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let form = Form::read(i, 1, &["rn", "rz", "rm", "rp", "ftz", "sat"])?;
-    let (d, a, b, c) = slots3::<f32>(i, cx)?;
+    let (d, [a, b, c]) = slots3::<f32>(i, cx)?;
     let (ftz, sat) = (form.has("ftz"), form.has("sat"));
     let Some(rounding) = form.rounding()? else {
         return Err(Refusal("a rounding is missing (.rn .rz .rm .rp)".to_string()));
@@ -196,7 +196,7 @@ fn fma(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
 
 fn div(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let form = Form::read(i, 1, &["approx", "full", "rn", "rz", "rm", "rp", "ftz"])?;
-    let (d, a, b) = slots2::<f32>(i, cx)?;
+    let (d, [a, b]) = slots2::<f32>(i, cx)?;
     let ftz = form.has("ftz");
     form.exclude("approx", "full")?;
     let approximate = form.has("approx") || form.has("full");
@@ -284,7 +284,7 @@ fn extremum(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     if form.has("xorsign") {
         super::float::require(cx, 86, ".xorsign.abs")?;
     }
-    let (d, a, b) = slots2::<f32>(i, cx)?;
+    let (d, [a, b]) = slots2::<f32>(i, cx)?;
     let (ftz, propagate, min) = (form.has("ftz"), form.has("NaN"), i.opcode == "min");
     if form.has("xorsign") {
         return Ok(binary(d, a, b, move |a: f32, b: f32| {
@@ -301,7 +301,7 @@ fn extremum(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
 
 fn copysign(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     Form::read(i, 1, &[])?;
-    let (d, a, b) = slots2::<f32>(i, cx)?;
+    let (d, [a, b]) = slots2::<f32>(i, cx)?;
     Ok(binary(d, a, b, |a: f32, b: f32| b.copysign(a)))
 }
 

@@ -110,7 +110,7 @@ fn root_rounded(a: f64, rounding: Rounding) -> f64 {
 
 fn arithmetic(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let form = Form::read(i, 1, ROUNDINGS)?;
-    let (d, a, b) = slots2::<f64>(i, cx)?;
+    let (d, [a, b]) = slots2::<f64>(i, cx)?;
     let rounding = match (form.rounding()?, i.opcode.as_str()) {
         (None, "div") => return Err(Refusal("a rounding is missing (.rn .rz .rm .rp)".to_string())),
         (rounding, _) => rounding.unwrap_or(Rounding::Nearest),
@@ -129,7 +129,7 @@ fn arithmetic(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
 
 fn fma(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let form = Form::read(i, 1, ROUNDINGS)?;
-    let (d, a, b, c) = slots3::<f64>(i, cx)?;
+    let (d, [a, b, c]) = slots3::<f64>(i, cx)?;
     match form.rounding()? {
         None => Err(Refusal("a rounding is missing (.rn .rz .rm .rp)".to_string())),
         Some(Rounding::Nearest) => {
@@ -208,7 +208,7 @@ fn key(x: f64) -> i64 {
 /// NaN only if both operands are.
 fn extremum(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     Form::read(i, 1, &[])?;
-    let (d, a, b) = slots2::<f64>(i, cx)?;
+    let (d, [a, b]) = slots2::<f64>(i, cx)?;
     let min = i.opcode == "min";
     Ok(binary(d, a, b, move |a: f64, b: f64| {
         let a_wins = if min { key(a) < key(b) } else { key(a) > key(b) };
@@ -221,7 +221,7 @@ fn extremum(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
 
 fn copysign(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     Form::read(i, 1, &[])?;
-    let (d, a, b) = slots2::<f64>(i, cx)?;
+    let (d, [a, b]) = slots2::<f64>(i, cx)?;
     Ok(binary(d, a, b, |a: f64, b: f64| b.copysign(a)))
 }
 

@@ -84,16 +84,13 @@ pub(super) fn slots1<D: Lane, A: Lane>(i: &Instruction, cx: &mut dyn Lower) -> L
 }
 
 /// `d, a, b`.
-pub(super) fn slots2<T: Lane>(i: &Instruction, cx: &mut dyn Lower) -> Lowering<(Slot<T>, Slot<T>, Slot<T>)> {
+pub(super) fn slots2<T: Lane>(i: &Instruction, cx: &mut dyn Lower) -> Lowering<(Slot<T>, [Slot<T>; 2])> {
     let [d, a, b] = operands(i)?;
-    Ok((destination(cx, d)?, source(cx, a)?, source(cx, b)?))
+    Ok((destination(cx, d)?, [source(cx, a)?, source(cx, b)?]))
 }
 
 /// `d, a, b, c`.
-pub(super) fn slots3<T: Lane>(
-    i: &Instruction,
-    cx: &mut dyn Lower,
-) -> Lowering<(Slot<T>, Slot<T>, Slot<T>, Slot<T>)> {
+pub(super) fn slots3<T: Lane>(i: &Instruction, cx: &mut dyn Lower) -> Lowering<(Slot<T>, [Slot<T>; 3])> {
     let [d, a, b, c] = operands(i)?;
-    Ok((destination(cx, d)?, source(cx, a)?, source(cx, b)?, source(cx, c)?))
+    Ok((destination(cx, d)?, [source(cx, a)?, source(cx, b)?, source(cx, c)?]))
 }

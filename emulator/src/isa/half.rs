@@ -201,13 +201,13 @@ fn map2(
     op: impl Fn(u32, u32) -> u32 + Send + Sync + 'static,
 ) -> Lowering<Compute> {
     if packed {
-        let (d, a, b) = slots2::<u32>(i, cx)?;
+        let (d, [a, b]) = slots2::<u32>(i, cx)?;
         return Ok(binary(d, a, b, move |a: u32, b: u32| {
             let ((a0, a1), (b0, b1)) = (halves(a), halves(b));
             op(a0, b0) | op(a1, b1) << 16
         }));
     }
-    let (d, a, b) = slots2::<u16>(i, cx)?;
+    let (d, [a, b]) = slots2::<u16>(i, cx)?;
     Ok(binary(d, a, b, move |a: u16, b: u16| op(u32::from(a), u32::from(b)) as u16))
 }
 
@@ -219,13 +219,13 @@ fn map3(
     op: impl Fn(u32, u32, u32) -> u32 + Send + Sync + 'static,
 ) -> Lowering<Compute> {
     if packed {
-        let (d, a, b, c) = slots3::<u32>(i, cx)?;
+        let (d, [a, b, c]) = slots3::<u32>(i, cx)?;
         return Ok(ternary(d, a, b, c, move |a: u32, b: u32, c: u32| {
             let ((a0, a1), (b0, b1), (c0, c1)) = (halves(a), halves(b), halves(c));
             op(a0, b0, c0) | op(a1, b1, c1) << 16
         }));
     }
-    let (d, a, b, c) = slots3::<u16>(i, cx)?;
+    let (d, [a, b, c]) = slots3::<u16>(i, cx)?;
     Ok(ternary(d, a, b, c, move |a: u16, b: u16, c: u16| op(u32::from(a), u32::from(b), u32::from(c)) as u16))
 }
 
