@@ -125,14 +125,15 @@ macro_rules! lane_wide {
             #[inline(always)]
             fn write(file: &mut Registers, slot: Slot<Self>, value: &[Self; LANES], mask: Mask) {
                 let rows = &mut file.rows[file.base + slot.row as usize..][..$rows];
-                // SAFETY: as in `read`; the borrow of the rows is exclusive.
-                let lanes: &mut [$bits; LANES] = unsafe { &mut *rows.as_mut_ptr().cast() };
                 if mask == Mask::MAX {
+                    // SAFETY: as in `read`; the borrow of the rows is exclusive.
+                    let lanes: &mut [$bits; LANES] = unsafe { &mut *rows.as_mut_ptr().cast() };
                     for i in 0..LANES { lanes[i] = $to(value[i]); }
                 } else {
-                    let mut bits = [0; LANES];
+                    let mut bits: [$bits; LANES] = [0; LANES];
                     for i in 0..LANES { bits[i] = $to(value[i]); }
-                    $merge(lanes, &bits, mask);
+                    // SAFETY: as in `read`; the words of `bits` are as many, and aligned.
+                    unsafe { $merge(&mut *rows.as_mut_ptr().cast(), &*bits.as_ptr().cast(), mask) };
                 }
             }
             #[inline(always)]
@@ -150,20 +151,21 @@ lane_wide! {
     u128, 4, u128, merge_u128: (|v: u128| v), (|v: u128| v);
 }
 
-/// Takes the lanes of `mask` from `value`. Out of line: every instruction has this path, few take it often.
+/// Takes the lanes of `mask`, of so many words each, from `value`. Out of line: every instruction has this path, few take
+/// it often.
 macro_rules! merge {
-    ($($name:ident: $t:ty;)*) => {$(
+    ($($name:ident: $words:literal;)*) => {$(
         #[inline(never)]
-        fn $name(lanes: &mut [$t; LANES], value: &[$t; LANES], mask: Mask) {
-            for i in 0..LANES {
-                let chosen = <$t>::from(mask & 1 << i != 0).wrapping_neg();
-                lanes[i] ^= (lanes[i] ^ value[i]) & chosen;
+        fn $name(words: &mut [u32; LANES * $words], value: &[u32; LANES * $words], mask: Mask) {
+            for i in 0..LANES * $words {
+                let chosen = u32::from(mask & 1 << (i / $words) != 0).wrapping_neg();
+                words[i] ^= (words[i] ^ value[i]) & chosen;
             }
         }
     )*};
 }
 
-merge! { merge_u32: u32; merge_u64: u64; merge_u128: u128; }
+merge! { merge_u32: 1; merge_u64: 2; merge_u128: 4; }
 
 impl Registers {
     /// All lanes of a value.

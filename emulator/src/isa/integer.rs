@@ -369,39 +369,56 @@ fn signs(m: &mut Modifiers) -> Lowering<(bool, bool)> {
     Ok((signed()?, signed()?))
 }
 
-/// Byte `n` as a number.
+/// The `bits` from bit `first` on as a number.
 #[inline(always)]
-fn byte(v: u32, n: u32, signed: bool) -> i32 {
-    let b = (v >> (8 * n)) as u8;
-    if signed { i32::from(b as i8) } else { i32::from(b) }
+fn field<const SIGNED: bool>(v: u32, first: u32, bits: u32) -> i32 {
+    let v = v << (32 - first - bits);
+    if SIGNED { v as i32 >> (32 - bits) } else { (v >> (32 - bits)) as i32 }
 }
 
 fn dp4a(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let mut m = Modifiers::new(i);
-    let (sa, sb) = signs(&mut m)?;
+    let signs = signs(&mut m)?;
     m.finish()?;
-    lower3(i, cx, move |a: u32, b: u32, c: i32| {
-        let mut sum = c;
-        for n in 0..4 {
-            sum = sum.wrapping_add(byte(a, n, sa) * byte(b, n, sb));
-        }
-        sum
-    })
+    match signs {
+        (false, false) => lower3(i, cx, dot_bytes::<false, false>),
+        (false, true) => lower3(i, cx, dot_bytes::<false, true>),
+        (true, false) => lower3(i, cx, dot_bytes::<true, false>),
+        (true, true) => lower3(i, cx, dot_bytes::<true, true>),
+    }
+}
+
+#[inline(always)]
+fn dot_bytes<const A: bool, const B: bool>(a: u32, b: u32, c: i32) -> i32 {
+    let mut sum = c;
+    for n in 0..4 {
+        sum = sum.wrapping_add(field::<A>(a, 8 * n, 8) * field::<B>(b, 8 * n, 8));
+    }
+    sum
 }
 
 fn dp2a(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let mut m = Modifiers::new(i);
-    let first =
-        m.one_of(&[("lo", 0), ("hi", 2)]).ok_or_else(|| Refusal(".lo or .hi is missing".to_string()))?;
-    let (sa, sb) = signs(&mut m)?;
+    let high = m
+        .one_of(&[("lo", false), ("hi", true)])
+        .ok_or_else(|| Refusal(".lo or .hi is missing".to_string()))?;
+    let signs = signs(&mut m)?;
     m.finish()?;
-    lower3(i, cx, move |a: u32, b: u32, c: i32| {
-        let mut sum = c;
-        for n in 0..2 {
-            let h = (a >> (16 * n)) as u16;
-            let h = if sa { i32::from(h as i16) } else { i32::from(h) };
-            sum = sum.wrapping_add(h * byte(b, first + n, sb));
-        }
-        sum
-    })
+    match signs {
+        (false, false) => lower3(i, cx, dot_halves::<false, false>(high)),
+        (false, true) => lower3(i, cx, dot_halves::<false, true>(high)),
+        (true, false) => lower3(i, cx, dot_halves::<true, false>(high)),
+        (true, true) => lower3(i, cx, dot_halves::<true, true>(high)),
+    }
+}
+
+/// The halves of `a` times the low or high bytes of `b`.
+fn dot_halves<const A: bool, const B: bool>(high: bool) -> impl Fn(u32, u32, i32) -> i32 + Send + Sync {
+    let shift = if high { 16 } else { 0 };
+    move |a, b, c| {
+        let b = b >> shift;
+        let low = field::<A>(a, 0, 16) * field::<B>(b, 0, 8);
+        let high = field::<A>(a, 16, 16) * field::<B>(b, 8, 8);
+        c.wrapping_add(low).wrapping_add(high)
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::bits::clamps;
 use super::integer::{lower1, lower2, lower3, operands, with_type, wrong_type};
-use super::simd::{Body, compute};
+use super::simd::{Body, binary, compute};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, predicate, source};
 use crate::exec::cx::{Compute, Cx};
 use crate::exec::registers::{LANES, Mask, PredicateSlot, Slot};
@@ -251,9 +251,12 @@ fn permute(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     if ty != Type::B32 {
         return Err(wrong_type(ty));
     }
-    match mode {
-        None => lower3(i, cx, pick_bytes),
-        Some(table) => lower3(i, cx, move |a: u32, b: u32, c: u32| pick_bytes(a, b, table[c as usize & 3])),
+    match (mode, i.operands.as_slice()) {
+        (None, [d, a, b, Operand::Integer(selector)]) => pick_constant(cx, [d, a, b], *selector as u32),
+        (None, _) => lower3(i, cx, pick_bytes),
+        (Some(table), _) => {
+            lower3(i, cx, move |a: u32, b: u32, c: u32| pick_bytes(a, b, table[c as usize & 3]))
+        }
     }
 }
 
@@ -269,4 +272,26 @@ fn pick_bytes(a: u32, b: u32, selector: u32) -> u32 {
         out |= u32::from(byte) << (8 * n);
     }
     out
+}
+
+/// `prmt` with a selector that is known: no shifts by amounts that differ between lanes.
+fn pick_constant(cx: &mut dyn Lower, [d, a, b]: [&Operand; 3], selector: u32) -> Lowering<Compute> {
+    // For each byte of the result: all ones if it is `b`'s, and its place there.
+    let (mut from_b, mut shift, mut spread) = ([0; 4], [0; 4], [0; 4]);
+    for n in 0..4 {
+        let digit = selector >> (4 * n);
+        from_b[n] = (digit >> 2 & 1).wrapping_neg();
+        shift[n] = 24 - 8 * (digit & 3);
+        spread[n] = if digit & 8 == 0 { 0 } else { 7 };
+    }
+    Ok(binary(destination(cx, d)?, source(cx, a)?, source(cx, b)?, move |a: u32, b: u32| {
+        let mut out = 0;
+        for n in 0..4 {
+            let word = (a ^ (a ^ b) & from_b[n]) << shift[n];
+            // The byte is on top: its sign spreads over it, or it stays as it is.
+            let byte = (word as i32 >> spread[n]) as u32 >> 24;
+            out |= byte << (8 * n);
+        }
+        out
+    }))
 }

@@ -87,15 +87,40 @@ pub fn test<A: Lane>(p: PredicateSlot, a: Slot<A>, op: impl Op1<A, bool>) -> Com
 /// A bit per lane.
 #[inline(always)]
 pub fn mask_of(lanes: &[bool; LANES]) -> Mask {
+    let mut words = [0; LANES];
+    for i in 0..LANES {
+        words[i] = u32::from(lanes[i]).wrapping_neg();
+    }
+    signs(&words)
+}
+
+/// The sign bits of 32 words.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn signs(words: &[u32; LANES]) -> Mask {
+    use std::arch::x86_64::{_mm_loadu_si128, _mm_movemask_epi8, _mm_packs_epi16, _mm_packs_epi32};
     let mut mask = 0;
-    for byte in 0..LANES / 8 {
-        let mut bytes = [0; 8];
-        for i in 0..8 {
-            bytes[i] = u8::from(lanes[8 * byte + i]);
-        }
-        // Byte i times 2^(56 − 7i) is bit 56 + i; what else the product has above bit 56 is nothing.
-        let bits = u64::from_le_bytes(bytes).wrapping_mul(0x0102_0408_1020_4080) >> 56;
-        mask |= (bits as Mask) << (8 * byte);
+    for half in 0..2 {
+        // SAFETY: SSE2 is part of x86-64; the four loads of 16 bytes begin at words 16·half + 0, 4, 8, 12 of 32.
+        let bits = unsafe {
+            let from = words.as_ptr().add(16 * half);
+            let load = |word: usize| _mm_loadu_si128(from.add(word).cast());
+            let low = _mm_packs_epi32(load(0), load(4));
+            let high = _mm_packs_epi32(load(8), load(12));
+            _mm_movemask_epi8(_mm_packs_epi16(low, high))
+        };
+        mask |= (bits as Mask) << (16 * half);
+    }
+    mask
+}
+
+/// The sign bits of 32 words.
+#[cfg(not(target_arch = "x86_64"))]
+#[inline(always)]
+fn signs(words: &[u32; LANES]) -> Mask {
+    let mut mask = 0;
+    for (i, word) in words.iter().enumerate() {
+        mask |= (word >> 31) << i;
     }
     mask
 }

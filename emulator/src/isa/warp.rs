@@ -5,6 +5,7 @@
 
 use super::integer::{operands, wrong_type};
 use super::logic::{Truth, written_predicate};
+use super::simd::{Body, compute, mask_of};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
 use crate::exec::cx::{Compute, Cx};
 use crate::exec::registers::{LANES, Lane, Mask, PredicateSlot, Slot};
@@ -35,6 +36,7 @@ fn require_sync(m: &mut Modifiers) -> Lowering<()> {
 
 /// Runs `each` for every group of lanes with the same member mask, after checking it. The lanes it gets are those that
 /// are named and have come.
+#[inline(always)]
 fn for_groups(
     cx: &mut Cx<'_>,
     members: Slot<u32>,
@@ -44,13 +46,12 @@ fn for_groups(
     let masks = cx.registers.read(members);
     let mut rest = mask;
     while rest != 0 {
-        let named = masks[rest.trailing_zeros() as usize];
-        let mut group = 0;
-        for lane in lanes(rest) {
-            if masks[lane] == named {
-                group |= 1 << lane;
-            }
+        let named = masks[rest.trailing_zeros() as usize & 31];
+        let mut same = [false; LANES];
+        for lane in 0..LANES {
+            same[lane] = masks[lane] == named;
         }
+        let group = mask_of(&same) & rest;
         rest &= !group;
         for lane in lanes(group & !named) {
             let detail =
@@ -92,47 +93,11 @@ fn pair(cx: &mut dyn Lower, d: &Operand) -> Lowering<(Option<Slot<u32>>, Option<
     Ok((d, p))
 }
 
-/// How a lane finds the lane that it reads.
-#[derive(Clone, Copy)]
-enum Shuffle {
-    Up,
-    Down,
-    Butterfly,
-    Index,
-}
-
-impl Shuffle {
-    /// The lane that `lane` reads, or `None` if it is out of range.
-    #[inline(always)]
-    fn source(self, lane: usize, b: u32, c: u32) -> Option<usize> {
-        let (lane, b) = (lane as i32, (b & 31) as i32);
-        let (clamp, segment) = ((c & 31) as i32, (c >> 8 & 31) as i32);
-        let first = lane & segment;
-        let limit = first | clamp & !segment;
-        let (source, in_range) = match self {
-            Shuffle::Up => (lane - b, lane - b >= limit),
-            Shuffle::Down => (lane + b, lane + b <= limit),
-            Shuffle::Butterfly => (lane ^ b, lane ^ b <= limit),
-            Shuffle::Index => {
-                let source = first | b & !segment;
-                (source, source <= limit)
-            }
-        };
-        // A lane number, because limits are.
-        in_range.then_some(source as usize & 31)
-    }
-}
-
 fn shuffle(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let mut m = Modifiers::new(i);
     require_sync(&mut m)?;
     let mode = m
-        .one_of(&[
-            ("up", Shuffle::Up),
-            ("down", Shuffle::Down),
-            ("bfly", Shuffle::Butterfly),
-            ("idx", Shuffle::Index),
-        ])
+        .one_of(&[("up", "up"), ("down", "down"), ("bfly", "bfly"), ("idx", "idx")])
         .ok_or_else(|| Refusal(".up, .down, .bfly or .idx is missing".to_string()))?;
     let ty = m.ty()?;
     m.finish()?;
@@ -141,37 +106,95 @@ fn shuffle(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     }
     let [d, a, b, c, members] = operands(i)?;
     let (d, p) = pair(cx, d)?;
-    let (a, b, c) = (source::<u32>(cx, a)?, source::<u32>(cx, b)?, source::<u32>(cx, c)?);
-    let members = source::<u32>(cx, members)?;
-    Ok(Box::new(move |cx, mask| {
-        for_groups(cx, members, mask, |cx, group| {
-            let (a, b, c) = (cx.registers.read(a), cx.registers.read(b), cx.registers.read(c));
-            let mut value = [0; LANES];
-            let mut in_range = 0;
-            for lane in lanes(group) {
-                value[lane] = match mode.source(lane, b[lane], c[lane]) {
-                    None => a[lane],
-                    Some(source) => {
-                        in_range |= 1 << lane;
-                        if group & 1 << source != 0 {
-                            a[source]
-                        } else {
-                            let detail = format!("lane {lane} reads lane {source}, which does not take part");
-                            cx.report(FaultKind::InactiveLane, lane, None, detail)?;
-                            0
-                        }
-                    }
-                };
+    let o = ShuffleOperands {
+        d,
+        p,
+        a: source(cx, a)?,
+        b: source(cx, b)?,
+        c: source(cx, c)?,
+        members: source(cx, members)?,
+    };
+    match mode {
+        "up" => Ok(compute(Shuffle { o, op: |r: Reader| (r.lane - r.b, r.lane - r.b >= r.limit) })),
+        "down" => Ok(compute(Shuffle { o, op: |r: Reader| (r.lane + r.b, r.lane + r.b <= r.limit) })),
+        "bfly" => Ok(compute(Shuffle { o, op: |r: Reader| (r.lane ^ r.b, r.lane ^ r.b <= r.limit) })),
+        _ => Ok(compute(Shuffle {
+            o,
+            op: |r: Reader| {
+                let source = r.lane & r.segment | r.b & !r.segment;
+                (source, source <= r.limit)
+            },
+        })),
+    }
+}
+
+struct ShuffleOperands {
+    d: Option<Slot<u32>>,
+    p: Option<PredicateSlot>,
+    a: Slot<u32>,
+    b: Slot<u32>,
+    c: Slot<u32>,
+    members: Slot<u32>,
+}
+
+/// A lane that reads another.
+#[derive(Clone, Copy)]
+struct Reader {
+    lane: i32,
+    /// The lane that it names, or how far away it is.
+    b: i32,
+    /// The bits of a lane number that tell segments apart.
+    segment: i32,
+    /// The last (`up`: the first) lane of its segment that may be read.
+    limit: i32,
+}
+
+/// `op` gives the lane that is read, and whether it is in range.
+struct Shuffle<F> {
+    o: ShuffleOperands,
+    op: F,
+}
+
+impl<F: Fn(Reader) -> (i32, bool) + Send + Sync + 'static> Body for Shuffle<F> {
+    #[inline(always)]
+    fn run(&self, cx: &mut Cx<'_>, mask: Mask) -> Result<(), Stop> {
+        let o = &self.o;
+        let (a, b, c) = (cx.registers.read(o.a), cx.registers.read(o.b), cx.registers.read(o.c));
+        let (mut from, mut valid) = ([0; LANES], [false; LANES]);
+        for i in 0..LANES {
+            let (lane, segment) = (i as i32, (c[i] >> 8 & 31) as i32);
+            let limit = lane & segment | (c[i] & 31) as i32 & !segment;
+            let source;
+            (source, valid[i]) = (self.op)(Reader { lane, b: (b[i] & 31) as i32, segment, limit });
+            from[i] = if valid[i] { source & 31 } else { lane };
+        }
+        let valid = mask_of(&valid);
+        let mut value = [0; LANES];
+        for i in 0..LANES {
+            value[i] = a[from[i] as usize & 31];
+        }
+        for_groups(cx, o.members, mask, |cx, group| {
+            let mut present = [false; LANES];
+            for i in 0..LANES {
+                present[i] = group >> (from[i] & 31) & 1 != 0;
             }
-            if let Some(d) = d {
+            let absent = group & valid & !mask_of(&present);
+            if absent != 0 {
+                for lane in lanes(absent) {
+                    value[lane] = 0;
+                    let detail = format!("lane {lane} reads lane {}, which does not take part", from[lane]);
+                    cx.report(FaultKind::InactiveLane, lane, None, detail)?;
+                }
+            }
+            if let Some(d) = o.d {
                 cx.registers.write(d, &value, group);
             }
-            if let Some(p) = p {
-                cx.registers.set_predicate(p, in_range, group);
+            if let Some(p) = o.p {
+                cx.registers.set_predicate(p, valid, group);
             }
             Ok(())
         })
-    }))
+    }
 }
 
 #[derive(Clone, Copy)]
