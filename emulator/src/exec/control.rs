@@ -2,7 +2,7 @@
 
 use super::code::{Action, Barrier, Call, Formal, Kind, Target};
 use super::lower::{Driver, Named};
-use super::registers::PredicateSlot;
+use super::registers::{PredicateSlot, Slot};
 use crate::isa::{Class, Lower, Lowering, Modifiers, Refusal, destination, predicate, source};
 use crate::ptx::ast::{Instruction, Operand, Parameter, Prototype, Symbol};
 use crate::ptx::types::Type;
@@ -214,7 +214,8 @@ fn indirect(
         Operand::Register(r) => cx.body().registers.get(*r).is_some_and(|r| r.ty.bits() == 32),
         _ => false,
     };
-    let pointer = source(cx, pointer)?;
+    // Where a pointer of 32 bits lies is noted with the type of a long one: `narrow` says which it is.
+    let pointer = if narrow { Slot::new(source::<u32>(cx, pointer)?.row) } else { source(cx, pointer)? };
     cx.calls_pointers = true;
     let arguments = actuals(passed, Some(&prototype.parameters), cx)?;
     let returns = actuals(returned, Some(&prototype.returns), cx)?;
