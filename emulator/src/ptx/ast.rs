@@ -4,7 +4,7 @@
 use super::types::{Space, Type};
 
 /// One `.version … .target …` translation unit.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Module {
     /// `.version`, major and minor.
     pub version: (u32, u32),
