@@ -7,6 +7,7 @@ use super::lower::{Named, Names, Refused, lower, parameter_layout};
 use crate::memory::CONST_WINDOW;
 use crate::ptx::ast::{Function, Linkage, Module as Tree, Symbol, Variable};
 use crate::ptx::types::Space;
+use crate::ptx::{ParseError, parse};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -101,6 +102,12 @@ impl Drop for Module {
 }
 
 impl Module {
+    /// Reads a PTX text, lowers it and allocates its variables.
+    pub fn load(device: &Arc<Device>, ptx: &str) -> Result<Module, LoadError> {
+        let tree = parse(ptx).map_err(|ParseError { line, message }| LoadError::Syntax { line, message })?;
+        Module::from_tree(device, &tree)
+    }
+
     /// Lowers a tree and allocates its variables.
     pub fn from_tree(device: &Arc<Device>, tree: &Tree) -> Result<Module, LoadError> {
         let mut module = Module {
