@@ -55,6 +55,8 @@ pub struct Completed {
     /// How many of them held their predicate, of how many.
     pub holds: u32,
     pub threads: u32,
+    /// Whether these are all threads that are left.
+    pub is_whole: bool,
 }
 
 /// The barriers of a block.
@@ -140,6 +142,7 @@ impl Barriers {
                 participants: std::mem::take(&mut barrier.came),
                 holds: phase.holds,
                 threads: phase.threads,
+                is_whole: phase.threads >= self.live,
             });
             barrier.phase = None;
         }

@@ -118,7 +118,7 @@ impl Block {
     fn release(&mut self, program: &Program<'_>) {
         for completed in self.barriers.take_completed() {
             self.counters.barriers += 1;
-            self.state.memory.barrier_complete(completed.index, &completed.participants);
+            self.state.memory.barrier_complete(completed.index, &completed.participants, completed.is_whole);
             for warp in &mut self.warps {
                 warp.pass(&completed, program.code);
             }

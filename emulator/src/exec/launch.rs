@@ -170,6 +170,11 @@ impl<'m> Kernel<'m> {
             if collect { Ok(()) } else { Err(Stop) }
         };
         let shared = self.shared_bytes(config.dynamic_shared).unwrap_or(0);
+        let memory = LaunchMemory::new(device.memory(), &self.module.constants, parameters);
+        let memory = memory.map_err(|error| LaunchError::Resources {
+            kernel: self.info.name.clone(),
+            what: format!("address space for records of it: {error}"),
+        })?;
         let launch = LaunchState {
             kernel: &self.info.name,
             grid: config.grid,
@@ -179,7 +184,7 @@ impl<'m> Kernel<'m> {
             id: device.next_launch(),
             processors: settings.processors,
             deterministic: settings.deterministic,
-            memory: LaunchMemory { global: device.memory(), constants: &self.module.constants, parameters },
+            memory,
             checks: &settings.checks,
             report: &report,
         };

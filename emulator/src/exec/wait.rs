@@ -67,7 +67,8 @@ impl Warp {
             purpose: Purpose::of(&barrier.action),
             holds: predicate,
         };
-        e.block.memory.barrier_arrive(arrival.index, arrival.warp, same);
+        let waits = !matches!(barrier.action, Action::Arrive);
+        e.block.memory.barrier_arrive(arrival.index, arrival.warp, same, self.state.clock, waits);
         if let Err(detail) = e.barriers.arrive(&arrival) {
             self.groups[g].pc += 1;
             return self.cx(e, op).report(FaultKind::BarrierDivergence, first, None, detail);

@@ -512,7 +512,7 @@ impl Warp {
                 break;
             }
         }
-        cx.block.memory.warp_sync(cx.warp.index as usize, active);
+        cx.block.memory.warp_sync(cx.warp.index as usize, active, cx.warp.clock);
         self.groups[g].pc += 1;
         Ok(())
     }

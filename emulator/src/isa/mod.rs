@@ -15,8 +15,10 @@ mod f64;
 mod float;
 mod half;
 mod integer;
+mod load_store;
 mod logic;
 mod matrix;
+mod memory_operand;
 mod moves;
 mod rounding;
 pub mod simd;
@@ -35,6 +37,7 @@ pub type Family = fn(&Instruction, &mut dyn Lower) -> Option<Lowering<Lowered>>;
 
 /// All families, asked in this order.
 pub const FAMILIES: &[Family] = &[
+    load_store::lower,
     integer::lower,
     bits::lower,
     logic::lower,
