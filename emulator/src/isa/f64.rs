@@ -92,6 +92,16 @@ fn product_sum(a: f64, b: f64, c: f64, rounding: Rounding) -> f64 {
     }
 }
 
+/// `a · b + c`, rounded once: what `fma` and the matrix instructions compute.
+#[inline(always)]
+pub(super) fn fused(a: f64, b: f64, c: f64, rounding: Rounding) -> f64 {
+    let result = match rounding {
+        Rounding::Nearest => a.mul_add(b, c),
+        _ => product_sum(a, b, c, rounding),
+    };
+    with_nan([a, b, c], result)
+}
+
 #[inline(never)]
 fn quotient(a: f64, b: f64, rounding: Rounding) -> f64 {
     match exact([a, b]) {
@@ -133,11 +143,9 @@ fn fma(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     match form.rounding()? {
         None => Err(Refusal("a rounding is missing (.rn .rz .rm .rp)".to_string())),
         Some(Rounding::Nearest) => {
-            Ok(ternary(d, a, b, c, |a: f64, b: f64, c: f64| with_nan([a, b, c], a.mul_add(b, c))))
+            Ok(ternary(d, a, b, c, |a: f64, b: f64, c: f64| fused(a, b, c, Rounding::Nearest)))
         }
-        Some(r) => Ok(ternary(d, a, b, c, move |a: f64, b: f64, c: f64| {
-            with_nan([a, b, c], product_sum(a, b, c, r))
-        })),
+        Some(r) => Ok(ternary(d, a, b, c, move |a: f64, b: f64, c: f64| fused(a, b, c, r))),
     }
 }
 

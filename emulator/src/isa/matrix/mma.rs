@@ -6,6 +6,7 @@ use super::fragment::{Multiplicand, PANEL, a_order, b_order, vector};
 use super::multiply::{Operands, multiply};
 use super::sparse::Metadata;
 use super::{Shape, bits, double, quads};
+use crate::isa::rounding::Rounding;
 use crate::isa::{Class, Lower, Lowered, Lowering, Modifiers, Refusal};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
@@ -27,6 +28,7 @@ pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Lowered> {
     let shape = Shape::parse(m.word())?;
     let layouts = [layout(&mut m)?, layout(&mut m)?];
     let saturate = m.flag("satfinite");
+    let rounding = rounding(&mut m);
     let [d_type, a_type, b_type, c_type] = [m.ty()?, m.ty()?, m.ty()?, m.ty()?];
     let operation = bits::operation(&mut m)?;
     m.finish()?;
@@ -42,7 +44,7 @@ pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Lowered> {
     if layouts != [Layout::Row, Layout::Column] && !old {
         return Err(Refusal("A must be .row and B .col".to_string()));
     }
-    if operation.is_some() != (a_type == Type::B1) {
+    if rounding.is_some() && a_type != Type::F64 || operation.is_some() != (a_type == Type::B1) {
         return unknown();
     }
     let element = Element::of(a_type);
@@ -56,7 +58,7 @@ pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Lowered> {
                 return quads::lower(cx, layouts, (d_type, c_type), [d, a, b, c]);
             }
             ((Type::F64, Type::F64, Type::F64, Type::F64), (8, 8, 4) | (16, 8, 4 | 8 | 16)) => {
-                return double::lower(cx, shape, operands(i)?);
+                return double::lower(cx, shape, rounding.unwrap_or(Rounding::Nearest), operands(i)?);
             }
             ((Type::S32, Type::B1, Type::B1, Type::S32), (8, 8, 128) | (16, 8, 128 | 256)) => {
                 let operation = operation.ok_or_else(|| Refusal("b1 needs .xor or .and".to_string()))?;
@@ -85,6 +87,12 @@ pub enum Layout {
 pub fn layout(m: &mut Modifiers) -> Lowering<Layout> {
     m.one_of(&[("row", Layout::Row), ("col", Layout::Column)])
         .ok_or_else(|| Refusal("a layout, .row or .col, is missing".to_string()))
+}
+
+/// `.rn`, `.rz`, `.rm` or `.rp`, if that comes next.
+pub fn rounding(m: &mut Modifiers) -> Option<Rounding> {
+    use Rounding::*;
+    m.one_of(&[("rn", Nearest), ("rz", Zero), ("rm", Down), ("rp", Up)])
 }
 
 /// D, A, B and C.
