@@ -170,7 +170,8 @@ impl<'m> Kernel<'m> {
             if collect { Ok(()) } else { Err(Stop) }
         };
         let shared = self.shared_bytes(config.dynamic_shared).unwrap_or(0);
-        let memory = LaunchMemory::new(device.memory(), &self.module.constants, parameters);
+        let constants = self.module.constants();
+        let memory = LaunchMemory::new(device.memory(), &constants, parameters);
         let memory = memory.map_err(|error| LaunchError::Resources {
             kernel: self.info.name.clone(),
             what: format!("address space for records of it: {error}"),

@@ -43,7 +43,9 @@ impl From<Refused> for LoadError {
 pub struct Module {
     pub(super) device: Arc<Device>,
     pub(super) code: Code,
-    pub(super) constants: Vec<u8>,
+    /// Constant memory as the text initialises it, and where on the device it lies, so that the host can write it.
+    constants: Vec<u8>,
+    constants_address: u64,
     pub(super) kernels: Vec<KernelInfo>,
     globals: HashMap<String, Global>,
     owned: Vec<u64>,
@@ -52,7 +54,7 @@ pub struct Module {
 /// A variable that the host can reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Global {
-    /// Its address on the device; of a constant, a generic address.
+    /// Its address on the device. (Kernels reach constants through a window of their own.)
     pub address: u64,
     pub bytes: u64,
     pub space: Space,
@@ -114,12 +116,14 @@ impl Module {
             device: device.clone(),
             code: Code { functions: Vec::new(), shared: Vec::new() },
             constants: Vec::new(),
+            constants_address: 0,
             kernels: Vec::new(),
             globals: HashMap::new(),
             owned: Vec::new(),
         };
         let names = module.place(tree)?;
         module.initialize(tree, &names)?;
+        module.upload_constants()?;
         let mut ids = 0;
         for (index, function) in tree.functions.iter().enumerate() {
             let code = match function.body {
@@ -158,7 +162,6 @@ impl Module {
         for variable in &tree.variables {
             if let Some(named) = self.place_variable(variable)? {
                 if let Named::Fixed(address, space) = named {
-                    let address = if space == Space::Const { CONST_WINDOW + address } else { address };
                     let global = Global { address, bytes: variable.bytes() as u64, space };
                     self.globals.insert(variable.name.clone(), global);
                 }
@@ -289,6 +292,32 @@ impl Module {
             return Err(refuse("its memory cannot be written".to_string()));
         }
         Ok(())
+    }
+
+    /// Gives constants a place on the device.
+    fn upload_constants(&mut self) -> Result<(), LoadError> {
+        if self.constants.is_empty() {
+            return Ok(());
+        }
+        let bytes = self.constants.len() as u64;
+        let memory = self.device.memory();
+        let address = memory.allocate(bytes).ok_or(LoadError::OutOfMemory(bytes))?;
+        self.owned.push(address);
+        memory.write(address, &self.constants);
+        self.constants_address = address;
+        for global in self.globals.values_mut().filter(|g| g.space == Space::Const) {
+            global.address += address;
+        }
+        Ok(())
+    }
+
+    /// What constant memory holds now.
+    pub(super) fn constants(&self) -> Vec<u8> {
+        let mut bytes = self.constants.clone();
+        if !bytes.is_empty() {
+            self.device.memory().read(self.constants_address, &mut bytes);
+        }
+        bytes
     }
 
     /// All functions that a kernel can reach, itself first.
