@@ -35,7 +35,7 @@ pub struct Counters {
     pub constant_loads: Traffic,
     pub parameter_loads: Traffic,
     /// Copies by `cp.async`; the bytes are those that come to shared memory.
-    pub async_copies: Traffic,
+    pub async_copies: SharedTraffic,
     /// Blocks that ran.
     pub blocks: u64,
     /// Warps that ran.

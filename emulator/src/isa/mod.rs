@@ -4,7 +4,11 @@
 //! modifiers must be consumed ([`Modifiers::finish`]), so that nothing is ignored by oversight. Instructions that move
 //! the program counter (`bra`, `brx`, `call`, `ret`, `exit`, `bar`, `trap`) are `exec`'s.
 
+mod address;
+mod async_copy;
+mod atomic;
 mod bits;
+mod cache;
 mod carry;
 mod compare;
 mod conversion;
@@ -12,12 +16,14 @@ mod convert;
 mod convert_fast;
 mod f32;
 mod f64;
+mod fence;
 mod float;
 mod half;
 mod integer;
 mod load_store;
 mod logic;
 mod matrix;
+mod mbarrier;
 mod memory_operand;
 mod moves;
 mod rounding;
@@ -38,6 +44,12 @@ pub type Family = fn(&Instruction, &mut dyn Lower) -> Option<Lowering<Lowered>>;
 /// All families, asked in this order.
 pub const FAMILIES: &[Family] = &[
     load_store::lower,
+    address::lower,
+    atomic::lower,
+    async_copy::lower,
+    mbarrier::lower,
+    fence::lower,
+    cache::lower,
     integer::lower,
     bits::lower,
     logic::lower,

@@ -1,5 +1,6 @@
 //! Loads and stores of a warp: every lane is checked, and everything is counted.
 
+use super::asynchronous::CopyRequest;
 use super::global::{GlobalMemory, state};
 use super::race::Instruction;
 use super::shared::Trouble;
@@ -228,7 +229,7 @@ impl Cx<'_> {
 
     /// Says what is wrong with an access to global memory.
     #[cold]
-    fn report_global(
+    pub(super) fn report_global(
         &self,
         lane: usize,
         address: u64,
@@ -314,6 +315,26 @@ impl Cx<'_> {
             }
         }
         traffic.used_bytes += (seen.count * bytes) as u64;
+        traffic.sectors += sectors.count as u64;
+    }
+
+    /// Counts what copies read of global memory.
+    pub(super) fn count_copy_sources(&mut self, request: &CopyRequest, mask: Mask) {
+        if mask == 0 {
+            return;
+        }
+        let traffic = &mut self.counters.global_loads;
+        traffic.requests += 1;
+        let (mut seen, mut sectors) = (Distinct::default(), Distinct::default());
+        for lane in lanes(mask) {
+            let (address, bytes) = (request.from[lane], u64::from(request.taken[lane]));
+            traffic.bytes += bytes;
+            if seen.add(address) {
+                traffic.used_bytes += bytes;
+                sectors.add(address / SECTOR);
+                traffic.distinct_bytes += self.launch.memory.loaded.add(address, bytes);
+            }
+        }
         traffic.sectors += sectors.count as u64;
     }
 

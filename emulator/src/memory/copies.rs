@@ -18,8 +18,18 @@ pub struct Copy {
     pub line: u32,
     /// Number of its group in its lane.
     group: u32,
-    /// The mbarrier that waits for it and the phase in which it does.
-    mbarrier: Option<(u64, u32)>,
+    /// The mbarrier that waits for it.
+    pub awaited: Option<Awaited>,
+}
+
+/// How an mbarrier waits for a copy.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaited {
+    mbarrier: u64,
+    phase: u32,
+    /// The warp that has begun the copy, and the instruction that told the mbarrier.
+    pub warp: u32,
+    pub issue: u32,
 }
 
 /// Those of a block.
@@ -66,20 +76,20 @@ impl Copies {
     }
 
     /// An mbarrier is to wait for what a lane has begun.
-    pub fn attach(&mut self, warp: usize, lane: usize, mbarrier: u64, phase: u32) {
+    pub fn attach(&mut self, warp: usize, lane: usize, mbarrier: u64, phase: u32, issue: u32) {
         for copy in &mut self.warps[warp].under_way {
-            if usize::from(copy.lane) == lane && copy.mbarrier.is_none() {
-                copy.mbarrier = Some((mbarrier, phase));
+            if usize::from(copy.lane) == lane && copy.awaited.is_none() {
+                copy.awaited = Some(Awaited { mbarrier, phase, warp: warp as u32, issue });
             }
         }
     }
 
-    /// Takes out the copies that an mbarrier has waited for, with their warps, when this phase is the current one.
-    pub fn passed(&mut self, mbarrier: u64, phase: u32) -> Vec<(usize, Copy)> {
+    /// Takes out the copies that an mbarrier has waited for, when this phase is the current one.
+    pub fn passed(&mut self, mbarrier: u64, phase: u32) -> Vec<Copy> {
         let mut out = Vec::new();
-        for (index, warp) in self.warps.iter_mut().enumerate() {
-            let done = |copy: &Copy| copy.mbarrier.is_some_and(|(at, of)| at == mbarrier && of != phase);
-            out.extend(take(&mut warp.under_way, done).into_iter().map(|copy| (index, copy)));
+        for warp in &mut self.warps {
+            let done = |copy: &Copy| copy.awaited.is_some_and(|a| a.mbarrier == mbarrier && a.phase != phase);
+            out.extend(take(&mut warp.under_way, done));
         }
         out
     }
@@ -110,7 +120,7 @@ impl Copy {
             data,
             line,
             group: 0,
-            mbarrier: None,
+            awaited: None,
         }
     }
 }
@@ -148,11 +158,11 @@ mod tests {
     fn mbarriers_wait_by_phase() {
         let mut copies = Copies::new(2);
         copies.begin(1, 4, copy(4, 0));
-        copies.attach(1, 4, 512, 0);
+        copies.attach(1, 4, 512, 0, 7);
         copies.begin(1, 4, copy(4, 32));
         assert!(copies.passed(512, 0).is_empty());
         let passed = copies.passed(512, 1);
-        assert_eq!((passed.len(), passed[0].0, passed[0].1.to), (1, 1, 0));
+        assert_eq!((passed.len(), passed[0].to), (1, 0));
         assert_eq!(copies.to(40, 4).map(|c| c.to), Some(32));
         assert!(copies.to(48, 4).is_none());
     }

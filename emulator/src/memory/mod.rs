@@ -4,6 +4,7 @@
 //! go through [`access`], which finds the memory, checks every lane, and counts.
 
 mod access;
+mod asynchronous;
 mod banks;
 mod copies;
 mod global;
@@ -14,8 +15,8 @@ mod race;
 mod shared;
 mod touched;
 
-pub use access::{Staged, Way};
-pub use copies::Copy;
+pub use access::{Staged, Way, lanes};
+pub use asynchronous::{ArrivalKind, CopyRequest};
 pub use global::GlobalMemory;
 pub use heap::{Allocation, Owner};
 pub use local::WarpMemory;
@@ -24,6 +25,7 @@ pub use shared::BlockMemory;
 
 use crate::exec::cx::Cx;
 use crate::ptx::types::Space;
+use copies::Copy;
 use touched::Touched;
 
 /// Where the parameters of a kernel lie among generic addresses.
