@@ -232,34 +232,28 @@ impl Element {
             }
             cx.registers.write(Slot::new(self.row), &out, mask);
         } else if self.bytes <= 8 && self.rows <= 2 {
-            let mut out = [0u64; LANES];
-            let unused = 64 - 8 * self.bytes as u32;
-            for i in 0..LANES {
-                let mut bytes = [0; 8];
-                for j in 0..self.bytes {
-                    bytes[j] = staged[i][start + j];
-                }
-                let value = u64::from_le_bytes(bytes);
-                let extended = ((value << unused) as i64 >> unused) as u64;
-                out[i] = (if self.signed { extended } else { value }) & (u64::MAX >> (64 - self.bits));
-            }
+            let mut out = match self.bytes {
+                1 => widen::<W, 1>(staged, start, self.signed),
+                2 => widen::<W, 2>(staged, start, self.signed),
+                4 => widen::<W, 4>(staged, start, self.signed),
+                _ => widen::<W, 8>(staged, start, self.signed),
+            };
             if self.rows == 2 {
                 cx.registers.write(Slot::new(self.row), &out, mask);
-            } else {
-                let mut low = [0u32; LANES];
-                for i in 0..LANES {
-                    low[i] = out[i] as u32;
-                }
-                cx.registers.write(Slot::new(self.row), &low, mask);
+                return;
             }
+            let mut low = [0u32; LANES];
+            for i in 0..LANES {
+                out[i] &= u64::MAX >> (64 - self.bits);
+                low[i] = out[i] as u32;
+            }
+            cx.registers.write(Slot::new(self.row), &low, mask);
         } else {
             let mut out = [0u128; LANES];
             let unused = 128 - 8 * self.bytes as u32;
             for i in 0..LANES {
                 let mut bytes = [0; 16];
-                for j in 0..self.bytes {
-                    bytes[j] = staged[i][start + j];
-                }
+                bytes[..self.bytes].copy_from_slice(&staged[i][start..start + self.bytes]);
                 let value = u128::from_le_bytes(bytes);
                 let extended = ((value << unused) as i128 >> unused) as u128;
                 out[i] = if self.signed { extended } else { value };
@@ -273,36 +267,46 @@ impl Element {
     pub fn pack<const W: usize>(&self, registers: &Registers, staged: &mut Staged<W>, start: usize) {
         if self.rows == 1 {
             let value = registers.read(Slot::<u32>::new(self.row));
-            if self.bytes == 4 {
-                for i in 0..LANES {
-                    put(&mut staged[i], start, value[i].to_le_bytes());
-                }
-                return;
-            }
             for i in 0..LANES {
                 let bytes = value[i].to_le_bytes();
-                for j in 0..self.bytes {
-                    staged[i][start + j] = bytes[j];
+                match self.bytes {
+                    1 => put(&mut staged[i], start, [bytes[0]]),
+                    2 => put(&mut staged[i], start, [bytes[0], bytes[1]]),
+                    _ => put(&mut staged[i], start, bytes),
                 }
             }
         } else if self.rows == 2 {
             let value = registers.read(Slot::<u64>::new(self.row));
             for i in 0..LANES {
                 let bytes = value[i].to_le_bytes();
-                for j in 0..self.bytes {
-                    staged[i][start + j] = bytes[j];
+                match self.bytes {
+                    8 => put(&mut staged[i], start, bytes),
+                    n => staged[i][start..start + n].copy_from_slice(&bytes[..n]),
                 }
             }
         } else {
             let value = registers.read(Slot::<u128>::new(self.row));
             for i in 0..LANES {
-                let bytes = value[i].to_le_bytes();
-                for j in 0..self.bytes {
-                    staged[i][start + j] = bytes[j];
-                }
+                let bytes = &value[i].to_le_bytes()[..self.bytes];
+                staged[i][start..start + self.bytes].copy_from_slice(bytes);
             }
         }
     }
+}
+
+/// The values of `N` bytes at `start`, as 64 bits.
+#[inline(always)]
+fn widen<const W: usize, const N: usize>(staged: &Staged<W>, start: usize, signed: bool) -> [u64; LANES] {
+    let mut out = [0; LANES];
+    let unused = 64 - 8 * N as u32;
+    for i in 0..LANES {
+        let mut bytes = [0; 8];
+        bytes[..N].copy_from_slice(&staged[i][start..start + N]);
+        let value = u64::from_le_bytes(bytes);
+        let extended = ((value << unused) as i64 >> unused) as u64;
+        out[i] = if signed { extended } else { value };
+    }
+    out
 }
 
 #[inline(always)]

@@ -46,7 +46,7 @@ pub(super) fn reserve(bytes: u64) -> std::io::Result<MmapMut> {
 impl GlobalMemory {
     /// A memory in which so many bytes can be allocated at once.
     pub fn new(limit: u64) -> std::io::Result<Self> {
-        let limit = limit.max(1).min(1 << 42).next_multiple_of(super::heap::ALIGNMENT);
+        let limit = limit.clamp(1, 1 << 42).next_multiple_of(super::heap::ALIGNMENT);
         // Every allocation takes a gap too: the room is for allocations of a kilobyte and more on average.
         let bytes = limit + limit / 4 + SPARE;
         let mut data = reserve(bytes)?;

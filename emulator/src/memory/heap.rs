@@ -162,7 +162,7 @@ mod tests {
         let mut recycled = Vec::new();
         let a = heap.allocate(1000, Owner::Device, |_, _| {}).unwrap();
         let b = heap.allocate(1000, Owner::Device, |_, _| {}).unwrap();
-        assert!(b >= a + 1024 + ALIGNMENT && a % ALIGNMENT == 0);
+        assert!(b >= a + 1024 + ALIGNMENT && a.is_multiple_of(ALIGNMENT));
         assert!(heap.free(a).is_some() && heap.free(a).is_none());
         let c = heap.allocate(900, Owner::Device, |_, _| {}).unwrap();
         assert!(c > b, "the freed range rests");
