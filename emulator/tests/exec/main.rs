@@ -1,0 +1,8 @@
+//! Execution: control flow, calls, barriers, grids, what kernels print.
+
+mod barriers;
+mod calls;
+mod control;
+mod grid;
+mod machine;
+mod print;
