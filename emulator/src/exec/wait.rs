@@ -1,8 +1,8 @@
-//! Warps at the barriers of their block.
+//! Warps at the barriers of their block, and at their own.
 
 use super::barrier::{Arrival, BARRIERS, Completed, Purpose};
 use super::code::{Action, Barrier, Code, Kind, Members, Op};
-use super::registers::{LANES, Mask};
+use super::registers::{LANES, Mask, Slot};
 use super::warp::{Environment, Wait, Warp, holds};
 use crate::fault::{FaultKind, Stop};
 
@@ -106,5 +106,60 @@ impl Warp {
             group.wait = Wait::Ready;
             group.pc += 1;
         }
+    }
+
+    /// `bar.warp.sync`, when all have come who can.
+    fn warp_barrier(
+        &mut self,
+        g: usize,
+        members: Slot<u32>,
+        op: &Op,
+        e: &mut Environment<'_>,
+    ) -> Result<(), Stop> {
+        let (active, live) = (self.groups[g].mask, self.state.live);
+        let masks = self.registers.read(members);
+        let cx = self.cx(e, op);
+        for lane in (0..LANES).filter(|&l| active >> l & 1 != 0) {
+            let mask = masks[lane];
+            if mask >> lane & 1 == 0 {
+                let detail = format!("the member mask {mask:#x} does not name the executing lane {lane}");
+                cx.report(FaultKind::InactiveLane, lane, None, detail)?;
+            } else if mask & live & !active != 0 {
+                let detail = format!("lanes {:#x} never come to this bar.warp.sync", mask & live & !active);
+                cx.report(FaultKind::InactiveLane, lane, None, detail)?;
+                break;
+            }
+        }
+        cx.block.memory.warp_sync(cx.warp.index as usize, active, cx.warp.clock);
+        self.groups[g].pc += 1;
+        Ok(())
+    }
+
+    /// Lanes may meet at different `bar.warp.sync`s of the same mask: if with this group all have come, they go on.
+    pub fn meet_elsewhere(&mut self, g: usize, members: Slot<u32>, e: &mut Environment<'_>) {
+        let mask = self.registers.read(members)[self.groups[g].mask.trailing_zeros() as usize];
+        let code = e.program.code;
+        let (mut here, mut lanes) = (Vec::new(), 0);
+        for (i, group) in self.groups.iter().enumerate().filter(|(_, g)| g.wait == Wait::Lanes) {
+            let frame = &self.frames[group.frame];
+            let op = &code.functions[frame.function].ops[group.pc];
+            if let Kind::WarpBarrier(members) = op.kind {
+                self.registers.base = frame.base;
+                let masks = self.registers.read(members);
+                if (0..LANES).all(|l| group.mask >> l & 1 == 0 || masks[l] == mask) {
+                    here.push((i, op));
+                    lanes |= group.mask;
+                }
+            }
+        }
+        if mask & self.state.live & !lanes != 0 || lanes & !mask != 0 {
+            return;
+        }
+        for (i, op) in here {
+            self.count(op, self.groups[i].mask, e);
+            self.groups[i].wait = Wait::Ready;
+            self.groups[i].pc += 1;
+        }
+        e.block.memory.warp_sync(self.state.index as usize, lanes);
     }
 }

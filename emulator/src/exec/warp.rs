@@ -412,6 +412,8 @@ impl Warp {
                 if !self.wait_for_lanes(g, Members::Mask(*members), active) {
                     self.count(op, active, e);
                     self.warp_barrier(g, *members, op, e)?;
+                } else {
+                    self.meet_elsewhere(g, *members, e);
                 }
             }
             Kind::Stack(stack) => {
@@ -488,33 +490,6 @@ impl Warp {
             self.groups[g].wait = Wait::Lanes;
         }
         waits
-    }
-
-    /// `bar.warp.sync`, when all have come who can.
-    fn warp_barrier(
-        &mut self,
-        g: usize,
-        members: Slot<u32>,
-        op: &Op,
-        e: &mut Environment<'_>,
-    ) -> Result<(), Stop> {
-        let (active, live) = (self.groups[g].mask, self.state.live);
-        let masks = self.registers.read(members);
-        let cx = self.cx(e, op);
-        for lane in (0..LANES).filter(|&l| active >> l & 1 != 0) {
-            let mask = masks[lane];
-            if mask >> lane & 1 == 0 {
-                let detail = format!("the member mask {mask:#x} does not name the executing lane {lane}");
-                cx.report(FaultKind::InactiveLane, lane, None, detail)?;
-            } else if mask & live & !active != 0 {
-                let detail = format!("lanes {:#x} never come to this bar.warp.sync", mask & live & !active);
-                cx.report(FaultKind::InactiveLane, lane, None, detail)?;
-                break;
-            }
-        }
-        cx.block.memory.warp_sync(cx.warp.index as usize, active, cx.warp.clock);
-        self.groups[g].pc += 1;
-        Ok(())
     }
 
     /// A jump through a table.

@@ -135,12 +135,22 @@ fn lanes_meet_at_a_warp_barrier() {
 
 #[test]
 fn a_warp_barrier_without_its_members_is_a_fault() {
-    let body = "setp.lt.u32 %p1, %r1, 16;\n @%p1 bra A;\n bar.warp.sync 0xffffffff;\n bra B;\n A: bar.warp.sync 0xffff;\n B:";
+    let body = "setp.lt.u32 %p1, %r1, 16;\n @%p1 bra A;\n bar.warp.sync 0xffffffff;\n bra B;\n A: bar.warp.sync 0x1ffff;\n B:";
     assert_kind(&Machine::new(&kernel("k", body)).fault("k", 1, 32), FaultKind::InactiveLane);
     assert_kind(&Machine::new(&kernel("k", "bar.warp.sync 1;")).fault("k", 1, 32), FaultKind::InactiveLane);
     // Exited lanes need not come.
     let body = "setp.lt.u32 %p1, %r1, 16;\n @%p1 exit;\n bar.warp.sync 0xffffffff;\n mov.u32 %r0, 1;";
     assert_eq!(Machine::new(&kernel("k", body)).run("k", 1, 32).0, [vec![0; 16], vec![1; 16]].concat());
+}
+
+#[test]
+fn lanes_meet_at_different_warp_barriers_of_the_same_mask() {
+    let body = "mov.u32 %r10, exchange;\n shl.b32 %r11, %r1, 2;\n add.u32 %r12, %r10, %r11;\n setp.lt.u32 %p1, %r1, 16;\n \
+        @%p1 bra A;\n mov.u32 %r13, 0;\n L: add.u32 %r13, %r13, 1;\n setp.lt.u32 %p2, %r13, 20000;\n @%p2 bra L;\n \
+        st.shared.u32 [%r12], %r13;\n bar.warp.sync 0xffffffff;\n bra END;\n A: bar.warp.sync 0xffffffff;\n \
+        ld.shared.u32 %r0, [%r12+64];\n END:";
+    let (words, _) = Machine::new(&format!("{SHARED}{}", kernel("k", body))).run("k", 1, 32);
+    assert_eq!(words, [vec![20000; 16], vec![0; 16]].concat());
 }
 
 #[test]

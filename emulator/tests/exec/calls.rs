@@ -155,7 +155,7 @@ fn undefined_functions_and_wrong_parameters_are_refused() {
 fn an_unknown_instruction_is_refused_with_its_line() {
     match load(&kernel("k", "frobnicate.u32 %r0, %r1;")) {
         Err(LoadError::Refused { function, line, instruction, .. }) => {
-            assert_eq!((function.as_str(), line, instruction.as_str()), ("k", 12, "frobnicate.u32"));
+            assert_eq!((function.as_str(), line, instruction.as_str()), ("k", 14, "frobnicate.u32"));
         }
         other => panic!("{other:?}"),
     }
