@@ -109,7 +109,7 @@ impl Warp {
     }
 
     /// `bar.warp.sync`, when all have come who can.
-    fn warp_barrier(
+    pub fn warp_barrier(
         &mut self,
         g: usize,
         members: Slot<u32>,
@@ -160,6 +160,6 @@ impl Warp {
             self.groups[i].wait = Wait::Ready;
             self.groups[i].pc += 1;
         }
-        e.block.memory.warp_sync(self.state.index as usize, lanes);
+        e.block.memory.warp_sync(self.state.index as usize, lanes, self.state.clock);
     }
 }
