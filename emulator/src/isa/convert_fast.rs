@@ -1,7 +1,7 @@
 //! Vector loops for the conversions that kernels use much.
 
 use super::conversion::{Conversion, Kind};
-use super::f32::{NAN, input, result};
+use super::f32::{canonical, input, result};
 use super::half::{Bf16, F16, Half};
 use super::rounding::{Format, Rounding};
 use super::simd::unary;
@@ -117,11 +117,6 @@ fn map<A: Lane, D: Lane>(
 ) -> Lowering<Compute> {
     let (d, a): (Slot<D>, Slot<A>) = (destination(cx, d)?, source(cx, a)?);
     Ok(unary(d, a, op))
-}
-
-#[inline(always)]
-fn canonical(x: f32) -> f32 {
-    if x.is_nan() { NAN } else { x }
 }
 
 #[inline(always)]

@@ -78,7 +78,14 @@ pub(super) fn result(x: f32, ftz: bool, sat: bool) -> f32 {
     if sat {
         return saturated(x);
     }
-    if x.is_nan() { NAN } else { x }
+    canonical(x)
+}
+
+/// The one NaN for all. In integers: as floats, any NaN would do to the compiler.
+#[inline(always)]
+pub(super) fn canonical(x: f32) -> f32 {
+    let bits = x.to_bits();
+    f32::from_bits(if bits & 0x7FFF_FFFF > 0x7F80_0000 { NAN.to_bits() } else { bits })
 }
 
 /// Clamped to [+0, 1]; NaN gives +0.
@@ -270,7 +277,7 @@ fn greater(a: f32, b: f32, min: bool, propagate: bool) -> f32 {
     let number = if a_wins { a } else { b };
     let number = if a.is_nan() { b } else { number };
     let number = if b.is_nan() { a } else { number };
-    if number.is_nan() || propagate && (a.is_nan() || b.is_nan()) { NAN } else { number }
+    if propagate && (a.is_nan() || b.is_nan()) { NAN } else { canonical(number) }
 }
 
 fn extremum(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {

@@ -43,13 +43,23 @@ pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {
 /// The first NaN among the operands, quiet; else the result, or the NaN that instructions make.
 #[inline(always)]
 fn with_nan<const N: usize>(operands: [f64; N], result: f64) -> f64 {
-    let mut out = if result.is_nan() { f64::from_bits(Format::F64.nan) } else { result };
+    // In integers: as floats, any NaN would do to the compiler.
+    let mut out = result.to_bits();
+    if is_nan(out) {
+        out = Format::F64.nan;
+    }
     for k in (0..N).rev() {
-        if operands[k].is_nan() {
-            out = f64::from_bits(operands[k].to_bits() | 0x0008_0000_0000_0000);
+        let bits = operands[k].to_bits();
+        if is_nan(bits) {
+            out = bits | 0x0008_0000_0000_0000;
         }
     }
-    out
+    f64::from_bits(out)
+}
+
+#[inline(always)]
+fn is_nan(bits: u64) -> bool {
+    bits & (u64::MAX >> 1) > 0x7FF0_0000_0000_0000
 }
 
 /// The operands as exact numbers, if all are finite.
@@ -177,7 +187,7 @@ fn gross(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
         (_, true) => Ok(unary(d, a, move |a: f64| {
             let a = upper_flushed(a.to_bits());
             let value = if root { 1.0 / a.sqrt() } else { 1.0 / a };
-            if value.is_nan() {
+            if is_nan(value.to_bits()) {
                 f64::from_bits(0x7FFF_FFFF_0000_0000)
             } else {
                 // To nearest in 1.11.20; a carry runs into the exponent, as it should.
