@@ -100,9 +100,18 @@ fn check(c: &Conversion, rounding: Option<Rounding>, to: Type, from: Type, cx: &
     if (c.relu || c.finite) && !(halves && matches!(rounding, Some(Rounding::Nearest | Rounding::Zero))) {
         return refuse(".relu and .satfinite are for .rn or .rz from .f32 to halves");
     }
+    let byte = matches!(to, Type::U8 | Type::S8) || matches!(from, Type::U8 | Type::S8);
+    if brain && (c.sat || byte) {
+        return refuse("bfloat16 has no .sat and no conversions from or to bytes");
+    }
     match (c.from, c.to) {
         (Kind::Integer { .. }, Kind::Integer { .. }) if rounding.is_some() || c.integral.is_some() => {
             refuse("integers are not rounded")
+        }
+        (Kind::Integer { bits, signed }, Kind::Integer { bits: to, signed: to_signed })
+            if c.sat && if signed == to_signed { to >= bits } else { to_signed && to > bits } =>
+        {
+            refuse("nothing can saturate")
         }
         (Kind::Integer { .. }, Kind::Float(_)) if rounding.is_none() => refuse("a rounding is missing"),
         (Kind::Float(_), Kind::Integer { .. }) if c.integral.is_none() => {
@@ -111,10 +120,14 @@ fn check(c: &Conversion, rounding: Option<Rounding>, to: Type, from: Type, cx: &
         (Kind::Float(a), Kind::Float(b)) if c.integral.is_some() && a != b => {
             refuse("integer rounding is for formats of the same size")
         }
-        (Kind::Float(a), Kind::Float(b))
-            if rounding.is_none() && (a.fraction > b.fraction || a.exponent > b.exponent) =>
-        {
-            refuse("a rounding is missing")
+        (Kind::Float(a), Kind::Float(b)) => {
+            let exact = a.fraction <= b.fraction && a.exponent <= b.exponent;
+            let halves = matches!(to, Type::F16 | Type::Bf16) && matches!(from, Type::F16 | Type::Bf16);
+            match rounding {
+                None if !exact && !halves => refuse("a rounding is missing"),
+                Some(_) if exact && (a != Format::BF16 || a == b) => refuse("nothing is rounded"),
+                _ => Ok(()),
+            }
         }
         _ => Ok(()),
     }

@@ -78,7 +78,7 @@ fn integers_to_floats() {
         for (to, format) in FLOATS {
             for mode in MODES {
                 for modifier in ["", ".sat"] {
-                    if to == "bf16" && !modifier.is_empty() {
+                    if to == "bf16" && (!modifier.is_empty() || bits_of(from) == 8) {
                         continue;
                     }
                     let text = format!("cvt.{mode}{modifier}.{to}.{from} d0, a0;");
@@ -139,7 +139,8 @@ fn floats_to_integers() {
         for to in INTEGERS {
             for mode in INTEGRAL {
                 for modifier in ["", ".ftz", ".sat"] {
-                    if from != "f32" && modifier == ".ftz" {
+                    let brain = from == "bf16" && (modifier == ".sat" || bits_of(to) == 8);
+                    if from != "f32" && modifier == ".ftz" || brain {
                         continue;
                     }
                     let text = format!("cvt.{mode}{modifier}.{to}.{from} d0, a0;");
@@ -387,6 +388,9 @@ fn what_does_not_exist_is_refused() {
         "cvt.rn.satfinite.e2m1x2.f32 d0, a0, a0;",
         "cvt.rn.satfinite.e4m3x2.f32 d0, a0, a0;",
         "cvt.rn.bf16.s32 d0, a0;",
+        "cvt.sat.s32.u16 d0, a0;",
+        "cvt.rn.f32.f16 d0, a0;",
+        "cvt.rn.sat.bf16.f32 d0, a0;",
     ] {
         refusal(text, &[Reg::B32], &[Reg::B32]);
     }
