@@ -2,6 +2,12 @@
 
 mod bits;
 mod compare;
+mod exact;
+mod float_arithmetic;
+mod float_convert;
+mod float_half;
+mod float_special;
+mod floats;
 mod integer;
 mod kit;
 mod logic;
