@@ -161,7 +161,7 @@ impl BlockMemory {
         shadow.fill(state::WRITTEN);
         let written = self.races.as_mut().map_or(Ok(false), |races| races.write(at, W, i, lane));
         let bytes = &mut self.bytes[at..at + W];
-        if written == Ok(true) && bytes != value {
+        if written == Ok(true) && !i.strong && bytes != value {
             return Err(Trouble::Contradiction);
         }
         bytes.copy_from_slice(value);
