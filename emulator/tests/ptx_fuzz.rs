@@ -77,9 +77,9 @@ const ODD: [&str; 24] = [
 /// One broken text.
 fn mutate(numbers: &mut Numbers, corpus: &[Vec<&str>]) -> String {
     let lines = numbers.pick(corpus);
-    let whole = numbers.below(8) == 0;
+    let whole = numbers.below(64) == 0;
     let start = if whole { 0 } else { numbers.below(lines.len()) };
-    let length = if whole { lines.len().min(400) } else { 1 + numbers.below(60) };
+    let length = if whole { lines.len().min(400) } else { 1 + numbers.below(24) };
     let mut piece: Vec<String> = Vec::new();
     if !whole && start > 3 {
         piece.push(".version 8.0\n.target sm_80\n.address_size 64\n.entry k(.param .u64 a)\n{".to_string());

@@ -59,12 +59,10 @@ fn lower_atomic(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Lowered> {
         return Err(Refusal("red.async is for sm_90 and above".to_string()));
     }
     let semantics = [("relaxed", false), ("acquire", true), ("release", true), ("acq_rel", true)];
-    let ordered = m.one_of(&semantics).unwrap_or(false);
+    let before = m.one_of(&semantics);
     let scoped = scope(&mut m);
     let named = space(&mut m)?;
-    if !scoped {
-        scope(&mut m);
-    }
+    let scoped = scoped || scope(&mut m);
     use Operation::*;
     let operations = [
         ("add", Add),
@@ -81,6 +79,11 @@ fn lower_atomic(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Lowered> {
     let Some(operation) = m.one_of(&operations) else {
         return Err(Refusal(format!("unknown operation .{}", m.peek().unwrap_or_default())));
     };
+    // The headers of cooperative groups write `atom.add.release.gpu.u32`.
+    let ordered = before.or_else(|| m.one_of(&semantics)).unwrap_or(false);
+    if !scoped {
+        scope(&mut m);
+    }
     let noftz = m.flag("noftz");
     let policy = cache_hints(&mut m);
     let count = vector(&mut m);
