@@ -2,8 +2,9 @@
 
 use super::barrier::Barriers;
 use super::cx::{BlockState, LaunchState};
+use super::groups::Wait;
 use super::registers::{LANES, Registers};
-use super::warp::{Environment, Program, Wait, Warp};
+use super::warp::{Environment, Program, Warp};
 use crate::counters::Counters;
 use crate::fault::{FaultKind, Stop};
 use crate::memory::BlockMemory;

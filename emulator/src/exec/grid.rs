@@ -93,6 +93,7 @@ impl Shared<'_> {
             true => (COOPERATIVE_TURN, COOPERATIVE_WAITING),
             false => (TURN, WAITING),
         };
+        let budget = budget.min(self.schedule.limit.map_or(u64::MAX, |l| l.saturating_sub(block.used) + 1));
         let run = AssertUnwindSafe(|| block.run(budget, patience, self.program, self.launch));
         // A panic is an error of this library, but not one that should take the caller's process down.
         let turn = catch_unwind(run).unwrap_or_else(|panic| {

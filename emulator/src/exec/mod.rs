@@ -14,6 +14,7 @@ mod device;
 mod flow;
 mod frames;
 mod grid;
+mod groups;
 mod launch;
 mod liveness;
 mod lower;

@@ -2,23 +2,19 @@
 //!
 //! Lanes that stand at the same instruction of the same frame form a group. The group of the deepest call runs, among
 //! those of one depth the one that is furthest back in the order of [`super::flow`], so that lanes meet again where
-//! their ways join. A group that has run
-//! long while others wait lends its turn to the one that has waited longest: so a lane that spins on a lock lets the
-//! lane that holds it go on. Instructions of the whole warp wait until all that take part have come, whatever the order
+//! their ways join. A group that has run long while others wait lends its turn to the one that has waited longest: so a
+//! lane that spins on a lock lets the lane that holds it go on. Instructions of the whole warp wait until all that take part have come, whatever the order
 //! in which groups run; only when nobody is left who could come, they go ahead and report.
 
 use super::barrier::Barriers;
 use super::code::{Code, Fill, Kind, Members, Op, Value};
 use super::cx::{BlockState, Compute, Cx, LaunchState, POLLS, WarpState};
 use super::frames::Frames;
+use super::groups::{Group, Wait};
 use super::registers::{LANES, Mask, PredicateSlot, Registers, Row, Slot};
 use crate::counters::Counters;
 use crate::fault::{FaultKind, Stop};
 use crate::memory::WarpMemory;
-
-/// Instructions after which a group that keeps others waiting lends its turn, and how many the other then has.
-const PATIENCE: u64 = 4096;
-const LENT: u64 = 1024;
 
 /// A kernel of lowered code, laid out for a launch.
 pub struct Program<'a> {
@@ -39,29 +35,6 @@ pub struct Environment<'e> {
     pub counters: &'e mut Counters,
 }
 
-/// What keeps a group from going on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    Ready,
-    /// Other lanes of its warp, for the instruction that it stands at.
-    Lanes,
-    /// A barrier, whose instruction it stands at.
-    Barrier(usize),
-}
-
-/// Lanes that run together.
-#[derive(Clone, Debug)]
-pub struct Group {
-    pub mask: Mask,
-    pub pc: usize,
-    pub frame: usize,
-    pub wait: Wait,
-    /// Goes ahead without the lanes that it waited for.
-    pub forced: bool,
-    /// When it last ran.
-    ran: u64,
-}
-
 /// A warp.
 pub struct Warp {
     pub registers: Registers,
@@ -71,9 +44,9 @@ pub struct Warp {
     /// End of the local memory of each lane that `alloca` has not taken.
     pub stack_top: [u64; LANES],
     /// Instructions since a turn was last lent.
-    patience: u64,
+    pub(super) patience: u64,
     /// A lane of the group that has a lent turn, and what is left of that.
-    lent: Option<(u32, u64)>,
+    pub(super) lent: Option<(u32, u64)>,
     /// Whether its last turn ended because it waits for others.
     pub waited: bool,
 }
@@ -215,75 +188,6 @@ impl Warp {
                 return Ok(self.state.clock - start);
             }
         }
-    }
-
-    /// The turn is over because lanes wait for others, be it in this warp.
-    fn lend(&mut self) {
-        self.waited = true;
-        self.state.polls = 0;
-        if self.lent.is_none() {
-            self.patience = self.state.clock.wrapping_sub(PATIENCE + 1);
-        }
-    }
-
-    /// The group that runs next.
-    fn pick(&mut self, code: &Code) -> Option<usize> {
-        if self.groups.len() == 1 {
-            self.patience = self.state.clock;
-            return (self.groups[0].wait == Wait::Ready).then_some(0);
-        }
-        if let Some((lane, until)) = self.lent {
-            let lent = self.ready().find(|&(_, g)| g.mask >> lane & 1 != 0);
-            if let Some((i, _)) = lent
-                && self.state.clock < until
-            {
-                return Some(i);
-            }
-            self.lent = None;
-            self.patience = self.state.clock;
-        }
-        if self.state.clock.wrapping_sub(self.patience) > PATIENCE {
-            let (oldest, group) = self.ready().min_by_key(|(_, g)| (g.ran, g.mask))?;
-            self.lent = Some((group.mask.trailing_zeros(), self.state.clock + LENT));
-            return Some(oldest);
-        }
-        let (first, _) = self.ready().min_by_key(|(_, g)| {
-            let frame = &self.frames[g.frame];
-            let rank = code.functions[frame.function].stretches[g.pc].rank;
-            (std::cmp::Reverse(frame.depth), frame.function, rank, g.pc, frame.base, g.frame)
-        })?;
-        Some(first)
-    }
-
-    fn ready(&self) -> impl Iterator<Item = (usize, &Group)> {
-        self.groups.iter().enumerate().filter(|(_, g)| g.wait == Wait::Ready)
-    }
-
-    /// Joins all groups that stand where `g` does and moves it to the end of the list.
-    fn merge(&mut self, g: usize) {
-        let mut group = self.groups.swap_remove(g);
-        let mut i = 0;
-        while i < self.groups.len() {
-            let other = &self.groups[i];
-            let same = (other.frame, other.pc) == (group.frame, group.pc);
-            if same && !matches!(other.wait, Wait::Barrier(_)) {
-                group.mask |= other.mask;
-                self.frames.leave(group.frame);
-                self.groups.swap_remove(i);
-            } else {
-                i += 1;
-            }
-        }
-        self.groups.push(group);
-    }
-
-    /// Lets the group that stands furthest back of those that wait for lanes go ahead without them.
-    pub fn force(&mut self) -> bool {
-        let waiting = self.groups.iter_mut().filter(|g| g.wait == Wait::Lanes);
-        let Some(group) = waiting.min_by_key(|g| (g.pc, g.mask)) else { return false };
-        group.wait = Wait::Ready;
-        group.forced = true;
-        true
     }
 
     /// The inner loop: runs the last group over instructions that only touch registers and memory.
@@ -460,36 +364,6 @@ impl Warp {
     pub fn count(&mut self, op: &Op, active: Mask, e: &mut Environment<'_>) {
         self.state.clock += 1;
         count(op, u64::from(active.count_ones()), e.counters);
-    }
-
-    /// Moves lanes of a group to a group of their own.
-    pub fn split(&mut self, g: usize, lanes: Mask, pc: usize) {
-        let group = &mut self.groups[g];
-        group.mask &= !lanes;
-        let other = Group { mask: lanes, pc, forced: false, ..*group };
-        self.frames.enter(other.frame);
-        self.groups.push(other);
-    }
-
-    /// Whether a group must wait for lanes that take part in its instruction; then it is marked so.
-    pub fn wait_for_lanes(&mut self, g: usize, members: Members, active: Mask) -> bool {
-        let group = &self.groups[g];
-        if group.mask == self.state.live || group.forced {
-            self.groups[g].forced = false;
-            return false;
-        }
-        let wanted = match members {
-            Members::All => Mask::MAX,
-            Members::Mask(slot) => {
-                let masks = self.registers.read(slot);
-                (0..LANES).filter(|&l| active >> l & 1 != 0).fold(0, |all, l| all | masks[l])
-            }
-        };
-        let waits = wanted & self.state.live & !group.mask != 0;
-        if waits {
-            self.groups[g].wait = Wait::Lanes;
-        }
-        waits
     }
 
     /// A jump through a table.

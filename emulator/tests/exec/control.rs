@@ -109,7 +109,8 @@ fn registers_that_share_a_row_do_not_disturb_each_other() {
 
 #[test]
 fn special_registers() {
-    let cases: [(&str, fn(u32) -> u32); 10] = [
+    type Expected = fn(u32) -> u32;
+    let cases: [(&str, Expected); 10] = [
         ("mov.u32 %r0, %laneid;", |t| t % 32),
         ("mov.u32 %r0, %warpid;", |t| t % 64 / 32),
         ("mov.u32 %r0, %nwarpid;", |_| 2),

@@ -4,5 +4,6 @@ mod barriers;
 mod calls;
 mod control;
 mod grid;
+mod hostile;
 mod machine;
 mod print;
