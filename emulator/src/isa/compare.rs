@@ -54,6 +54,12 @@ struct Comparison {
     domain: Domain,
 }
 
+/// What comparisons are called.
+const NAMES: &[&str] = &[
+    "eq", "ne", "lt", "le", "gt", "ge", "lo", "ls", "hi", "hs", "equ", "neu", "ltu", "leu", "gtu", "geu",
+    "num", "nan",
+];
+
 /// The comparison of that name, of floats or of integers.
 fn comparison(name: &str, floats: bool) -> Option<Comparison> {
     use Domain::*;
@@ -124,7 +130,7 @@ enum Output {
 
 fn set(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let mut m = Modifiers::new(i);
-    let name = m.word().ok_or_else(|| Refusal("a comparison is missing".to_string()))?;
+    let name = m.word_of(NAMES).ok_or_else(|| Refusal("a comparison is missing".to_string()))?;
     let combine = m.one_of::<fn(Truth) -> Combine>(&[
         ("and", Combine::And),
         ("or", Combine::Or),

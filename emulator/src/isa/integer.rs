@@ -339,10 +339,8 @@ fn abs(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
 
 fn min_max(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let mut m = Modifiers::new(i);
-    let mut relu = m.flag("relu");
+    let relu = m.flag("relu");
     let ty = m.ty()?;
-    // Both orders are in use.
-    relu |= m.flag("relu");
     m.finish()?;
     let max = i.opcode == "max";
     let low = if relu { 0 } else { i16::MIN };

@@ -253,52 +253,60 @@ pub fn predicate(cx: &mut dyn Lower, operand: &Operand) -> Lowering<(PredicateSl
     }
 }
 
-/// The modifiers of an instruction, taken one by one in the order in which they stand.
+/// The modifiers of an instruction, taken one by one.
+///
+/// What is asked for is taken wherever it stands: ptxas does not mind the order either, and libraries make use of that
+/// (`red.add.global.relaxed.gpu.f64`). Only types keep their order among themselves.
 pub struct Modifiers<'a> {
-    rest: std::slice::Iter<'a, String>,
+    rest: Vec<&'a str>,
 }
 
 impl<'a> Modifiers<'a> {
     pub fn new(instruction: &'a Instruction) -> Self {
-        Modifiers { rest: instruction.modifiers.iter() }
+        Modifiers { rest: instruction.modifiers.iter().map(String::as_str).collect() }
     }
 
-    /// The next one, left in place.
+    /// The first that is left, left in place.
     pub fn peek(&self) -> Option<&'a str> {
-        self.rest.as_slice().first().map(String::as_str)
+        self.rest.first().copied()
     }
 
-    /// Takes the next one if it is `word`.
+    /// Takes `word` if it is there.
     pub fn flag(&mut self, word: &str) -> bool {
-        let found = self.peek() == Some(word);
-        if found {
-            self.rest.next();
-        }
-        found
+        let place = self.rest.iter().position(|w| *w == word);
+        place.map(|place| self.rest.remove(place)).is_some()
     }
 
-    /// Takes the next one if it is in the list.
+    /// Takes the first that is in the list.
     pub fn one_of<T: Copy>(&mut self, choices: &[(&str, T)]) -> Option<T> {
-        let word = self.peek()?;
-        let choice = choices.iter().find(|c| c.0 == word)?.1;
-        self.rest.next();
-        Some(choice)
+        let choice = |word: &&str| choices.iter().find(|c| c.0 == *word).map(|c| c.1);
+        let (place, found) = self.rest.iter().enumerate().find_map(|(i, word)| Some((i, choice(word)?)))?;
+        self.rest.remove(place);
+        Some(found)
     }
 
-    /// Takes the next one, which must be a type.
+    /// Takes the first that is one of these.
+    pub fn word_of(&mut self, words: &[&str]) -> Option<&'a str> {
+        let place = self.rest.iter().position(|word| words.contains(word))?;
+        Some(self.rest.remove(place))
+    }
+
+    /// Takes the first that is a type.
     pub fn ty(&mut self) -> Lowering<Type> {
-        let word = self.rest.next().ok_or_else(|| Refusal("a type is missing".to_string()))?;
-        Type::parse(word).ok_or_else(|| Refusal(format!(".{word} stands where a type should")))
+        let found = self.rest.iter().enumerate().find_map(|(i, word)| Some((i, Type::parse(word)?)));
+        let (place, ty) = found.ok_or_else(|| Refusal("a type is missing".to_string()))?;
+        self.rest.remove(place);
+        Ok(ty)
     }
 
-    /// Takes whatever comes next.
+    /// Takes the first that is left.
     pub fn word(&mut self) -> Option<&'a str> {
-        self.rest.next().map(String::as_str)
+        (!self.rest.is_empty()).then(|| self.rest.remove(0))
     }
 
     /// All must have been taken.
-    pub fn finish(mut self) -> Lowering<()> {
-        match self.rest.next() {
+    pub fn finish(self) -> Lowering<()> {
+        match self.rest.first() {
             None => Ok(()),
             Some(word) => Err(Refusal(format!("unknown modifier .{word}"))),
         }

@@ -97,7 +97,7 @@ fn shuffle(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let mut m = Modifiers::new(i);
     require_sync(&mut m)?;
     let mode = m
-        .one_of(&[("up", "up"), ("down", "down"), ("bfly", "bfly"), ("idx", "idx")])
+        .word_of(&["up", "down", "bfly", "idx"])
         .ok_or_else(|| Refusal(".up, .down, .bfly or .idx is missing".to_string()))?;
     let ty = m.ty()?;
     m.finish()?;
@@ -245,11 +245,8 @@ fn vote(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
 
 fn matching(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let mut m = Modifiers::new(i);
-    const MODES: &[(&str, bool)] = &[("all", true), ("any", false)];
-    // Both orders are in use.
-    let mut all = m.one_of(MODES);
     require_sync(&mut m)?;
-    all = all.or_else(|| m.one_of(MODES));
+    let all = m.one_of(&[("all", true), ("any", false)]);
     let all = all.ok_or_else(|| Refusal(".all or .any is missing".to_string()))?;
     let ty = m.ty()?;
     m.finish()?;
@@ -294,8 +291,8 @@ fn match_values<T: Lane + PartialEq>(i: &Instruction, cx: &mut dyn Lower, all: b
 fn reduce(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let mut m = Modifiers::new(i);
     require_sync(&mut m)?;
-    let operation = m.word().unwrap_or_default();
     let ty = m.ty()?;
+    let operation = m.word().unwrap_or_default();
     m.finish()?;
     if cx.target() < 80 {
         return Err(Refusal("redux.sync is for sm_80 and above".to_string()));

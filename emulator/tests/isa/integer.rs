@@ -287,6 +287,22 @@ fn immediates() {
     narrow.check(&columns(&[Reg::B16], 50), |r| vec![low(signed(r[0], 16).max(-3), 16)]);
 }
 
+/// Assemblers do not mind the order of modifiers, and there is code that relies on that.
+#[test]
+fn modifiers_in_any_order() {
+    let rows = columns(&[Reg::B32; 2], 50);
+    let clamp = |v: i128| low(v.clamp(i32::MIN.into(), i32::MAX.into()), 32);
+    Snippet::new("add.s32.sat d0, a0, a1;", &[Reg::B32; 2], &[Reg::B32])
+        .check(&rows, |row| vec![clamp(signed(row[0], 32) + signed(row[1], 32))]);
+    Snippet::new("setp.s32.lt d0, a0, a1;", &[Reg::B32; 2], &[Reg::Pred])
+        .check(&rows, |row| vec![u128::from(signed(row[0], 32) < signed(row[1], 32))]);
+    let snippet = Snippet::new("min.s16x2.relu d0, a0, a1;", &[Reg::B32; 2], &[Reg::B32]);
+    Snippet { target: "sm_90", ..snippet }.check(&rows, |row| {
+        let half = |shift: u32| signed(row[0] >> shift, 16).min(signed(row[1] >> shift, 16)).max(0);
+        vec![low(half(0), 16) | low(half(16), 16) << 16]
+    });
+}
+
 #[test]
 fn forms_that_do_not_exist() {
     let refused = |text: &str, r: Reg| {
