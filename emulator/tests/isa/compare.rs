@@ -50,7 +50,7 @@ fn float_edges(ty: &str) -> Vec<u128> {
         _ => (64, 52),
     };
     let infinity: u128 = (1 << (bits - 1)) - (1 << fraction);
-    let one = infinity / 2 >> fraction << fraction;
+    let one = (infinity / 2) >> fraction << fraction;
     let magnitudes =
         [0, 1, (1 << fraction) - 1, 1 << fraction, one, one + 1, infinity - 1, infinity, infinity + 1];
     magnitudes.iter().flat_map(|m| [*m, m | 1 << (bits - 1)]).collect()

@@ -26,7 +26,7 @@ fn finish(bits: u64, ftz: bool, sat: bool) -> u64 {
                 NAN32
             }
         }
-        v if sat && (v < 0.0 || v == 0.0) => 0,
+        v if sat && v <= 0.0 => 0,
         v if sat && v > 1.0 => 1f32.to_bits().into(),
         _ => bits,
     }
@@ -252,7 +252,8 @@ fn signs() {
 
 #[test]
 fn properties() {
-    let properties: [(&str, fn(Format, u64) -> bool); 6] = [
+    type Property = fn(Format, u64) -> bool;
+    let properties: [(&str, Property); 6] = [
         ("finite", |f, b| f.is_finite(b)),
         ("infinite", |f, b| !f.is_finite(b) && !f.is_nan(b)),
         ("number", |f, b| !f.is_nan(b)),

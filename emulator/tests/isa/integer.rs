@@ -93,13 +93,13 @@ fn products_of_24_bits() {
             if ty == "s32" { signed(bits, 24) } else { bits as i128 }
         };
         for (part, shift) in [("lo", 0), ("hi", 16)] {
-            let part_of = |v: &[i128]| narrow(v[0]) * narrow(v[1]) >> shift;
+            let part_of = |v: &[i128]| (narrow(v[0]) * narrow(v[1])) >> shift;
             check(&format!("mul24.{part}.{ty}"), ty, 2, part_of);
             check(&format!("mad24.{part}.{ty}"), ty, 3, |v| part_of(v) + v[2]);
         }
     }
     check("mad24.hi.sat.s32", "s32", 3, |v| {
-        let product = signed(low(v[0], 24), 24) * signed(low(v[1], 24), 24) >> 16;
+        let product = (signed(low(v[0], 24), 24) * signed(low(v[1], 24), 24)) >> 16;
         (signed(low(product, 32), 32) + v[2]).clamp(i32::MIN.into(), i32::MAX.into())
     });
 }

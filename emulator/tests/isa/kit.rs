@@ -258,7 +258,7 @@ pub fn edges(bits: u32) -> Vec<u128> {
     let top = 1 << (bits - 1);
     let n = u128::from(bits);
     let mut edges = vec![0, 1, 2, 7, n - 1, n, n + 1, 2 * n, top - 1, top, top + 1, all - 1, all];
-    edges.extend([u128::MAX / 3 & all, u128::MAX / 3 * 2 & all, 0xFF, 0x100]);
+    edges.extend([(u128::MAX / 3) & all, (u128::MAX / 3 * 2) & all, 0xFF, 0x100]);
     edges.sort_unstable();
     edges.dedup();
     edges

@@ -34,7 +34,7 @@ fn predicates() {
     check("or.pred d0, a0, a1;", |a, b| a | b);
     check("xor.pred d0, a0, a1;", |a, b| a ^ b);
     check("and.pred d0, a0, !a1;", |a, b| a & (1 - b));
-    check("or.pred d0, !a0, a1;", |a, b| 1 - a | b);
+    check("or.pred d0, !a0, a1;", |a, b| (1 - a) | b);
     check("not.pred d0, a0;", |a, _| 1 - a);
     check("mov.pred d0, a1;", |_, b| b);
     check("mov.pred d0, !a1;", |_, b| 1 - b);

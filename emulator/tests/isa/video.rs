@@ -37,8 +37,10 @@ fn is_signed(ty: &str) -> bool {
     ty == "s32"
 }
 
+type Operation = fn(i128, i128) -> i128;
+
 /// The operations of two numbers.
-const OPERATIONS: [(&str, fn(i128, i128) -> i128); 5] = [
+const OPERATIONS: [(&str, Operation); 5] = [
     ("vadd", |a, b| a + b),
     ("vsub", |a, b| a - b),
     ("vabsdiff", |a, b| (a - b).abs()),
@@ -203,7 +205,7 @@ fn packed() {
             }
             // Selectors are written highest element first; none stands for a's elements, or b's.
             let mut selector = |first: usize| {
-                if random.next() % 3 == 0 {
+                if random.next().is_multiple_of(3) {
                     return (String::new(), (first..first + count).collect::<Vec<_>>());
                 }
                 let picks: Vec<usize> = (0..count).map(|_| random.next() as usize % (2 * count)).collect();

@@ -160,8 +160,8 @@ fn reductions() {
     let rows = warps(10, 1, 1 << 32);
     type Fold = fn(u128, u128) -> u128;
     let cases: [(&str, Fold); 9] = [
-        ("add.u32", |a, b| a + b & 0xFFFF_FFFF),
-        ("add.s32", |a, b| a + b & 0xFFFF_FFFF),
+        ("add.u32", |a, b| (a + b) & 0xFFFF_FFFF),
+        ("add.s32", |a, b| (a + b) & 0xFFFF_FFFF),
         ("min.u32", |a, b| a.min(b)),
         ("max.u32", |a, b| a.max(b)),
         ("min.s32", |a, b| low(signed(a, 32).min(signed(b, 32)), 32)),
@@ -198,9 +198,7 @@ fn exited_lanes_are_not_members() {
     let text =
         "{ .reg .pred p; mov.u32 d0, a0; setp.gt.u32 p, a0, 35; @p trap; vote.sync.ballot.b32 d0, 1, -1; }";
     Snippet { block: 36, ..Snippet::new(text, &[Reg::B32], &[Reg::B32]) }
-        .check(&vec![(0..36).collect::<Vec<u128>>()], |row| {
-            vec![if row[0] < 32 { 0xFFFF_FFFF } else { 0xF }]
-        });
+        .check(&[(0..36).collect::<Vec<u128>>()], |row| vec![if row[0] < 32 { 0xFFFF_FFFF } else { 0xF }]);
 }
 
 #[test]
