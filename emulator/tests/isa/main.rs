@@ -11,6 +11,7 @@ mod floats;
 mod integer;
 mod kit;
 mod logic;
+mod matrix;
 mod moves;
 mod video;
 mod warp;
