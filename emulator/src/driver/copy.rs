@@ -229,15 +229,18 @@ fn from_2d(parameters: In<Memcpy2d>) -> Result<Copy> {
 use Place::{Device, Host, Unified};
 
 api! {
-    fn cuMemcpy, cuMemcpy_ptds(to: DevicePointer, from: DevicePointer, bytes: usize) {
+    per_thread cuMemcpy_ptds
+    fn cuMemcpy(to: DevicePointer, from: DevicePointer, bytes: usize) {
         synchronous(Copy::linear((Unified, to), (Unified, from), bytes))
     }
 
-    fn cuMemcpyAsync, cuMemcpyAsync_ptsz(to: DevicePointer, from: DevicePointer, bytes: usize, stream: Handle) {
+    per_thread cuMemcpyAsync_ptsz
+    fn cuMemcpyAsync(to: DevicePointer, from: DevicePointer, bytes: usize, stream: Handle) {
         asynchronous(Copy::linear((Unified, to), (Unified, from), bytes), stream)
     }
 
-    fn cuMemcpyPeer, cuMemcpyPeer_ptds(
+    per_thread cuMemcpyPeer_ptds
+    fn cuMemcpyPeer(
         to: DevicePointer,
         to_context: Handle,
         from: DevicePointer,
@@ -249,7 +252,8 @@ api! {
         synchronous(Copy::linear((Device, to), (Device, from), bytes))
     }
 
-    fn cuMemcpyPeerAsync, cuMemcpyPeerAsync_ptsz(
+    per_thread cuMemcpyPeerAsync_ptsz
+    fn cuMemcpyPeerAsync(
         to: DevicePointer,
         to_context: Handle,
         from: DevicePointer,
@@ -262,11 +266,13 @@ api! {
         asynchronous(Copy::linear((Device, to), (Device, from), bytes), stream)
     }
 
-    fn cuMemcpyHtoD_v2, cuMemcpyHtoD_v2_ptds(to: DevicePointer, from: u64, bytes: usize) {
+    per_thread cuMemcpyHtoD_v2_ptds
+    fn cuMemcpyHtoD_v2(to: DevicePointer, from: u64, bytes: usize) {
         synchronous(Copy::linear((Device, to), (Host, from), bytes))
     }
 
-    fn cuMemcpyHtoDAsync_v2, cuMemcpyHtoDAsync_v2_ptsz(
+    per_thread cuMemcpyHtoDAsync_v2_ptsz
+    fn cuMemcpyHtoDAsync_v2(
         to: DevicePointer,
         from: u64,
         bytes: usize,
@@ -275,11 +281,13 @@ api! {
         asynchronous(Copy::linear((Device, to), (Host, from), bytes), stream)
     }
 
-    fn cuMemcpyDtoH_v2, cuMemcpyDtoH_v2_ptds(to: u64, from: DevicePointer, bytes: usize) {
+    per_thread cuMemcpyDtoH_v2_ptds
+    fn cuMemcpyDtoH_v2(to: u64, from: DevicePointer, bytes: usize) {
         synchronous(Copy::linear((Host, to), (Device, from), bytes))
     }
 
-    fn cuMemcpyDtoHAsync_v2, cuMemcpyDtoHAsync_v2_ptsz(
+    per_thread cuMemcpyDtoHAsync_v2_ptsz
+    fn cuMemcpyDtoHAsync_v2(
         to: u64,
         from: DevicePointer,
         bytes: usize,
@@ -288,11 +296,13 @@ api! {
         asynchronous(Copy::linear((Host, to), (Device, from), bytes), stream)
     }
 
-    fn cuMemcpyDtoD_v2, cuMemcpyDtoD_v2_ptds(to: DevicePointer, from: DevicePointer, bytes: usize) {
+    per_thread cuMemcpyDtoD_v2_ptds
+    fn cuMemcpyDtoD_v2(to: DevicePointer, from: DevicePointer, bytes: usize) {
         synchronous(Copy::linear((Device, to), (Device, from), bytes))
     }
 
-    fn cuMemcpyDtoDAsync_v2, cuMemcpyDtoDAsync_v2_ptsz(
+    per_thread cuMemcpyDtoDAsync_v2_ptsz
+    fn cuMemcpyDtoDAsync_v2(
         to: DevicePointer,
         from: DevicePointer,
         bytes: usize,
@@ -301,23 +311,28 @@ api! {
         asynchronous(Copy::linear((Device, to), (Device, from), bytes), stream)
     }
 
-    fn cuMemcpy2D_v2, cuMemcpy2D_v2_ptds(parameters: In<Memcpy2d>) {
+    per_thread cuMemcpy2D_v2_ptds
+    fn cuMemcpy2D_v2(parameters: In<Memcpy2d>) {
         synchronous(from_2d(parameters)?)
     }
 
-    fn cuMemcpy2DUnaligned_v2, cuMemcpy2DUnaligned_v2_ptds(parameters: In<Memcpy2d>) {
+    per_thread cuMemcpy2DUnaligned_v2_ptds
+    fn cuMemcpy2DUnaligned_v2(parameters: In<Memcpy2d>) {
         synchronous(from_2d(parameters)?)
     }
 
-    fn cuMemcpy2DAsync_v2, cuMemcpy2DAsync_v2_ptsz(parameters: In<Memcpy2d>, stream: Handle) {
+    per_thread cuMemcpy2DAsync_v2_ptsz
+    fn cuMemcpy2DAsync_v2(parameters: In<Memcpy2d>, stream: Handle) {
         asynchronous(from_2d(parameters)?, stream)
     }
 
-    fn cuMemcpy3D_v2, cuMemcpy3D_v2_ptds(parameters: In<Memcpy3d>) {
+    per_thread cuMemcpy3D_v2_ptds
+    fn cuMemcpy3D_v2(parameters: In<Memcpy3d>) {
         synchronous(Copy::from_3d(&parameters.get()?)?)
     }
 
-    fn cuMemcpy3DAsync_v2, cuMemcpy3DAsync_v2_ptsz(parameters: In<Memcpy3d>, stream: Handle) {
+    per_thread cuMemcpy3DAsync_v2_ptsz
+    fn cuMemcpy3DAsync_v2(parameters: In<Memcpy3d>, stream: Handle) {
         asynchronous(Copy::from_3d(&parameters.get()?)?, stream)
     }
 }

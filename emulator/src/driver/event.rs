@@ -111,11 +111,13 @@ api! {
         Ok(())
     }
 
-    fn cuEventRecord, cuEventRecord_ptsz(event: Handle, stream: Handle) {
+    per_thread cuEventRecord_ptsz
+    fn cuEventRecord(event: Handle, stream: Handle) {
         record(event, stream, 0)
     }
 
-    fn cuEventRecordWithFlags, cuEventRecordWithFlags_ptsz(event: Handle, stream: Handle, flags: u32) {
+    per_thread cuEventRecordWithFlags_ptsz
+    fn cuEventRecordWithFlags(event: Handle, stream: Handle, flags: u32) {
         record(event, stream, flags)
     }
 

@@ -102,31 +102,38 @@ fn asynchronous(fill: Fill, stream: Handle) -> Result {
 }
 
 api! {
-    fn cuMemsetD8_v2, cuMemsetD8_v2_ptds(address: DevicePointer, value: u8, count: usize) {
+    per_thread cuMemsetD8_v2_ptds
+    fn cuMemsetD8_v2(address: DevicePointer, value: u8, count: usize) {
         synchronous(linear(address, value.into(), 1, count))
     }
 
-    fn cuMemsetD16_v2, cuMemsetD16_v2_ptds(address: DevicePointer, value: u16, count: usize) {
+    per_thread cuMemsetD16_v2_ptds
+    fn cuMemsetD16_v2(address: DevicePointer, value: u16, count: usize) {
         synchronous(linear(address, value.into(), 2, count))
     }
 
-    fn cuMemsetD32_v2, cuMemsetD32_v2_ptds(address: DevicePointer, value: u32, count: usize) {
+    per_thread cuMemsetD32_v2_ptds
+    fn cuMemsetD32_v2(address: DevicePointer, value: u32, count: usize) {
         synchronous(linear(address, value, 4, count))
     }
 
-    fn cuMemsetD8Async, cuMemsetD8Async_ptsz(address: DevicePointer, value: u8, count: usize, stream: Handle) {
+    per_thread cuMemsetD8Async_ptsz
+    fn cuMemsetD8Async(address: DevicePointer, value: u8, count: usize, stream: Handle) {
         asynchronous(linear(address, value.into(), 1, count), stream)
     }
 
-    fn cuMemsetD16Async, cuMemsetD16Async_ptsz(address: DevicePointer, value: u16, count: usize, stream: Handle) {
+    per_thread cuMemsetD16Async_ptsz
+    fn cuMemsetD16Async(address: DevicePointer, value: u16, count: usize, stream: Handle) {
         asynchronous(linear(address, value.into(), 2, count), stream)
     }
 
-    fn cuMemsetD32Async, cuMemsetD32Async_ptsz(address: DevicePointer, value: u32, count: usize, stream: Handle) {
+    per_thread cuMemsetD32Async_ptsz
+    fn cuMemsetD32Async(address: DevicePointer, value: u32, count: usize, stream: Handle) {
         asynchronous(linear(address, value, 4, count), stream)
     }
 
-    fn cuMemsetD2D8_v2, cuMemsetD2D8_v2_ptds(
+    per_thread cuMemsetD2D8_v2_ptds
+    fn cuMemsetD2D8_v2(
         address: DevicePointer,
         pitch: usize,
         value: u8,
@@ -136,7 +143,8 @@ api! {
         synchronous(rows(address, pitch, value.into(), 1, [width, height]))
     }
 
-    fn cuMemsetD2D16_v2, cuMemsetD2D16_v2_ptds(
+    per_thread cuMemsetD2D16_v2_ptds
+    fn cuMemsetD2D16_v2(
         address: DevicePointer,
         pitch: usize,
         value: u16,
@@ -146,7 +154,8 @@ api! {
         synchronous(rows(address, pitch, value.into(), 2, [width, height]))
     }
 
-    fn cuMemsetD2D32_v2, cuMemsetD2D32_v2_ptds(
+    per_thread cuMemsetD2D32_v2_ptds
+    fn cuMemsetD2D32_v2(
         address: DevicePointer,
         pitch: usize,
         value: u32,
@@ -156,7 +165,8 @@ api! {
         synchronous(rows(address, pitch, value, 4, [width, height]))
     }
 
-    fn cuMemsetD2D8Async, cuMemsetD2D8Async_ptsz(
+    per_thread cuMemsetD2D8Async_ptsz
+    fn cuMemsetD2D8Async(
         address: DevicePointer,
         pitch: usize,
         value: u8,
@@ -167,7 +177,8 @@ api! {
         asynchronous(rows(address, pitch, value.into(), 1, [width, height]), stream)
     }
 
-    fn cuMemsetD2D16Async, cuMemsetD2D16Async_ptsz(
+    per_thread cuMemsetD2D16Async_ptsz
+    fn cuMemsetD2D16Async(
         address: DevicePointer,
         pitch: usize,
         value: u16,
@@ -178,7 +189,8 @@ api! {
         asynchronous(rows(address, pitch, value.into(), 2, [width, height]), stream)
     }
 
-    fn cuMemsetD2D32Async, cuMemsetD2D32Async_ptsz(
+    per_thread cuMemsetD2D32Async_ptsz
+    fn cuMemsetD2D32Async(
         address: DevicePointer,
         pitch: usize,
         value: u32,

@@ -102,7 +102,7 @@ pub fn attribute(id: i32, module: &Module, info: &KernelInfo, settings: &Setting
     let value = match id {
         0 => max_threads(info),
         1 => info.static_shared,
-        2 => module.code.constant_bytes() as u32,
+        2 => module.code.constant_bytes(),
         3 => info.local_bytes as u32,
         4 => registers(info),
         5 => info.ptx_version,

@@ -71,8 +71,10 @@ impl GraphExec {
     /// What it runs, as a graph of its own: what is disabled does nothing.
     fn snapshot(&self) -> Graph {
         let mut nodes = lock(&self.nodes).clone();
-        for node in lock(&self.disabled).iter().filter_map(|n| nodes.get_mut(n)) {
-            node.operation = Operation::Empty;
+        for handle in lock(&self.disabled).iter() {
+            if let Some(node) = nodes.get_mut(handle) {
+                node.operation = Operation::Empty;
+            }
         }
         Graph { handle: 0, nodes: Mutex::new(nodes) }
     }
@@ -171,7 +173,8 @@ api! {
         instantiate(exec, graph, 0)
     }
 
-    fn cuGraphInstantiateWithParams, cuGraphInstantiateWithParams_ptsz(
+    per_thread cuGraphInstantiateWithParams_ptsz
+    fn cuGraphInstantiateWithParams(
         exec: Out<Handle>,
         graph: Handle,
         parameters: Out<InstantiateParams>,
@@ -193,12 +196,14 @@ api! {
     }
 
     /// Nothing has to be moved to a device.
-    fn cuGraphUpload, cuGraphUpload_ptsz(exec: Handle, stream: Handle) {
+    per_thread cuGraphUpload_ptsz
+    fn cuGraphUpload(exec: Handle, stream: Handle) {
         GraphExec::by_handle(exec)?;
         Stream::resolve(stream).map(|_| ())
     }
 
-    fn cuGraphLaunch, cuGraphLaunch_ptsz(exec: Handle, stream: Handle) {
+    per_thread cuGraphLaunch_ptsz
+    fn cuGraphLaunch(exec: Handle, stream: Handle) {
         GraphExec::by_handle(exec)?.launch(&*Stream::resolve(stream)?)
     }
 

@@ -23,8 +23,8 @@ fn must_copy_plainly() -> bool {
 
 /// Copies from the program's memory.
 pub fn read(address: u64, out: &mut [u8]) -> Result {
+    let bytes = out.len();
     let unmapped = || {
-        let bytes = out.len();
         Code::INVALID_VALUE.because(format!("{bytes} bytes of host memory at {address:#x} cannot be read"))
     };
     if address == 0 && !out.is_empty() {
@@ -53,8 +53,8 @@ pub fn read(address: u64, out: &mut [u8]) -> Result {
 
 /// Copies to the program's memory.
 pub fn write(address: u64, bytes: &[u8]) -> Result {
+    let count = bytes.len();
     let unmapped = || {
-        let count = bytes.len();
         Code::INVALID_VALUE.because(format!("{count} bytes of host memory at {address:#x} cannot be written"))
     };
     if address == 0 && !bytes.is_empty() {

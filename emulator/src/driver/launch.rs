@@ -242,7 +242,8 @@ fn launch(call: Call) -> Result {
 }
 
 api! {
-    fn cuLaunchKernel, cuLaunchKernel_ptsz(
+    per_thread cuLaunchKernel_ptsz
+    fn cuLaunchKernel(
         function: Handle,
         grid_x: u32,
         grid_y: u32,
@@ -259,7 +260,8 @@ api! {
         launch(Call { function, grid, block, shared, stream, parameters, extra, cooperative: false })
     }
 
-    fn cuLaunchCooperativeKernel, cuLaunchCooperativeKernel_ptsz(
+    per_thread cuLaunchCooperativeKernel_ptsz
+    fn cuLaunchCooperativeKernel(
         function: Handle,
         grid_x: u32,
         grid_y: u32,
@@ -276,7 +278,8 @@ api! {
     }
 
     /// Attributes that ask for clusters are refused; those that give hints change nothing.
-    fn cuLaunchKernelEx, cuLaunchKernelEx_ptsz(
+    per_thread cuLaunchKernelEx_ptsz
+    fn cuLaunchKernelEx(
         config: In<LaunchConfig>,
         function: Handle,
         parameters: In<In<u8>>,

@@ -6,7 +6,7 @@ use super::image::{self, SEPARATOR};
 use super::module::{Logs, file, parse};
 use super::sys::{Handle, In, Out, Text};
 use super::host;
-use crate::ptx::ast::{Base, Function, Initial, Linkage, Module as Tree, Operand, Symbol, Variable};
+use crate::ptx::ast::{Base, Function, Linkage, Module as Tree, Operand, Symbol, Variable};
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
@@ -139,10 +139,8 @@ fn rename(tree: &mut Tree, number: usize, taken: &mut HashSet<String>) {
 }
 
 fn change_initial(variable: &mut Variable, change: &impl Fn(&mut String)) {
-    for initial in &mut variable.initial {
-        if let Initial::Address { name, .. } = initial {
-            change(name);
-        }
+    for address in &mut variable.initial.addresses {
+        change(&mut address.name);
     }
 }
 

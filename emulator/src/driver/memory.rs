@@ -86,13 +86,13 @@ fn allocate(context: &Context, bytes: usize, kind: Kind) -> Result<u64> {
 }
 
 /// Allocates and hands the address over.
-fn allocate_into<T>(place: Out<T>, bytes: usize, kind: Kind, wrap: impl Fn(u64) -> T) -> Result {
+fn allocate_into(place: Out<u64>, bytes: usize, kind: Kind) -> Result {
     let context = Context::current()?;
     capture::forbid_unsafe_call()?;
     if place.is_null() {
         return Err(Code::INVALID_VALUE.because("a pointer for a result is null"));
     }
-    place.set(wrap(allocate(&context, bytes, kind)?))
+    place.set(allocate(&context, bytes, kind)?)
 }
 
 /// Frees what begins at an address and is of the wanted kind.
@@ -179,7 +179,7 @@ api! {
     }
 
     fn cuMemAlloc_v2(pointer: Out<DevicePointer>, bytes: usize) {
-        allocate_into(pointer, bytes, Kind::Device, |a| a)
+        allocate_into(pointer, bytes, Kind::Device)
     }
 
     fn cuMemAllocPitch_v2(
@@ -199,12 +199,13 @@ api! {
         if pitch.is_null() {
             return Err(Code::INVALID_VALUE.because("a pointer for a result is null"));
         }
-        allocate_into(pointer, bytes, Kind::Device, |a| a)?;
+        allocate_into(pointer, bytes, Kind::Device)?;
         pitch.set(row)
     }
 
     /// Works, though devices say that they have no memory pools: programs need not ask.
-    fn cuMemAllocAsync, cuMemAllocAsync_ptsz(pointer: Out<DevicePointer>, bytes: usize, stream: Handle) {
+    per_thread cuMemAllocAsync_ptsz
+    fn cuMemAllocAsync(pointer: Out<DevicePointer>, bytes: usize, stream: Handle) {
         Stream::resolve(stream)?.forbid_capturing("allocations")?;
         let context = Context::current()?;
         if pointer.is_null() {
@@ -217,28 +218,29 @@ api! {
         if !ATTACH_FLAGS.contains(&flags) {
             return Err(Code::INVALID_VALUE.because(format!("flags {flags:#x}")));
         }
-        allocate_into(pointer, bytes, Kind::Managed, |a| a)
+        allocate_into(pointer, bytes, Kind::Managed)
     }
 
     fn cuMemFree_v2(pointer: DevicePointer) {
         free_device(pointer)
     }
 
-    fn cuMemFreeAsync, cuMemFreeAsync_ptsz(pointer: DevicePointer, stream: Handle) {
+    per_thread cuMemFreeAsync_ptsz
+    fn cuMemFreeAsync(pointer: DevicePointer, stream: Handle) {
         Stream::resolve(stream)?.forbid_capturing("freeing")?;
         Context::current()?;
         free(pointer, |kind| kind == Kind::Device)
     }
 
     fn cuMemAllocHost_v2(pointer: Out<u64>, bytes: usize) {
-        allocate_into(pointer, bytes, Kind::Host(0), |a| a)
+        allocate_into(pointer, bytes, Kind::Host(0))
     }
 
     fn cuMemHostAlloc(pointer: Out<u64>, bytes: usize, flags: u32) {
         if flags & !HOST_FLAGS != 0 {
             return Err(Code::INVALID_VALUE.because(format!("flags {flags:#x}")));
         }
-        allocate_into(pointer, bytes, Kind::Host(flags), |a| a)
+        allocate_into(pointer, bytes, Kind::Host(flags))
     }
 
     fn cuMemFreeHost(pointer: u64) {
@@ -302,7 +304,8 @@ api! {
     }
 
     /// Managed memory lies where host and device both reach it: there is nothing to move.
-    fn cuMemPrefetchAsync, cuMemPrefetchAsync_ptsz(
+    per_thread cuMemPrefetchAsync_ptsz
+    fn cuMemPrefetchAsync(
         pointer: DevicePointer,
         bytes: usize,
         device: Ordinal,
@@ -316,7 +319,8 @@ api! {
     }
 
     /// The location is a structure of type and number, passed in one register.
-    fn cuMemPrefetchAsync_v2, cuMemPrefetchAsync_v2_ptsz(
+    per_thread cuMemPrefetchAsync_v2_ptsz
+    fn cuMemPrefetchAsync_v2(
         pointer: DevicePointer,
         bytes: usize,
         location: u64,
@@ -345,7 +349,8 @@ api! {
         advise(pointer, bytes, advice)
     }
 
-    fn cuStreamAttachMemAsync, cuStreamAttachMemAsync_ptsz(
+    per_thread cuStreamAttachMemAsync_ptsz
+    fn cuStreamAttachMemAsync(
         stream: Handle,
         pointer: DevicePointer,
         bytes: usize,

@@ -7,32 +7,20 @@
 //! call of that context. Handles are looked up, never dereferenced; buffers of the caller are copied by the kernel of
 //! the operating system, which refuses addresses that are not mapped.
 
-/// Defines exported functions: `fn name(arguments) { body }`, where the body is a [`error::Result`]. `fn name, alias`
-/// also exports the variant whose null stream is the calling thread's own.
+/// Defines exported functions: `fn name(arguments) { body }`, where the body is a [`error::Result`].
+/// `per_thread alias` in front also exports the variant whose null stream is the calling thread's own.
 macro_rules! api {
     ($(
         $(#[$attribute:meta])*
-        fn $name:ident $(, $alias:ident)? ($($argument:ident: $ty:ty),* $(,)?) $body:block
+        $(per_thread $alias:ident)?
+        fn $name:ident $arguments:tt $body:block
     )*) => {
         $(
-            $(#[$attribute])*
-            ///
-            /// # Safety
-            /// Pointers are null or valid for what the CUDA driver API says that the function reads or writes.
-            #[unsafe(no_mangle)]
-            #[allow(non_snake_case, reason = "names of the CUDA driver API")]
-            pub unsafe extern "C" fn $name($($argument: $ty),*) -> i32 {
-                $crate::driver::error::guard(stringify!($name), false, move || $body)
-            }
+            exported! { $(#[$attribute])* $name false $arguments $body }
             $(
-                /// The same, with the null stream as the calling thread's own.
-                ///
-                /// # Safety
-                /// As without the suffix.
-                #[unsafe(no_mangle)]
-                #[allow(non_snake_case, reason = "names of the CUDA driver API")]
-                pub unsafe extern "C" fn $alias($($argument: $ty),*) -> i32 {
-                    $crate::driver::error::guard(stringify!($alias), true, move || $body)
+                exported! {
+                    /// The same, with the null stream as the calling thread's own.
+                    $alias true $arguments $body
                 }
             )?
         )*
@@ -50,6 +38,21 @@ macro_rules! api {
                 )?
             )*
             None
+        }
+    };
+}
+
+/// One exported function.
+macro_rules! exported {
+    ($(#[$attribute:meta])* $name:ident $per_thread:ident ($($argument:ident: $ty:ty),* $(,)?) $body:block) => {
+        $(#[$attribute])*
+        ///
+        /// # Safety
+        /// Pointers are null or valid for what the CUDA driver API says that the function reads or writes.
+        #[unsafe(no_mangle)]
+        #[allow(non_snake_case, reason = "names of the CUDA driver API")]
+        pub unsafe extern "C" fn $name($($argument: $ty),*) -> i32 {
+            $crate::driver::error::guard(stringify!($name), $per_thread, move || $body)
         }
     };
 }

@@ -144,45 +144,54 @@ api! {
         destroy(stream)
     }
 
-    fn cuStreamGetPriority, cuStreamGetPriority_ptsz(stream: Handle, priority: Out<i32>) {
+    per_thread cuStreamGetPriority_ptsz
+    fn cuStreamGetPriority(stream: Handle, priority: Out<i32>) {
         priority.set(Stream::resolve(stream)?.priority)
     }
 
-    fn cuStreamGetFlags, cuStreamGetFlags_ptsz(stream: Handle, flags: Out<u32>) {
+    per_thread cuStreamGetFlags_ptsz
+    fn cuStreamGetFlags(stream: Handle, flags: Out<u32>) {
         flags.set(Stream::resolve(stream)?.flags)
     }
 
-    fn cuStreamGetId, cuStreamGetId_ptsz(stream: Handle, id: Out<u64>) {
+    per_thread cuStreamGetId_ptsz
+    fn cuStreamGetId(stream: Handle, id: Out<u64>) {
         id.set(Stream::resolve(stream)?.id)
     }
 
-    fn cuStreamGetCtx, cuStreamGetCtx_ptsz(stream: Handle, context: Out<Handle>) {
+    per_thread cuStreamGetCtx_ptsz
+    fn cuStreamGetCtx(stream: Handle, context: Out<Handle>) {
         context.set(Stream::resolve(stream)?.context)
     }
 
-    fn cuStreamGetCtx_v2, cuStreamGetCtx_v2_ptsz(stream: Handle, context: Out<Handle>, green: Out<Handle>) {
+    per_thread cuStreamGetCtx_v2_ptsz
+    fn cuStreamGetCtx_v2(stream: Handle, context: Out<Handle>, green: Out<Handle>) {
         green.set_if_wanted(0);
         context.set(Stream::resolve(stream)?.context)
     }
 
-    fn cuStreamGetDevice, cuStreamGetDevice_ptsz(stream: Handle, device: Out<Ordinal>) {
+    per_thread cuStreamGetDevice_ptsz
+    fn cuStreamGetDevice(stream: Handle, device: Out<Ordinal>) {
         device.set(Stream::resolve(stream)?.context()?.ordinal)
     }
 
-    fn cuStreamSynchronize, cuStreamSynchronize_ptsz(stream: Handle) {
+    per_thread cuStreamSynchronize_ptsz
+    fn cuStreamSynchronize(stream: Handle) {
         let stream = Stream::resolve(stream)?;
         stream.forbid_capturing("waiting")?;
         stream.context()?.synchronize()
     }
 
     /// Work is done when it was submitted: the answer is never `CUDA_ERROR_NOT_READY`.
-    fn cuStreamQuery, cuStreamQuery_ptsz(stream: Handle) {
+    per_thread cuStreamQuery_ptsz
+    fn cuStreamQuery(stream: Handle) {
         let stream = Stream::resolve(stream)?;
         stream.forbid_capturing("a query")?;
         stream.context()?.synchronize()
     }
 
-    fn cuStreamWaitEvent, cuStreamWaitEvent_ptsz(stream: Handle, event: Handle, flags: u32) {
+    per_thread cuStreamWaitEvent_ptsz
+    fn cuStreamWaitEvent(stream: Handle, event: Handle, flags: u32) {
         let (stream, event) = (Stream::resolve(stream)?, Event::by_handle(event)?);
         if flags > 1 {
             return Err(Code::INVALID_VALUE.because(format!("unknown flags {flags:#x}")));
@@ -191,7 +200,8 @@ api! {
     }
 
     /// The callback runs before the call returns, in the calling thread.
-    fn cuStreamAddCallback, cuStreamAddCallback_ptsz(
+    per_thread cuStreamAddCallback_ptsz
+    fn cuStreamAddCallback(
         stream: Handle,
         callback: StreamCallback,
         data: *mut c_void,
@@ -210,7 +220,8 @@ api! {
     }
 
     /// The function runs before the call returns, in the calling thread.
-    fn cuLaunchHostFunc, cuLaunchHostFunc_ptsz(stream: Handle, function: HostFunction, data: *mut c_void) {
+    per_thread cuLaunchHostFunc_ptsz
+    fn cuLaunchHostFunc(stream: Handle, function: HostFunction, data: *mut c_void) {
         let stream = Stream::resolve(stream)?;
         match HostCall::new(function, data) {
             Some(call) => stream.submit(Operation::Host(call)),
@@ -219,7 +230,8 @@ api! {
     }
 
     /// Attributes steer caches and clocks, which do not exist.
-    fn cuStreamCopyAttributes, cuStreamCopyAttributes_ptsz(to: Handle, from: Handle) {
+    per_thread cuStreamCopyAttributes_ptsz
+    fn cuStreamCopyAttributes(to: Handle, from: Handle) {
         Stream::resolve(to)?;
         Stream::resolve(from).map(|_| ())
     }

@@ -67,11 +67,13 @@ fn update(stream: Handle, nodes: In<Handle>, count: usize, flags: u32) -> Result
 }
 
 api! {
-    fn cuStreamBeginCapture_v2, cuStreamBeginCapture_v2_ptsz(stream: Handle, mode: i32) {
+    per_thread cuStreamBeginCapture_v2_ptsz
+    fn cuStreamBeginCapture_v2(stream: Handle, mode: i32) {
         capture::begin(&Stream::resolve(stream)?, mode, None)
     }
 
-    fn cuStreamBeginCaptureToGraph, cuStreamBeginCaptureToGraph_ptsz(
+    per_thread cuStreamBeginCaptureToGraph_ptsz
+    fn cuStreamBeginCaptureToGraph(
         stream: Handle,
         graph: Handle,
         nodes: In<Handle>,
@@ -85,20 +87,24 @@ api! {
         capture::begin(&stream, mode, Some((graph, nodes)))
     }
 
-    fn cuStreamEndCapture, cuStreamEndCapture_ptsz(stream: Handle, graph: Out<Handle>) {
+    per_thread cuStreamEndCapture_ptsz
+    fn cuStreamEndCapture(stream: Handle, graph: Out<Handle>) {
         graph.set(0)?;
         graph.set(capture::end(&*Stream::resolve(stream)?)?.handle)
     }
 
-    fn cuStreamIsCapturing, cuStreamIsCapturing_ptsz(stream: Handle, status: Out<i32>) {
+    per_thread cuStreamIsCapturing_ptsz
+    fn cuStreamIsCapturing(stream: Handle, status: Out<i32>) {
         info(stream, status, Out::null(), Out::null(), Out::null(), Out::null())
     }
 
-    fn cuStreamGetCaptureInfo, cuStreamGetCaptureInfo_ptsz(stream: Handle, status: Out<i32>, id: Out<u64>) {
+    per_thread cuStreamGetCaptureInfo_ptsz
+    fn cuStreamGetCaptureInfo(stream: Handle, status: Out<i32>, id: Out<u64>) {
         info(stream, status, id, Out::null(), Out::null(), Out::null())
     }
 
-    fn cuStreamGetCaptureInfo_v2, cuStreamGetCaptureInfo_v2_ptsz(
+    per_thread cuStreamGetCaptureInfo_v2_ptsz
+    fn cuStreamGetCaptureInfo_v2(
         stream: Handle,
         status: Out<i32>,
         id: Out<u64>,
@@ -109,7 +115,8 @@ api! {
         info(stream, status, id, graph, after, count)
     }
 
-    fn cuStreamGetCaptureInfo_v3, cuStreamGetCaptureInfo_v3_ptsz(
+    per_thread cuStreamGetCaptureInfo_v3_ptsz
+    fn cuStreamGetCaptureInfo_v3(
         stream: Handle,
         status: Out<i32>,
         id: Out<u64>,
@@ -122,7 +129,8 @@ api! {
         info(stream, status, id, graph, after, count)
     }
 
-    fn cuStreamUpdateCaptureDependencies, cuStreamUpdateCaptureDependencies_ptsz(
+    per_thread cuStreamUpdateCaptureDependencies_ptsz
+    fn cuStreamUpdateCaptureDependencies(
         stream: Handle,
         nodes: In<Handle>,
         count: usize,
@@ -131,7 +139,8 @@ api! {
         update(stream, nodes, count, flags)
     }
 
-    fn cuStreamUpdateCaptureDependencies_v2, cuStreamUpdateCaptureDependencies_v2_ptsz(
+    per_thread cuStreamUpdateCaptureDependencies_v2_ptsz
+    fn cuStreamUpdateCaptureDependencies_v2(
         stream: Handle,
         nodes: In<Handle>,
         _edges: In<u64>,

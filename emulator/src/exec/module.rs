@@ -311,6 +311,11 @@ impl Module {
         Ok(())
     }
 
+    /// Bytes of constant memory.
+    pub fn constant_bytes(&self) -> u32 {
+        self.constants.len() as u32
+    }
+
     /// What constant memory holds now.
     pub(super) fn constants(&self) -> Vec<u8> {
         let mut bytes = self.constants.clone();
