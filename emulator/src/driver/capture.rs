@@ -124,7 +124,8 @@ pub fn end(stream: &Stream) -> Result<Arc<Graph>> {
     lock(&ACTIVE).retain(|c| c.id != capture.id);
     let result = capture.check().and_then(|()| {
         let joined = capture.graph.reach(&after);
-        let all_joined = capture.graph.handles().iter().all(|n| joined.contains(n) || capture.given.contains(n));
+        let all_joined =
+            capture.graph.handles().iter().all(|n| joined.contains(n) || capture.given.contains(n));
         match all_joined {
             true => Ok(()),
             false => Err(Code::STREAM_CAPTURE_UNJOINED.because("a forked stream was not joined by an event")),
@@ -197,9 +198,9 @@ pub fn wait(stream: &Arc<Stream>, event: &Arc<Event>, external: bool) -> Result 
             drop(membership);
             stream.submit(Operation::Wait(event.clone()))
         }
-        (_, Some(own)) => {
-            own.capture.fail(Code::STREAM_CAPTURE_ISOLATION.because("the event was recorded outside the capture"))
-        }
+        (_, Some(own)) => own
+            .capture
+            .fail(Code::STREAM_CAPTURE_ISOLATION.because("the event was recorded outside the capture")),
         (_, None) => Ok(()),
     }
 }

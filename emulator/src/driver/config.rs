@@ -92,13 +92,12 @@ impl Config {
                         number(&value, 0, MOST).ok_or_else(|| wrong("a number of devices up to 16"))?;
                 }
                 "THREADS" => {
-                    config.threads =
-                        number(&value, 1, MOST_THREADS).ok_or_else(|| wrong("a number of threads, 1 to 1024"))?;
+                    config.threads = number(&value, 1, MOST_THREADS)
+                        .ok_or_else(|| wrong("a number of threads, 1 to 1024"))?;
                 }
                 "CHECKS" => {
-                    config.checks = checks(&value).ok_or_else(|| {
-                        wrong("all, none, or some of uninitialized,races,async_copies")
-                    })?;
+                    config.checks = checks(&value)
+                        .ok_or_else(|| wrong("all, none, or some of uninitialized,races,async_copies"))?;
                 }
                 "REPORT" => {
                     config.report = match value.as_str() {
@@ -110,9 +109,9 @@ impl Config {
                 "PROFILE" if !value.is_empty() => config.profile = Some(value.into()),
                 "PTXAS" if !value.is_empty() => config.ptxas = Some(value.into()),
                 "COMPUTE" => {
-                    let parsed = value.split_once('.').and_then(|(major, minor)| {
-                        Some((major.parse().ok()?, minor.parse().ok()?))
-                    });
+                    let parsed = value
+                        .split_once('.')
+                        .and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
                     config.compute = parsed
                         .filter(|c| COMPUTE.contains(c))
                         .ok_or_else(|| wrong("7.5, 8.0, 8.6, 8.7, 8.9 or 9.0"))?;

@@ -76,7 +76,9 @@ impl Context {
         let Some(handle) = current_handle() else {
             return Err(Code::INVALID_CONTEXT.because("no context is current in this thread"));
         };
-        CONTEXTS.get(handle).ok_or_else(|| Code::CONTEXT_IS_DESTROYED.because("the current context was destroyed"))
+        CONTEXTS
+            .get(handle)
+            .ok_or_else(|| Code::CONTEXT_IS_DESTROYED.because("the current context was destroyed"))
     }
 
     /// A context by its handle.
@@ -128,7 +130,10 @@ impl Context {
     /// The calling thread's own default stream.
     pub fn per_thread_stream(&self) -> Arc<Stream> {
         let thread = std::thread::current().id();
-        lock(&self.per_thread).entry(thread).or_insert_with(|| Arc::new(Stream::per_thread(self.handle))).clone()
+        lock(&self.per_thread)
+            .entry(thread)
+            .or_insert_with(|| Arc::new(Stream::per_thread(self.handle)))
+            .clone()
     }
 
     /// Frees what belongs to it; what the program should have freed is told, unless a fault kept it from doing so.

@@ -4,11 +4,11 @@ use super::capture;
 use super::context::Context;
 use super::device::{Driver, driver};
 use super::error::{Code, Result};
+use super::host;
 use super::memory::device_of;
 use super::operation::Operation;
 use super::stream::Stream;
 use super::sys::{DevicePointer, Handle, In, Memcpy2d, Memcpy3d};
-use super::host;
 
 /// Where one side of a copy lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +135,13 @@ impl Copy {
 }
 
 /// Checks one side of a copy of boxes, and folds its offsets into the address.
-fn side(kind: i32, [host, device]: [u64; 2], [x, y, z]: [usize; 3], [pitch, rows]: [usize; 2], extent: [u64; 3]) -> Result<Side> {
+fn side(
+    kind: i32,
+    [host, device]: [u64; 2],
+    [x, y, z]: [usize; 3],
+    [pitch, rows]: [usize; 2],
+    extent: [u64; 3],
+) -> Result<Side> {
     let (place, base) = match kind {
         1 => (Place::Host, host),
         2 => (Place::Device, device),
@@ -201,7 +207,8 @@ fn transfer(driver: &Driver, to: (Place, u64), from: (Place, u64), bytes: u64) -
 }
 
 fn outside(address: u64, bytes: u64) -> super::error::Failure {
-    Code::INVALID_VALUE.because(format!("{bytes} bytes at {address:#x} do not lie in one allocation of a device"))
+    Code::INVALID_VALUE
+        .because(format!("{bytes} bytes at {address:#x} do not lie in one allocation of a device"))
 }
 
 /// A copy that is complete, and tells of faults, when the call returns.

@@ -70,7 +70,8 @@ pub const MAX_GRID: [u32; 3] = [i32::MAX as u32, 65535, 65535];
 
 /// The limits of a compute capability; the sizes are those of its data-centre or largest part.
 pub fn limits(compute: (u32, u32)) -> Limits {
-    let (multiprocessors, threads, blocks, shared, l2, clock_khz, memory_clock_khz, bus_bits) = match compute {
+    let (multiprocessors, threads, blocks, shared, l2, clock_khz, memory_clock_khz, bus_bits) = match compute
+    {
         (7, 5) => (40, 1024, 16, 64, 4, 1_590_000, 5_001_000, 256),
         (8, 6) => (84, 1536, 16, 100, 6, 1_695_000, 9_751_000, 384),
         (8, 7) => (16, 1536, 16, 164, 4, 1_300_000, 3_200_000, 256),
@@ -124,12 +125,12 @@ fn attribute(id: i32, config: &Config, ordinal: Ordinal) -> Option<i32> {
         78 => 1, // stream priorities
         79 | 80 => 1,
         81 => limits.shared_per_multiprocessor,
-        83 => 1,                     // managed memory
-        85 => ordinal as u32,        // its own board
-        87 => 2,                     // single to double precision
-        89 => 1,                     // the host may touch managed memory at any time
-        90 => 1,                     // preemption
-        95 => 1,                     // cooperative launches
+        83 => 1,              // managed memory
+        85 => ordinal as u32, // its own board
+        87 => 2,              // single to double precision
+        89 => 1,              // the host may touch managed memory at any time
+        90 => 1,              // preemption
+        95 => 1,              // cooperative launches
         97 => limits.shared_opt_in,
         106 => limits.blocks_per_multiprocessor,
         111 => limits.shared_reserved,

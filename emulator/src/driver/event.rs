@@ -20,7 +20,10 @@ pub enum State {
     Never,
     At(Instant),
     /// Recorded in a stream that is being captured: after these nodes.
-    Captured { capture: Arc<Capture>, after: Vec<Handle> },
+    Captured {
+        capture: Arc<Capture>,
+        after: Vec<Handle>,
+    },
 }
 
 /// An event.
@@ -51,7 +54,9 @@ impl Event {
         match *lock(&self.state) {
             State::At(time) => Ok(time),
             State::Never => Err(Code::INVALID_HANDLE.because("the event was never recorded")),
-            State::Captured { .. } => Err(Code::CAPTURED_EVENT.because("the event was recorded in a capture")),
+            State::Captured { .. } => {
+                Err(Code::CAPTURED_EVENT.because("the event was recorded in a capture"))
+            }
         }
     }
 

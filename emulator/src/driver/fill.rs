@@ -73,7 +73,8 @@ impl Fill {
                 device_of(driver, address).is_some_and(|d| d.machine.memory().fill(address, row, pattern))
             });
             if !filled {
-                let detail = format!("{row} bytes in row {y} from {:#x} do not lie in one allocation", self.address);
+                let detail =
+                    format!("{row} bytes in row {y} from {:#x} do not lie in one allocation", self.address);
                 return Err(Code::INVALID_VALUE.because(detail));
             }
         }

@@ -61,7 +61,9 @@ impl Function {
         match KERNELS.get(handle) {
             Some(kernel) => {
                 let function = kernel.function(context)?;
-                FUNCTIONS.get(function).ok_or_else(|| Code::INVALID_HANDLE.because("the library was unloaded"))
+                FUNCTIONS
+                    .get(function)
+                    .ok_or_else(|| Code::INVALID_HANDLE.because("the library was unloaded"))
             }
             None => Err(Code::INVALID_HANDLE.because(format!("{handle:#x} is not a function"))),
         }
@@ -130,7 +132,9 @@ pub fn set_attribute(id: i32, value: i32, info: &KernelInfo, settings: &Settings
             let opt_in = limits(driver()?.config.compute).shared_opt_in;
             let most = opt_in.saturating_sub(info.static_shared);
             if !u32::try_from(value).is_ok_and(|v| v <= most) {
-                return Err(Code::INVALID_VALUE.because(format!("{value} bytes of dynamic shared memory, of {most}")));
+                return Err(
+                    Code::INVALID_VALUE.because(format!("{value} bytes of dynamic shared memory, of {most}"))
+                );
             }
             settings.max_dynamic.store(value, Ordering::Relaxed);
             Ok(())

@@ -8,8 +8,8 @@ use super::handles::{Registry, lock};
 use super::operation::Operation;
 use super::stream::Stream;
 use super::sys::{
-    Handle, HostParams, In, InstantiateParams, KernelParams, KernelParamsV1, Memcpy3d, MemsetParams, NodeParams,
-    Out, UpdateResult,
+    Handle, HostParams, In, InstantiateParams, KernelParams, KernelParamsV1, Memcpy3d, MemsetParams,
+    NodeParams, Out, UpdateResult,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -124,7 +124,10 @@ impl GraphExec {
 }
 
 /// Whether two graphs have the same shape; else what differs, and where in the new one.
-fn pair(old: &BTreeMap<Handle, Node>, new: &BTreeMap<Handle, Node>) -> std::result::Result<(), (i32, Handle)> {
+fn pair(
+    old: &BTreeMap<Handle, Node>,
+    new: &BTreeMap<Handle, Node>,
+) -> std::result::Result<(), (i32, Handle)> {
     if old.len() != new.len() {
         return Err((TOPOLOGY_CHANGED, 0));
     }

@@ -9,7 +9,9 @@ use super::function::Function;
 use super::graph::Graph;
 use super::launch::Launch;
 use super::operation::{HostCall, Operation};
-use super::sys::{Handle, HostParams, In, KernelParams, KernelParamsV1, Memcpy3d, MemsetParams, NodeParams, Out};
+use super::sys::{
+    Handle, HostParams, In, KernelParams, KernelParamsV1, Memcpy3d, MemsetParams, NodeParams, Out,
+};
 
 /// A kernel with its launch, of whichever structure.
 pub fn kernel(p: &KernelParamsV1, kernel: Handle, context: Handle) -> Result<Operation> {
@@ -19,7 +21,16 @@ pub fn kernel(p: &KernelParamsV1, kernel: Handle, context: Handle) -> Result<Ope
     };
     let handle = if p.function != 0 { p.function } else { kernel };
     let function = Function::resolve(handle, &context)?;
-    Ok(Operation::Kernel(Launch::new(function, handle, p.grid, p.block, p.shared, p.parameters, p.extra, false)?))
+    Ok(Operation::Kernel(Launch::new(
+        function,
+        handle,
+        p.grid,
+        p.block,
+        p.shared,
+        p.parameters,
+        p.extra,
+        false,
+    )?))
 }
 
 pub fn copy(p: &Memcpy3d, context: Handle) -> Result<Operation> {
@@ -76,7 +87,13 @@ pub fn from_params(p: &NodeParams) -> Result<Operation> {
 }
 
 /// Adds a node to a graph.
-fn add(place: Out<Handle>, graph: Handle, after: In<Handle>, count: usize, operation: impl FnOnce() -> Result<Operation>) -> Result {
+fn add(
+    place: Out<Handle>,
+    graph: Handle,
+    after: In<Handle>,
+    count: usize,
+    operation: impl FnOnce() -> Result<Operation>,
+) -> Result {
     let graph = Graph::by_handle(graph)?;
     let after = after.array(count)?;
     graph.check_nodes(&after)?;
@@ -117,7 +134,10 @@ fn event_of(node: Handle) -> Result<Handle> {
         _ => None,
     })?;
     let found = super::event::EVENTS.select(|e| std::ptr::eq(e, &*event));
-    found.first().map(|(handle, _)| *handle).ok_or_else(|| Code::INVALID_HANDLE.because("the event was destroyed"))
+    found
+        .first()
+        .map(|(handle, _)| *handle)
+        .ok_or_else(|| Code::INVALID_HANDLE.because("the event was destroyed"))
 }
 
 api! {

@@ -44,7 +44,9 @@ pub fn of(bytes: &[u8]) -> Result<Vec<String>> {
     match bytes.first_chunk::<4>() {
         Some(&ELF) => Err(machine_code()),
         Some(&FAT_BINARY) => fat_binary(bytes),
-        Some(&WRAPPER) => Err(Code::INVALID_IMAGE.because("a wrapper of a fat binary where a file was expected")),
+        Some(&WRAPPER) => {
+            Err(Code::INVALID_IMAGE.because("a wrapper of a fat binary where a file was expected"))
+        }
         _ => texts(bytes.split(|&b| b == 0).next().unwrap_or_default()),
     }
 }

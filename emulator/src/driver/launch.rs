@@ -178,7 +178,9 @@ impl Parameters {
             }
             host::read(address, &mut bytes)?;
         } else if !info.parameters.is_empty() {
-            for (&(offset, size), pointer) in info.parameters.iter().zip(parameters.array(info.parameters.len())?) {
+            for (&(offset, size), pointer) in
+                info.parameters.iter().zip(parameters.array(info.parameters.len())?)
+            {
                 if pointer.is_null() {
                     return Err(Code::INVALID_VALUE.because(format!("{}: a parameter is null", info.name)));
                 }

@@ -37,7 +37,9 @@ pub static KERNELS: Registry<Kernel> = Registry::new(10);
 impl Library {
     fn by_handle(handle: Handle) -> Result<Arc<Library>> {
         super::device::driver()?;
-        LIBRARIES.get(handle).ok_or_else(|| Code::INVALID_HANDLE.because(format!("{handle:#x} is not a library")))
+        LIBRARIES
+            .get(handle)
+            .ok_or_else(|| Code::INVALID_HANDLE.because(format!("{handle:#x} is not a library")))
     }
 
     /// Its module in a context, loaded when it is first asked for.
@@ -81,7 +83,9 @@ impl Library {
 impl Kernel {
     fn by_handle(handle: Handle) -> Result<Arc<Kernel>> {
         super::device::driver()?;
-        KERNELS.get(handle).ok_or_else(|| Code::INVALID_HANDLE.because(format!("{handle:#x} is not a kernel")))
+        KERNELS
+            .get(handle)
+            .ok_or_else(|| Code::INVALID_HANDLE.because(format!("{handle:#x} is not a kernel")))
     }
 
     fn library(&self) -> Result<Arc<Library>> {
@@ -126,8 +130,7 @@ fn load(place: Out<Handle>, logs: Logs, image: impl FnOnce() -> Result<Vec<Strin
     let loaded = image().and_then(|texts| Ok((parse(&texts)?, Arc::new(texts))));
     // Refusals are told now, not when a kernel is first used: loaded for a trial where a context is current.
     let loaded = loaded.and_then(|(tree, texts)| {
-        let library =
-            Library { tree, texts, modules: Mutex::default(), kernels: Mutex::default() };
+        let library = Library { tree, texts, modules: Mutex::default(), kernels: Mutex::default() };
         if let Ok(context) = Context::current() {
             library.module(&context)?;
         }

@@ -2,10 +2,10 @@
 
 use super::error::{Code, Result};
 use super::handles::{Registry, lock};
+use super::host;
 use super::image::{self, SEPARATOR};
 use super::module::{Logs, file, parse};
 use super::sys::{Handle, In, Out, Text};
-use super::host;
 use crate::ptx::ast::{Base, Function, Linkage, Module as Tree, Operand, Symbol, Variable};
 use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
@@ -167,13 +167,13 @@ impl Link {
 
     /// Adds texts, after a trial whether they can be read.
     fn add(&self, kind: i32, texts: impl FnOnce() -> Result<Vec<String>>) -> Result {
-        let added = match kind {
-            PTX | FAT_BINARY => texts(),
-            CUBIN | 3..=4 => {
-                Err(Code::NO_BINARY_FOR_GPU.because("machine code cannot be linked; the emulator runs PTX only"))
-            }
-            _ => Err(Code::INVALID_VALUE.because(format!("there is no input of kind {kind}"))),
-        };
+        let added =
+            match kind {
+                PTX | FAT_BINARY => texts(),
+                CUBIN | 3..=4 => Err(Code::NO_BINARY_FOR_GPU
+                    .because("machine code cannot be linked; the emulator runs PTX only")),
+                _ => Err(Code::INVALID_VALUE.because(format!("there is no input of kind {kind}"))),
+            };
         let checked = added.and_then(|texts| {
             for text in &texts {
                 parse(std::slice::from_ref(text))?;

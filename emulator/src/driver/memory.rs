@@ -78,7 +78,8 @@ fn allocate(context: &Context, bytes: usize, kind: Kind) -> Result<u64> {
     };
     let Some(address) = address else {
         let (used, all) = (memory.used(), memory.limit());
-        let detail = format!("{bytes} bytes, where {used} of {all} are in use (CUDA_EMULATOR_MEMORY sets the limit)");
+        let detail =
+            format!("{bytes} bytes, where {used} of {all} are in use (CUDA_EMULATOR_MEMORY sets the limit)");
         return Err(Code::OUT_OF_MEMORY.because(detail));
     };
     enter(context, address, bytes as u64, kind);
@@ -99,7 +100,9 @@ fn allocate_into(place: Out<u64>, bytes: usize, kind: Kind) -> Result {
 fn free(address: u64, wanted: impl Fn(Kind) -> bool) -> Result {
     let allocation = lock(&ALLOCATIONS).get(&address).copied().filter(|a| wanted(a.kind));
     let Some(allocation) = allocation else {
-        return Err(Code::INVALID_VALUE.because(format!("nothing that this call frees begins at {address:#x}")));
+        return Err(
+            Code::INVALID_VALUE.because(format!("nothing that this call frees begins at {address:#x}"))
+        );
     };
     lock(&ALLOCATIONS).remove(&address);
     discard(&allocation)
@@ -378,6 +381,8 @@ fn managed_range(pointer: DevicePointer, bytes: usize) -> Result {
     });
     match fits {
         true => Ok(()),
-        false => Err(Code::INVALID_VALUE.because(format!("{bytes} bytes at {pointer:#x} are not managed memory"))),
+        false => {
+            Err(Code::INVALID_VALUE.because(format!("{bytes} bytes at {pointer:#x} are not managed memory")))
+        }
     }
 }

@@ -115,18 +115,15 @@ pub fn load_tree(context: &Context, tree: &Tree, texts: &Arc<Vec<String>>) -> Re
         };
         code.because(error.to_string())
     })?;
-    Ok(Arc::new(Module {
-        context: context.handle,
-        code,
-        texts: texts.clone(),
-        functions: Mutex::default(),
-    }))
+    Ok(Arc::new(Module { context: context.handle, code, texts: texts.clone(), functions: Mutex::default() }))
 }
 
 impl Module {
     pub fn by_handle(handle: Handle) -> Result<Arc<Module>> {
         super::device::driver()?;
-        MODULES.get(handle).ok_or_else(|| Code::INVALID_HANDLE.because(format!("{handle:#x} is not a module")))
+        MODULES
+            .get(handle)
+            .ok_or_else(|| Code::INVALID_HANDLE.because(format!("{handle:#x} is not a module")))
     }
 
     /// The handle of a kernel, always the same.

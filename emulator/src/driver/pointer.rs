@@ -13,7 +13,8 @@ enum Value {
 
 /// The value of a `CUpointer_attribute`.
 fn attribute(id: i32, pointer: u64, found: Option<&Allocation>) -> Result<Value> {
-    let unknown = || Code::INVALID_VALUE.because(format!("{pointer:#x} is not memory of a device or page-locked"));
+    let unknown =
+        || Code::INVALID_VALUE.because(format!("{pointer:#x} is not memory of a device or page-locked"));
     let of = |value: &dyn Fn(&Allocation) -> u64| found.map(value).ok_or_else(unknown);
     let registered = found.is_some_and(|a| matches!(a.kind, Kind::Registered(_)));
     let host = found.is_some_and(|a| matches!(a.kind, Kind::Host(_) | Kind::Registered(_)));

@@ -1,11 +1,11 @@
 //! The primary context of a device: counted, and shared by all who retain it.
 
+use super::capture;
 use super::context::Context;
 use super::device::driver;
 use super::error::{Code, Result};
 use super::handles::lock;
-use super::sys::{Ordinal, Out, Handle};
-use super::capture;
+use super::sys::{Handle, Ordinal, Out};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 

@@ -11,9 +11,15 @@ const VERSIONS: &[(&str, &[(i32, &str)])] = &[
     ("cuCtxGetDevice", &[(0, "cuCtxGetDevice"), (13000, "cuCtxGetDevice_v2")]),
     ("cuCtxSynchronize", &[(0, "cuCtxSynchronize"), (13000, "cuCtxSynchronize_v2")]),
     ("cuDeviceGetUuid", &[(0, "cuDeviceGetUuid"), (11040, "cuDeviceGetUuid_v2")]),
-    ("cuDevicePrimaryCtxRelease", &[(0, "cuDevicePrimaryCtxRelease"), (11000, "cuDevicePrimaryCtxRelease_v2")]),
+    (
+        "cuDevicePrimaryCtxRelease",
+        &[(0, "cuDevicePrimaryCtxRelease"), (11000, "cuDevicePrimaryCtxRelease_v2")],
+    ),
     ("cuDevicePrimaryCtxReset", &[(0, "cuDevicePrimaryCtxReset"), (11000, "cuDevicePrimaryCtxReset_v2")]),
-    ("cuDevicePrimaryCtxSetFlags", &[(0, "cuDevicePrimaryCtxSetFlags"), (11000, "cuDevicePrimaryCtxSetFlags_v2")]),
+    (
+        "cuDevicePrimaryCtxSetFlags",
+        &[(0, "cuDevicePrimaryCtxSetFlags"), (11000, "cuDevicePrimaryCtxSetFlags_v2")],
+    ),
     ("cuEventElapsedTime", &[(0, "cuEventElapsedTime"), (12080, "cuEventElapsedTime_v2")]),
     ("cuGetProcAddress", &[(0, "cuGetProcAddress"), (12000, "cuGetProcAddress_v2")]),
     ("cuGraphAddDependencies", &[(0, "cuGraphAddDependencies"), (12030, "cuGraphAddDependencies_v2")]),
@@ -26,8 +32,14 @@ const VERSIONS: &[(&str, &[(i32, &str)])] = &[
     ("cuGraphExecUpdate", &[(0, "cuGraphExecUpdate"), (12000, "cuGraphExecUpdate_v2")]),
     ("cuGraphGetEdges", &[(0, "cuGraphGetEdges"), (12030, "cuGraphGetEdges_v2")]),
     ("cuGraphInstantiate", &[(0, "cuGraphInstantiate_v2"), (12000, "cuGraphInstantiateWithFlags")]),
-    ("cuGraphKernelNodeGetParams", &[(0, "cuGraphKernelNodeGetParams"), (12000, "cuGraphKernelNodeGetParams_v2")]),
-    ("cuGraphKernelNodeSetParams", &[(0, "cuGraphKernelNodeSetParams"), (12000, "cuGraphKernelNodeSetParams_v2")]),
+    (
+        "cuGraphKernelNodeGetParams",
+        &[(0, "cuGraphKernelNodeGetParams"), (12000, "cuGraphKernelNodeGetParams_v2")],
+    ),
+    (
+        "cuGraphKernelNodeSetParams",
+        &[(0, "cuGraphKernelNodeSetParams"), (12000, "cuGraphKernelNodeSetParams_v2")],
+    ),
     (
         "cuGraphNodeGetDependencies",
         &[(0, "cuGraphNodeGetDependencies"), (12030, "cuGraphNodeGetDependencies_v2")],
@@ -36,12 +48,19 @@ const VERSIONS: &[(&str, &[(i32, &str)])] = &[
         "cuGraphNodeGetDependentNodes",
         &[(0, "cuGraphNodeGetDependentNodes"), (12030, "cuGraphNodeGetDependentNodes_v2")],
     ),
-    ("cuGraphRemoveDependencies", &[(0, "cuGraphRemoveDependencies"), (12030, "cuGraphRemoveDependencies_v2")]),
+    (
+        "cuGraphRemoveDependencies",
+        &[(0, "cuGraphRemoveDependencies"), (12030, "cuGraphRemoveDependencies_v2")],
+    ),
     ("cuMemAdvise", &[(0, "cuMemAdvise"), (12020, "cuMemAdvise_v2")]),
     ("cuMemPrefetchAsync", &[(0, "cuMemPrefetchAsync"), (12020, "cuMemPrefetchAsync_v2")]),
     (
         "cuStreamGetCaptureInfo",
-        &[(0, "cuStreamGetCaptureInfo"), (11030, "cuStreamGetCaptureInfo_v2"), (12030, "cuStreamGetCaptureInfo_v3")],
+        &[
+            (0, "cuStreamGetCaptureInfo"),
+            (11030, "cuStreamGetCaptureInfo_v2"),
+            (12030, "cuStreamGetCaptureInfo_v3"),
+        ],
     ),
     ("cuStreamGetCtx", &[(0, "cuStreamGetCtx"), (12050, "cuStreamGetCtx_v2")]),
     (
@@ -61,8 +80,8 @@ const NOT_FOUND: i32 = 1;
 /// The exported function of a symbol.
 fn symbol(name: &str) -> Option<*const c_void> {
     use super::{
-        context, copy, device, event, fill, function, graph, graph_exec, graph_nodes, launch, library, link, memory,
-        module, occupancy, pointer, primary, stream, stream_capture, unsupported,
+        context, copy, device, event, fill, function, graph, graph_exec, graph_nodes, launch, library, link,
+        memory, module, occupancy, pointer, primary, stream, stream_capture, unsupported,
     };
     let files: [fn(&str) -> Option<*const c_void>; 21] = [
         device::address,
@@ -99,9 +118,8 @@ fn find(name: &str, version: i32, per_thread: bool) -> Option<*const c_void> {
         None => vec![format!("{name}_v2"), name.to_string()],
     };
     candidates.iter().find_map(|candidate| {
-        let own = per_thread.then(|| {
-            symbol(&format!("{candidate}_ptsz")).or_else(|| symbol(&format!("{candidate}_ptds")))
-        });
+        let own = per_thread
+            .then(|| symbol(&format!("{candidate}_ptsz")).or_else(|| symbol(&format!("{candidate}_ptds"))));
         own.flatten().or_else(|| symbol(candidate))
     })
 }
@@ -141,7 +159,9 @@ mod tests {
 
     #[test]
     fn versions_choose_symbols() {
-        let same = |name, version, expected: &str| assert_eq!(find(name, version, false), symbol(expected), "{name}");
+        let same = |name, version, expected: &str| {
+            assert_eq!(find(name, version, false), symbol(expected), "{name}")
+        };
         same("cuInit", 2000, "cuInit");
         same("cuMemAlloc", 3020, "cuMemAlloc_v2");
         same("cuCtxCreate", 11000, "cuCtxCreate_v2");

@@ -81,13 +81,17 @@ pub fn count(module: &Module, info: &KernelInfo, launch: &Launch, result: &Resul
     let Some(driver) = driver_if_initialized().filter(|d| d.config.profile.is_some()) else { return };
     let (counters, faults) = match result {
         Ok(counters) => (counters, 0),
-        Err(LaunchError::Faults { faults, dropped, counters }) => (&**counters, faults.len() as u64 + dropped),
+        Err(LaunchError::Faults { faults, dropped, counters }) => {
+            (&**counters, faults.len() as u64 + dropped)
+        }
         Err(_) => return,
     };
     let mut records = lock(&RECORDS);
     // The same name may come from different texts: equal texts are one kernel.
     let number = (0..).find(|&n| {
-        records.get(&(info.name.clone(), n)).is_none_or(|r| Arc::ptr_eq(&r.module, &module.texts) || r.module == module.texts)
+        records
+            .get(&(info.name.clone(), n))
+            .is_none_or(|r| Arc::ptr_eq(&r.module, &module.texts) || r.module == module.texts)
     });
     let record = records.entry((info.name.clone(), number.unwrap_or(0))).or_insert_with(|| Record {
         module: module.texts.clone(),
@@ -118,9 +122,9 @@ pub fn write() {
     let kernels = records
         .iter()
         .map(|((name, _), record)| {
-            let of_module = measured
-                .entry(Arc::as_ptr(&record.module))
-                .or_insert_with(|| assemble(driver.config.ptxas.as_deref(), &record.module, major * 10 + minor));
+            let of_module = measured.entry(Arc::as_ptr(&record.module)).or_insert_with(|| {
+                assemble(driver.config.ptxas.as_deref(), &record.module, major * 10 + minor)
+            });
             let assembled = of_module.get(name);
             let registers = assembled.map_or(registers(&record.info), |a| a.registers);
             let shapes = record.shapes.iter().map(|(&(block, dynamic_shared), shape)| {
@@ -128,7 +132,8 @@ pub fn write() {
                 let shared = record.info.static_shared.saturating_add(dynamic_shared);
                 let possible = blocks(&limits, Demand { threads, registers, shared });
                 let part = |blocks: f64| {
-                    blocks * f64::from(threads.div_ceil(32) * 32) / f64::from(limits.threads_per_multiprocessor)
+                    blocks * f64::from(threads.div_ceil(32) * 32)
+                        / f64::from(limits.threads_per_multiprocessor)
                 };
                 let average = shape.resident / shape.launches.max(1) as f64;
                 ShapeEntry {
@@ -155,8 +160,12 @@ pub fn write() {
             }
         })
         .collect();
-    let report =
-        Report { schema: SCHEMA, emulator: env!("CARGO_PKG_VERSION"), compute: format!("{major}.{minor}"), kernels };
+    let report = Report {
+        schema: SCHEMA,
+        emulator: env!("CARGO_PKG_VERSION"),
+        compute: format!("{major}.{minor}"),
+        kernels,
+    };
     if let Err(error) = save(path, &report) {
         eprintln!("cuda-emulator: the profile {} cannot be written: {error}", path.display());
     }
@@ -227,7 +236,8 @@ fn read_ptxas(text: &str, found: &mut BTreeMap<String, Assembled>) {
             current = rest.split('\'').next().map(str::to_string);
             spills = 0;
         } else if line.contains("bytes spill stores") {
-            let loads = line.split("bytes spill stores,").nth(1).and_then(|l| before(l, " bytes spill loads"));
+            let loads =
+                line.split("bytes spill stores,").nth(1).and_then(|l| before(l, " bytes spill loads"));
             spills = before(line, " bytes spill stores").unwrap_or(0) + loads.unwrap_or(0);
         } else if let Some((_, rest)) = line.split_once("Used ")
             && let Some(registers) = rest.split(' ').next().and_then(|n| n.parse().ok())

@@ -67,7 +67,8 @@ impl Stream {
     }
 
     pub fn context(&self) -> Result<Arc<Context>> {
-        Context::by_handle(self.context).map_err(|_| Code::CONTEXT_IS_DESTROYED.because("the stream's context is gone"))
+        Context::by_handle(self.context)
+            .map_err(|_| Code::CONTEXT_IS_DESTROYED.because("the stream's context is gone"))
     }
 
     /// Whether the legacy stream waits for it, and it for the legacy stream.
