@@ -1,0 +1,31 @@
+//! Running: modules become code, and warps, blocks and grids run it.
+//!
+//! [`Device`], [`Module`] and [`Kernel`] are the library's interface.
+
+mod allocate;
+mod barrier;
+mod block;
+mod builtin;
+mod call;
+mod code;
+mod control;
+pub mod cx;
+mod device;
+mod flow;
+mod frames;
+mod grid;
+mod groups;
+mod launch;
+mod liveness;
+mod lower;
+mod module;
+mod print;
+pub mod registers;
+mod special;
+mod stack;
+mod wait;
+mod warp;
+
+pub use device::{Device, OnFault, Settings, limits};
+pub use launch::{Kernel, LaunchConfig, LaunchError};
+pub use module::{Global, KernelInfo, LoadError, Module};
