@@ -264,8 +264,8 @@ impl<O: Operation<N>, const N: usize> Body for Packed<O, N> {
     #[inline(always)]
     fn run(&self, cx: &mut Cx<'_>, mask: Mask) -> Result<(), Stop> {
         let mut words = [[0; LANES]; N];
-        for k in 0..N {
-            words[k] = cx.registers.read(self.operands[k]);
+        for (words, &slot) in words.iter_mut().zip(&self.operands) {
+            *words = cx.registers.read(slot);
         }
         let mut d = [0; LANES];
         for i in 0..LANES {
@@ -291,8 +291,8 @@ impl<O: Operation<N>, const N: usize> Body for Alone<O, N> {
     #[inline(always)]
     fn run(&self, cx: &mut Cx<'_>, mask: Mask) -> Result<(), Stop> {
         let mut words = [[0; LANES]; N];
-        for k in 0..N {
-            words[k] = cx.registers.read(self.operands[k]);
+        for (words, &slot) in words.iter_mut().zip(&self.operands) {
+            *words = cx.registers.read(slot);
         }
         let mut d = [0; LANES];
         for i in 0..LANES {
