@@ -115,7 +115,7 @@ impl Copy {
     /// Does it.
     pub fn run(&self) -> Result {
         let driver = driver()?;
-        if self.width == 0 {
+        if self.width == 0 || self.height == 0 || self.depth == 0 {
             return Ok(());
         }
         for z in 0..self.depth {

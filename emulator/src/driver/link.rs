@@ -24,6 +24,9 @@ pub static LINKS: Registry<Link> = Registry::new(11);
 const CUBIN: i32 = 0;
 const PTX: i32 = 1;
 const FAT_BINARY: i32 = 2;
+const LIBRARY: i32 = 4;
+/// The device runtime, whose functions the emulator has itself.
+const DEVICE_RUNTIME: &str = "cudadevrt";
 
 /// One tree of several: a name that is private to its text stays apart, a declaration gives way to a definition.
 pub fn merge(mut trees: Vec<Tree>) -> std::result::Result<Tree, String> {
@@ -170,7 +173,7 @@ impl Link {
         let added =
             match kind {
                 PTX | FAT_BINARY => texts(),
-                CUBIN | 3..=4 => Err(Code::NO_BINARY_FOR_GPU
+                CUBIN | 3..=LIBRARY => Err(Code::NO_BINARY_FOR_GPU
                     .because("machine code cannot be linked; the emulator runs PTX only")),
                 _ => Err(Code::INVALID_VALUE.because(format!("there is no input of kind {kind}"))),
             };
@@ -201,12 +204,12 @@ api! {
         kind: i32,
         data: In<u8>,
         bytes: usize,
-        _name: usize,
+        name: Text,
         _count: u32,
         _options: In<i32>,
         _values: In<usize>,
     ) {
-        Link::by_handle(link)?.add(kind, || {
+        Link::by_handle(link)?.add(kind, &name.get_or_empty(), || {
             if bytes > 1 << 30 {
                 return Err(Code::INVALID_VALUE.because(format!("{bytes} bytes of code")));
             }
@@ -224,7 +227,7 @@ api! {
         _options: In<i32>,
         _values: In<usize>,
     ) {
-        Link::by_handle(link)?.add(kind, || file(name))
+        Link::by_handle(link)?.add(kind, &name.get_or_empty(), || file(name))
     }
 
     /// The result is no machine code but PTX, which `cuModuleLoadData` and `cuLibraryLoadData` take. It lives until
