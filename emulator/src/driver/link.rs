@@ -25,8 +25,9 @@ const CUBIN: i32 = 0;
 const PTX: i32 = 1;
 const FAT_BINARY: i32 = 2;
 const LIBRARY: i32 = 4;
-/// The device runtime, whose functions the emulator has itself.
+/// The device runtime, of which the emulator has its own.
 const DEVICE_RUNTIME: &str = "cudadevrt";
+const DEVICE_RUNTIME_PTX: &str = include_str!("device_runtime.ptx");
 
 /// One tree of several: a name that is private to its text stays apart, a declaration gives way to a definition.
 pub fn merge(mut trees: Vec<Tree>) -> std::result::Result<Tree, String> {
@@ -169,9 +170,10 @@ impl Link {
     }
 
     /// Adds texts, after a trial whether they can be read.
-    fn add(&self, kind: i32, texts: impl FnOnce() -> Result<Vec<String>>) -> Result {
+    fn add(&self, kind: i32, name: &str, texts: impl FnOnce() -> Result<Vec<String>>) -> Result {
         let added =
             match kind {
+                LIBRARY if name.contains(DEVICE_RUNTIME) => Ok(vec![DEVICE_RUNTIME_PTX.to_string()]),
                 PTX | FAT_BINARY => texts(),
                 CUBIN | 3..=LIBRARY => Err(Code::NO_BINARY_FOR_GPU
                     .because("machine code cannot be linked; the emulator runs PTX only")),
@@ -184,7 +186,12 @@ impl Link {
             Ok(texts)
         });
         self.logs.finish(checked.as_ref().err())?;
-        lock(&self.texts).extend(checked?);
+        let mut all = lock(&self.texts);
+        for text in checked? {
+            if text != DEVICE_RUNTIME_PTX || !all.contains(&text) {
+                all.push(text);
+            }
+        }
         Ok(())
     }
 }

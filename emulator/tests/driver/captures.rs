@@ -3,7 +3,9 @@
 use crate::child::succeed;
 use crate::kernels::AXPY;
 use cudarc::driver::sys::{self, CUresult as Code, CUstreamCaptureMode as Mode};
-use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DriverError, LaunchConfig, PushKernelArg,
+};
 use cudarc::nvrtc::Ptx;
 use std::ffi::c_void;
 use std::ptr::null_mut;
@@ -137,7 +139,7 @@ fn calls_that_end_a_capture() {
         let legacy = sys::CUstream::default();
         // SAFETY: memory of the program, in the default stream.
         let result = unsafe { sys::cuMemsetD8Async(1 << 20, 0, 0, legacy) };
-        drop(result);
+        assert_eq!(result, Code::CUDA_SUCCESS, "nothing to fill");
         let mut status = sys::CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE;
         // SAFETY: a stream that lives, and a place for the status.
         unsafe { sys::cuStreamIsCapturing(stream.cu_stream(), &mut status) }.result().unwrap();
@@ -254,14 +256,14 @@ fn built_by_hand_and_updated() {
             assert_eq!(s.value(), 3.0);
 
             // The driver copied the parameters: changing ours changes nothing.
-            arguments.a = 50.0;
+            *pointers[0].cast::<f32>() = 50.0;
             sys::cuGraphLaunch(exec, stream).result().unwrap();
             assert_eq!(s.value(), 3.0);
             sys::cuGraphExecKernelNodeSetParams_v2(exec, kernel, &params).result().unwrap();
             sys::cuGraphLaunch(exec, stream).result().unwrap();
             assert_eq!(s.value(), 51.0);
 
-            arguments.a = 7.0;
+            *pointers[0].cast::<f32>() = 7.0;
             let (other, _) = build(&params);
             let mut info: sys::CUgraphExecUpdateResultInfo = std::mem::zeroed();
             sys::cuGraphExecUpdate_v2(exec, other, &mut info).result().unwrap();

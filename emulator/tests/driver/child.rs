@@ -7,7 +7,8 @@ const CHILD: &str = "CUDA_TEST_CHILD";
 
 /// The directory of `libcuda.so.1`, as the launcher says.
 pub fn library_directory() -> PathBuf {
-    let output = Command::new(env!("CARGO_BIN_EXE_cuda-emulator")).arg("dir").output().expect("the launcher runs");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_cuda-emulator")).arg("dir").output().expect("the launcher runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim())
 }

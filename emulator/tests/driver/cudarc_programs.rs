@@ -86,7 +86,13 @@ fn streams_and_events() {
         for _ in 0..10 {
             // SAFETY: the arguments are those of the kernel; x and y have 64 elements.
             unsafe {
-                second.launch_builder(&axpy).arg(&1f32).arg(&x).arg(&mut y).arg(&64u32).launch(one_block(64, 0))
+                second
+                    .launch_builder(&axpy)
+                    .arg(&1f32)
+                    .arg(&x)
+                    .arg(&mut y)
+                    .arg(&64u32)
+                    .launch(one_block(64, 0))
             }
             .unwrap();
         }
@@ -233,7 +239,7 @@ fn bad_code_is_refused_with_its_line() {
         assert_eq!(error, DriverError(Code::CUDA_ERROR_NO_BINARY_FOR_GPU));
     });
     if !is_child() {
-        assert!(text.contains("frobnicate") && text.contains("axpy") && text.contains("line 27"), "{text}");
+        assert!(text.contains("frobnicate") && text.contains("axpy") && text.contains("line 28"), "{text}");
     }
 }
 

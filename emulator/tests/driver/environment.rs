@@ -45,8 +45,10 @@ fn profile() {
         let config = LaunchConfig { grid_dim: (2, 1, 1), block_dim: (64, 1, 1), shared_mem_bytes: 0 };
         for _ in 0..2 {
             // SAFETY: the arguments are those of the kernel; x and y have 100 elements.
-            unsafe { stream.launch_builder(&axpy).arg(&1f32).arg(&x).arg(&mut y).arg(&100u32).launch(config) }
-                .unwrap();
+            unsafe {
+                stream.launch_builder(&axpy).arg(&1f32).arg(&x).arg(&mut y).arg(&100u32).launch(config)
+            }
+            .unwrap();
         }
         // Still alive at the end of the process: the profile is written then, too.
         std::mem::forget(context);
@@ -92,7 +94,7 @@ fn launcher() {
     assert!(!output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("good.ptx: 1 kernels"), "{text}");
-    assert!(text.contains("mad.sideways") && text.contains("axpy") && text.contains("line 19"), "{text}");
+    assert!(text.contains("mad.sideways") && text.contains("axpy") && text.contains("line 18"), "{text}");
 
     let output = Command::new(launcher).args(["run", "--", "/nonexistent"]).output().unwrap();
     assert!(!output.status.success());

@@ -57,13 +57,18 @@ fn functions(library: *mut c_void) -> Vec<Function> {
             let rest = &source[at + 7..];
             let (name, rest) = rest.split_once('(').unwrap();
             let (list, _) = rest.split_once(") {").unwrap();
-            let arguments = list.split(',').filter_map(|a| a.split_once(':')).map(|(_, ty)| match ty.trim() {
-                "HostFunction" | "StreamCallback" | "SharedOfBlock" => Argument::Callback,
-                ty if ty.starts_with("Out<") || ty.starts_with("In<") || ty == "Text" || ty.starts_with('*') => {
-                    Argument::Pointer
-                }
-                _ => Argument::Number,
-            });
+            let arguments =
+                list.split(',').filter_map(|a| a.split_once(':')).map(|(_, ty)| match ty.trim() {
+                    "HostFunction" | "StreamCallback" | "SharedOfBlock" => Argument::Callback,
+                    ty if ty.starts_with("Out<")
+                        || ty.starts_with("In<")
+                        || ty == "Text"
+                        || ty.starts_with('*') =>
+                    {
+                        Argument::Pointer
+                    }
+                    _ => Argument::Number,
+                });
             let c_name = CString::new(name).unwrap();
             // SAFETY: an open library and a C string.
             let address = unsafe { libc::dlsym(library, c_name.as_ptr()) };
@@ -79,7 +84,17 @@ fn call(function: &Function, arguments: [usize; MOST]) -> i32 {
     // SAFETY: integers and pointers are passed alike; in this calling convention, arguments in excess are ignored.
     unsafe {
         let f: extern "C" fn(
-            usize, usize, usize, usize, usize, usize, usize, usize, usize, usize, usize,
+            usize,
+            usize,
+            usize,
+            usize,
+            usize,
+            usize,
+            usize,
+            usize,
+            usize,
+            usize,
+            usize,
         ) -> i32 = std::mem::transmute(function.address);
         let [a, b, c, d, e, g, h, i, j, k, l] = arguments;
         f(a, b, c, d, e, g, h, i, j, k, l)
@@ -150,7 +165,8 @@ fn nothing_ends_the_process() {
             if round % 300 == 0 {
                 good = fresh(&functions, &mut room);
             }
-            let numbers = [0, 1, 2, 3, 4, 7, 40, 4096, u32::MAX as usize, usize::MAX, room.as_ptr() as usize, 64];
+            let numbers =
+                [0, 1, 2, 3, 4, 7, 40, 4096, u32::MAX as usize, usize::MAX, room.as_ptr() as usize, 64];
             let function = &functions[random(functions.len())];
             let mut arguments = [0; MOST];
             for (place, kind) in arguments.iter_mut().zip(&function.arguments) {
@@ -162,6 +178,7 @@ fn nothing_ends_the_process() {
                     Argument::Number => numbers[random(numbers.len())],
                 };
             }
+            eprintln!("{}{:x?}", function.name, &arguments[..function.arguments.len()]);
             let code = call(function, arguments);
             assert!(code != 999, "{} panicked with {arguments:x?}", function.name);
         }
