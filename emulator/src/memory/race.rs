@@ -209,6 +209,66 @@ impl Races {
         race.map_or(Ok(twice), Err)
     }
 
+    /// Whether some lanes of a warp may be ordered behind a write and others not.
+    pub fn has_order(&self) -> bool {
+        self.ordered
+    }
+
+    /// All lanes of a warp read consecutive values of `W` bytes. `false`: there may be a race, look at each lane.
+    #[inline(always)]
+    pub fn read_run<const W: usize>(&mut self, address: usize, i: &Instruction) -> bool {
+        let range = self.range(address, W);
+        let (first, per_lane) = (range.start, range.len());
+        if self.ordered {
+            return false;
+        }
+        let mut now = self.epoch(i, 0);
+        let base = now.thread;
+        let cells = &mut self.cells[first..first + LANES * per_lane];
+        let mut suspicious = false;
+        for (lane, cells) in cells.chunks_exact(per_lane).enumerate() {
+            for Cell { write, .. } in cells {
+                suspicious |= write.generation == now.generation && write.thread != base + lane as u16;
+            }
+        }
+        if suspicious {
+            return false;
+        }
+        for (lane, cells) in cells.chunks_exact_mut(per_lane).enumerate() {
+            now.thread = base + lane as u16;
+            for Cell { reads, .. } in cells {
+                let other = reads[0].generation == now.generation && reads[0].thread != now.thread;
+                reads[usize::from(other)] = now;
+            }
+        }
+        true
+    }
+
+    /// All lanes of a warp write consecutive values of `W` bytes. `false`: nothing is done, look at each lane.
+    #[inline(always)]
+    pub fn write_run<const W: usize>(&mut self, address: usize, i: &Instruction) -> bool {
+        let range = self.range(address, W);
+        let (first, per_lane) = (range.start, range.len());
+        let mut now = self.epoch(i, 0);
+        let base = now.thread;
+        let cells = &mut self.cells[first..first + LANES * per_lane];
+        let mut suspicious = false;
+        for (lane, cells) in cells.chunks_exact(per_lane).enumerate() {
+            let foreign = |e: &Epoch| e.generation == now.generation && e.thread != base + lane as u16;
+            for Cell { write, reads: [first, second] } in cells {
+                suspicious |= foreign(write) | foreign(first) | foreign(second);
+            }
+        }
+        if suspicious {
+            return false;
+        }
+        for (lane, cells) in cells.chunks_exact_mut(per_lane).enumerate() {
+            now.thread = base + lane as u16;
+            cells.fill(Cell { write: now, reads: [Epoch::default(); 2] });
+        }
+        true
+    }
+
     fn threads_of(warp: usize, lanes: Mask) -> impl Iterator<Item = usize> {
         (0..LANES).filter(move |l| lanes >> l & 1 != 0).map(move |l| warp * LANES + l)
     }
