@@ -72,6 +72,10 @@ pub fn call(
 }
 
 fn print(cx: Cx<'_>, lane: usize, text: u64, buffer: u64) -> Result<u64, Stop> {
+    // A kernel that prints without end must not take all of the host's memory.
+    if cx.block.printed.len() >= MAX_PRINTED {
+        return Ok(0);
+    }
     let Some(text) = string(&cx, lane, text) else {
         let detail = "the format is not a string".to_string();
         cx.report(FaultKind::OutOfBounds, lane, Some(text), detail)?;
@@ -79,12 +83,9 @@ fn print(cx: Cx<'_>, lane: usize, text: u64, buffer: u64) -> Result<u64, Stop> {
     };
     let mut arguments = Buffer { cx: &cx, lane, next: buffer };
     let (printed, taken) = format(&text, &mut arguments);
-    // A kernel that prints without end must not take all of the host's memory.
-    if cx.block.printed.len() < MAX_PRINTED {
-        cx.block.printed.push_str(&printed);
-        if cx.block.printed.len() >= MAX_PRINTED {
-            cx.block.printed.push_str("\n(the rest of what this block prints is dropped)\n");
-        }
+    cx.block.printed.push_str(&printed);
+    if cx.block.printed.len() >= MAX_PRINTED {
+        cx.block.printed.push_str("\n(the rest of what this block prints is dropped)\n");
     }
     Ok(u64::from(taken))
 }
