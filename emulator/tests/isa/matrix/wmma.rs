@@ -3,7 +3,7 @@
 use super::element::{Kind, Sum};
 use super::layout::Shape;
 use super::mma::list;
-use crate::kit::{Random, Reg, device, refusal};
+use crate::kit::{Random, Reg, assemble, device, refusal};
 use cuda_emulator::exec::{LaunchConfig, Module};
 
 /// A matrix in memory, as bits of elements.
@@ -179,6 +179,7 @@ fn check(case: &Case) -> Stored {
     }
     text += "ret;\n}\n";
 
+    assemble(&text, "sm_80");
     let device = device();
     let module = Module::load(&device, &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let mut parameters = Vec::new();
