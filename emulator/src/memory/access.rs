@@ -466,14 +466,14 @@ impl Cx<'_> {
                 )
             }
             Trouble::Race(race) => {
-                let other = usize::from(race.other.thread);
+                let other = usize::from(race.other.thread());
                 let [x, y, z] = self.launch.thread((other / LANES) as u32, other % LANES);
                 let did = if race.other_wrote { "written" } else { "read" };
                 (
                     FaultKind::SharedRace,
                     format!(
                         "{what} that thread ({x},{y},{z}) has {did} at line {}, with no barrier in between",
-                        race.other.line
+                        race.other.line()
                     ),
                 )
             }
