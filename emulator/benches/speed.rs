@@ -31,23 +31,15 @@ fn main() {
     goal("matmul_f16 1024³, two threads, checks off", seconds, "s", seconds <= 1.0, "1");
 
     println!();
-    let (mut on, mut off) = (0.0, 0.0);
+    let mut worst: f64 = 0.0;
     for workload in workloads() {
-        let checked = workload.seconds(true);
-        let plain = workload.seconds(false);
-        println!(
-            "{:<44} {:>8.2} ms {:>8.2} ms without checks, {:.2}×",
-            workload.name,
-            1e3 * checked,
-            1e3 * plain,
-            checked / plain
-        );
-        // Kernels count alike, however long they run.
-        on += (checked / plain).ln();
-        off += 1.0;
+        let (checked, plain) = (workload.seconds(true), workload.seconds(false));
+        let ratio = checked / plain;
+        let (name, checked, plain) = (workload.name, 1e3 * checked, 1e3 * plain);
+        println!("{name:<44} {checked:>8.2} ms {plain:>8.2} ms without checks, {ratio:.2}×");
+        worst = worst.max(ratio);
     }
-    let ratio = f64::exp(on / off);
-    goal("checks, geometric mean over textbook kernels", ratio, "× the time without", ratio <= 3.0, "3");
+    goal("checks, the textbook kernel that pays most", worst, "× the time without", worst <= 3.0, "3");
     if missed > 0 {
         std::process::exit(1);
     }

@@ -46,7 +46,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// The shared library: beside this program, or where cargo leaves it during tests.
+/// The shared library: beside this program, or where cargo leaves it during tests; the newest, as cargo does not
+/// refresh the one beside when it builds tests.
 fn library() -> Result<PathBuf, String> {
     let own = std::env::current_exe().and_then(std::fs::canonicalize).map_err(|e| e.to_string())?;
     let beside = own.parent().unwrap_or(Path::new("."));
@@ -54,7 +55,9 @@ fn library() -> Result<PathBuf, String> {
     candidates
         .iter()
         .map(|name| beside.join(name))
-        .find(|path| path.is_file())
+        .filter_map(|path| Some((path.metadata().ok()?.modified().ok()?, path)))
+        .max()
+        .map(|(_, path)| path)
         .ok_or_else(|| format!("libcuda_emulator.so is not beside {}", own.display()))
 }
 

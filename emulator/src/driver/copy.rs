@@ -5,7 +5,6 @@ use super::context::Context;
 use super::device::{Driver, driver};
 use super::error::{Code, Result};
 use super::host;
-use super::memory::device_of;
 use super::operation::Operation;
 use super::stream::Stream;
 use super::sys::{DevicePointer, Handle, In, Memcpy2d, Memcpy3d};
@@ -115,7 +114,7 @@ impl Copy {
     /// Does it.
     pub fn run(&self) -> Result {
         let driver = driver()?;
-        if self.width == 0 {
+        if self.width == 0 || self.height == 0 || self.depth == 0 {
             return Ok(());
         }
         for z in 0..self.depth {
@@ -169,16 +168,13 @@ fn side(
 
 /// Copies consecutive bytes.
 fn transfer(driver: &Driver, to: (Place, u64), from: (Place, u64), bytes: u64) -> Result {
+    // Page-locked and managed memory lies among the devices' memory: a host address may be one of theirs.
     let memory = |(place, address): (Place, u64)| {
-        let found = match place {
-            Place::Host => return Ok(None),
-            _ => device_of(driver, address).map(|d| d.machine.memory()),
-        };
-        match found {
+        let owner = driver.devices.iter().map(|d| d.machine.memory()).find(|m| m.owns(address));
+        match owner {
             Some(memory) if memory.contains(address, bytes) => Ok(Some(memory)),
-            None if place == Place::Unified => Ok(None),
-            Some(_) => Err(outside(address, bytes)),
-            None => Err(outside(address, bytes)),
+            None if place != Place::Device => Ok(None),
+            _ => Err(outside(address, bytes)),
         }
     };
     let (target, source) = (memory(to)?, memory(from)?);

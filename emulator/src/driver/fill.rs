@@ -50,7 +50,9 @@ impl Fill {
     fn row_bytes(&self) -> Result<u64> {
         let row = self.width.checked_mul(u64::from(self.element));
         match row {
-            _ if ![1, 2, 4].contains(&self.element) || self.address % u64::from(self.element) != 0 => {
+            _ if ![1, 2, 4].contains(&self.element)
+                || !self.address.is_multiple_of(u64::from(self.element)) =>
+            {
                 let (element, address) = (self.element, self.address);
                 Err(Code::INVALID_VALUE.because(format!("elements of {element} bytes at {address:#x}")))
             }

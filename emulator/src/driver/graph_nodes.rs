@@ -207,6 +207,9 @@ api! {
         count: usize,
         child: Handle,
     ) {
+        if graph == child {
+            return Err(Code::INVALID_VALUE.because("a graph as its own child"));
+        }
         add(node, graph, after, count, || Ok(Operation::Graph(Graph::by_handle(child)?.duplicate())))
     }
 

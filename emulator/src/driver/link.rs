@@ -24,6 +24,10 @@ pub static LINKS: Registry<Link> = Registry::new(11);
 const CUBIN: i32 = 0;
 const PTX: i32 = 1;
 const FAT_BINARY: i32 = 2;
+const LIBRARY: i32 = 4;
+/// The device runtime, of which the emulator has its own.
+const DEVICE_RUNTIME: &str = "cudadevrt";
+const DEVICE_RUNTIME_PTX: &str = include_str!("device_runtime.ptx");
 
 /// One tree of several: a name that is private to its text stays apart, a declaration gives way to a definition.
 pub fn merge(mut trees: Vec<Tree>) -> std::result::Result<Tree, String> {
@@ -166,11 +170,12 @@ impl Link {
     }
 
     /// Adds texts, after a trial whether they can be read.
-    fn add(&self, kind: i32, texts: impl FnOnce() -> Result<Vec<String>>) -> Result {
+    fn add(&self, kind: i32, name: &str, texts: impl FnOnce() -> Result<Vec<String>>) -> Result {
         let added =
             match kind {
+                LIBRARY if name.contains(DEVICE_RUNTIME) => Ok(vec![DEVICE_RUNTIME_PTX.to_string()]),
                 PTX | FAT_BINARY => texts(),
-                CUBIN | 3..=4 => Err(Code::NO_BINARY_FOR_GPU
+                CUBIN | 3..=LIBRARY => Err(Code::NO_BINARY_FOR_GPU
                     .because("machine code cannot be linked; the emulator runs PTX only")),
                 _ => Err(Code::INVALID_VALUE.because(format!("there is no input of kind {kind}"))),
             };
@@ -181,7 +186,12 @@ impl Link {
             Ok(texts)
         });
         self.logs.finish(checked.as_ref().err())?;
-        lock(&self.texts).extend(checked?);
+        let mut all = lock(&self.texts);
+        for text in checked? {
+            if text != DEVICE_RUNTIME_PTX || !all.contains(&text) {
+                all.push(text);
+            }
+        }
         Ok(())
     }
 }
@@ -201,12 +211,12 @@ api! {
         kind: i32,
         data: In<u8>,
         bytes: usize,
-        _name: usize,
+        name: Text,
         _count: u32,
         _options: In<i32>,
         _values: In<usize>,
     ) {
-        Link::by_handle(link)?.add(kind, || {
+        Link::by_handle(link)?.add(kind, &name.get_or_empty(), || {
             if bytes > 1 << 30 {
                 return Err(Code::INVALID_VALUE.because(format!("{bytes} bytes of code")));
             }
@@ -224,7 +234,7 @@ api! {
         _options: In<i32>,
         _values: In<usize>,
     ) {
-        Link::by_handle(link)?.add(kind, || file(name))
+        Link::by_handle(link)?.add(kind, &name.get_or_empty(), || file(name))
     }
 
     /// The result is no machine code but PTX, which `cuModuleLoadData` and `cuLibraryLoadData` take. It lives until

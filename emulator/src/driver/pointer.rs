@@ -2,6 +2,7 @@
 
 use super::context::{CONTEXTS, Context};
 use super::error::{Code, Result};
+use super::host;
 use super::memory::{Allocation, Kind, find};
 use super::sys::{DevicePointer, In, Out};
 
@@ -43,8 +44,8 @@ fn attribute(id: i32, pointer: u64, found: Option<&Allocation>) -> Result<Value>
 
 fn put(place: Out<u8>, value: Value) -> Result {
     match value {
-        Value::Four(value) => place.fill(value.to_ne_bytes()),
-        Value::Eight(value) => place.fill(value.to_ne_bytes()),
+        Value::Four(value) => host::write(place.address(), &value.to_ne_bytes()),
+        Value::Eight(value) => host::write(place.address(), &value.to_ne_bytes()),
     }
 }
 

@@ -15,6 +15,9 @@ pub type HostFunction = Option<unsafe extern "C" fn(*mut c_void)>;
 /// `CUstreamCallback`.
 pub type StreamCallback = Option<unsafe extern "C" fn(Handle, i32, *mut c_void)>;
 
+/// Most elements of a list that a caller hands over.
+const MOST_ELEMENTS: usize = 1 << 22;
+
 /// A place of the caller's that receives a value.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -121,9 +124,19 @@ impl<T: Copy> In<T> {
         Ok(unsafe { self.0.read_unaligned() })
     }
 
-    /// Reads `count` consecutive values.
+    /// Reads `count` consecutive values. A count that no caller means, or memory that is not there, is an error.
     pub fn array(self, count: usize) -> Result<Vec<T>> {
-        (0..count).map(|i| In(self.0.wrapping_add(i)).get()).collect()
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        if count > MOST_ELEMENTS {
+            return Err(Code::INVALID_VALUE.because(format!("a list of {count} elements")));
+        }
+        let mut bytes = vec![0; count * size_of::<T>()];
+        super::host::read(self.address(), &mut bytes)?;
+        // SAFETY: `bytes` holds `count` values of T, copied from an array of T as the contract of such pointers says;
+        // its alignment does not matter.
+        Ok((0..count).map(|i| unsafe { bytes.as_ptr().cast::<T>().add(i).read_unaligned() }).collect())
     }
 
     /// The address.
@@ -138,6 +151,11 @@ impl<T: Copy> In<T> {
 pub struct Text(*const c_char);
 
 impl Text {
+    /// The string, or an empty one for none.
+    pub fn get_or_empty(self) -> String {
+        if self.0.is_null() { String::new() } else { self.get().unwrap_or_default() }
+    }
+
     /// The string; an error if the pointer is null.
     pub fn get(self) -> Result<String> {
         if self.0.is_null() {

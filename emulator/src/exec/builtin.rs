@@ -20,6 +20,9 @@ pub enum Builtin {
 /// Longest string that a kernel prints in one piece.
 const MAX_STRING: usize = 1 << 16;
 
+/// Bytes that a block may print.
+const MAX_PRINTED: usize = 1 << 20;
+
 impl Builtin {
     /// By its name in PTX.
     pub fn named(name: &str) -> Option<Builtin> {
@@ -69,6 +72,10 @@ pub fn call(
 }
 
 fn print(cx: Cx<'_>, lane: usize, text: u64, buffer: u64) -> Result<u64, Stop> {
+    // A kernel that prints without end must not take all of the host's memory.
+    if cx.block.printed.len() >= MAX_PRINTED {
+        return Ok(0);
+    }
     let Some(text) = string(&cx, lane, text) else {
         let detail = "the format is not a string".to_string();
         cx.report(FaultKind::OutOfBounds, lane, Some(text), detail)?;
@@ -77,6 +84,9 @@ fn print(cx: Cx<'_>, lane: usize, text: u64, buffer: u64) -> Result<u64, Stop> {
     let mut arguments = Buffer { cx: &cx, lane, next: buffer };
     let (printed, taken) = format(&text, &mut arguments);
     cx.block.printed.push_str(&printed);
+    if cx.block.printed.len() >= MAX_PRINTED {
+        cx.block.printed.push_str("\n(the rest of what this block prints is dropped)\n");
+    }
     Ok(u64::from(taken))
 }
 

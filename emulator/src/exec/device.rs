@@ -50,19 +50,6 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
-    /// As the environment says: `CUDA_EMULATOR_THREADS`, `CUDA_EMULATOR_DETERMINISTIC`.
-    pub fn from_environment() -> Self {
-        let mut settings = Settings::default();
-        let number = |name: &str| std::env::var(name).ok().and_then(|v| v.trim().parse::<usize>().ok());
-        if let Some(threads) = number("CUDA_EMULATOR_THREADS").filter(|&n| n > 0) {
-            settings.threads = threads;
-        }
-        settings.deterministic = number("CUDA_EMULATOR_DETERMINISTIC").is_some_and(|n| n != 0);
-        settings
-    }
-}
-
 /// Limits of a device, as of compute capability 8.0.
 pub mod limits {
     pub const THREADS_PER_BLOCK: u32 = 1024;

@@ -28,6 +28,9 @@ const COOPERATIVE_WAITING: u32 = 2;
 /// too, and the first in the order of blocks is the one that is told.
 const GRACE: u64 = 1 << 24;
 
+/// Bytes that a launch may print; CUDA's buffer has one megabyte.
+const MAX_PRINTED: usize = 64 << 20;
+
 /// How a grid runs.
 #[derive(Clone, Copy, Debug)]
 pub struct Schedule {
@@ -46,6 +49,8 @@ pub struct Outcome {
     pub counters: Counters,
     /// What each block printed, in their order.
     pub printed: BTreeMap<u64, String>,
+    /// Bytes of that, and of what was beyond [`MAX_PRINTED`] and is lost.
+    printed_bytes: usize,
 }
 
 struct Shared<'a> {
@@ -146,7 +151,10 @@ impl Worker<'_> {
         if !printed.is_empty()
             && let Ok(mut outcome) = self.shared.outcome.lock()
         {
-            outcome.printed.insert(block.number, printed);
+            outcome.printed_bytes += printed.len();
+            if outcome.printed_bytes <= MAX_PRINTED {
+                outcome.printed.insert(block.number, printed);
+            }
         }
         self.files = block.into_files();
     }

@@ -8,9 +8,11 @@ use super::float::{Form, last_type, slots1, slots2, slots3};
 use super::integer::operands;
 use super::logic::written_predicate;
 use super::rounding::Rounding;
-use super::simd::{binary, ternary, test, unary};
+use super::simd::{Body, binary, compute, ternary, test, unary};
 use super::{Class, Lower, Lowered, Lowering, Refusal, source};
-use crate::exec::cx::Compute;
+use crate::exec::cx::{Compute, Cx};
+use crate::exec::registers::{LANES, Mask, Slot};
+use crate::fault::Stop;
 use crate::ptx::ast::Instruction;
 
 /// The NaN of single-precision results.
@@ -183,6 +185,40 @@ fn arithmetic(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     }))
 }
 
+const ZERO: u8 = 0;
+const DOWN: u8 = 1;
+const UP: u8 = 2;
+
+/// `fma` in a rounding that is known when it is compiled: exponentials in CUDA's library begin with one.
+struct Directed<const ROUNDING: u8> {
+    d: Slot<f32>,
+    operands: [Slot<f32>; 3],
+    ftz: bool,
+    sat: bool,
+}
+
+impl<const ROUNDING: u8> Body for Directed<ROUNDING> {
+    #[inline(always)]
+    fn run(&self, cx: &mut Cx<'_>, mask: Mask) -> Result<(), Stop> {
+        let rounding = match ROUNDING {
+            UP => Rounding::Up,
+            DOWN => Rounding::Down,
+            _ => Rounding::Zero,
+        };
+        let (ftz, sat) = (self.ftz, self.sat);
+        let a = cx.registers.read(self.operands[0]);
+        let b = cx.registers.read(self.operands[1]);
+        let c = cx.registers.read(self.operands[2]);
+        let mut d = [0.0; LANES];
+        for i in 0..LANES {
+            let product = f64::from(input(a[i], ftz)) * f64::from(input(b[i], ftz));
+            d[i] = result(sum_rounded(product, f64::from(input(c[i], ftz)), rounding), ftz, sat);
+        }
+        cx.registers.write(self.d, &d, mask);
+        Ok(())
+    }
+}
+
 fn fma(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let form = Form::read(i, 1, &["rn", "rz", "rm", "rp", "ftz", "sat"])?;
     let (d, [a, b, c]) = slots3::<f32>(i, cx)?;
@@ -191,10 +227,12 @@ fn fma(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
         return Err(Refusal("a rounding is missing (.rn .rz .rm .rp)".to_string()));
     };
     if rounding != Rounding::Nearest {
-        return Ok(ternary(d, a, b, c, move |a: f32, b: f32, c: f32| {
-            let product = f64::from(input(a, ftz)) * f64::from(input(b, ftz));
-            result(sum_rounded(product, f64::from(input(c, ftz)), rounding), ftz, sat)
-        }));
+        let operands = [a, b, c];
+        return Ok(match rounding {
+            Rounding::Up => compute(Directed::<{ UP }> { d, operands, ftz, sat }),
+            Rounding::Down => compute(Directed::<{ DOWN }> { d, operands, ftz, sat }),
+            _ => compute(Directed::<{ ZERO }> { d, operands, ftz, sat }),
+        });
     }
     Ok(with_flags!(ftz, sat, F, S => ternary(d, a, b, c, |a: f32, b: f32, c: f32| {
         result(input(a, F).mul_add(input(b, F), input(c, F)), F, S)

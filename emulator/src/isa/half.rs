@@ -5,11 +5,14 @@
 
 use super::f32::sum_to_odd;
 use super::float::{Form, last_type, require, slots1, slots2, slots3};
-use super::simd::{binary, ternary, unary};
+use super::simd::{Body, binary, compute, unary};
 use super::special;
 use super::{Class, Lower, Lowered, Lowering, Refusal};
-use crate::exec::cx::Compute;
+use crate::exec::cx::{Compute, Cx};
+use crate::exec::registers::{LANES, Mask, Slot};
+use crate::fault::Stop;
 use crate::ptx::ast::Instruction;
+use std::marker::PhantomData;
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {
@@ -211,22 +214,115 @@ fn map2(
     Ok(binary(d, a, b, move |a: u16, b: u16| op(u32::from(a), u32::from(b)) as u16))
 }
 
-/// `d = op(a, b, c)` for one half or two.
-fn map3(
-    i: &Instruction,
-    cx: &mut dyn Lower,
-    packed: bool,
-    op: impl Fn(u32, u32, u32) -> u32 + Send + Sync + 'static,
-) -> Lowering<Compute> {
-    if packed {
-        let (d, [a, b, c]) = slots3::<u32>(i, cx)?;
-        return Ok(ternary(d, a, b, c, move |a: u32, b: u32, c: u32| {
-            let ((a0, a1), (b0, b1), (c0, c1)) = (halves(a), halves(b), halves(c));
-            op(a0, b0, c0) | op(a1, b1, c1) << 16
-        }));
+/// An operation on halves that is compiled into the loop over lanes: too large for a closure, which the compiler would
+/// call.
+trait Operation<const N: usize>: Send + Sync + 'static {
+    fn call(&self, operands: [u32; N]) -> u32;
+}
+
+/// A sum (with `flip`, a difference) or, with `FACTOR`, a product. `PLAIN` operands and results are left as they are.
+struct Pair<H, const FACTOR: bool, const PLAIN: bool> {
+    flip: u32,
+    finish: Finish,
+    format: PhantomData<H>,
+}
+
+impl<H: Half, const FACTOR: bool, const PLAIN: bool> Operation<2> for Pair<H, FACTOR, PLAIN> {
+    #[inline(always)]
+    fn call(&self, [a, b]: [u32; 2]) -> u32 {
+        let (a, b) = if PLAIN { (a, b) } else { (self.finish.operand(a), self.finish.operand(b)) };
+        let result = if FACTOR { H::mul(a, b) } else { H::narrow(H::widen(a) + H::widen(b ^ self.flip)) };
+        if PLAIN { result } else { self.finish.result::<H>(result) }
     }
-    let (d, [a, b, c]) = slots3::<u16>(i, cx)?;
-    Ok(ternary(d, a, b, c, move |a: u16, b: u16, c: u16| op(u32::from(a), u32::from(b), u32::from(c)) as u16))
+}
+
+/// A fused product and sum.
+struct Fused<H, const PLAIN: bool> {
+    finish: Finish,
+    format: PhantomData<H>,
+}
+
+impl<H: Half, const PLAIN: bool> Operation<3> for Fused<H, PLAIN> {
+    #[inline(always)]
+    fn call(&self, [a, b, c]: [u32; 3]) -> u32 {
+        if PLAIN {
+            return H::fma(a, b, c);
+        }
+        let f = self.finish;
+        f.result::<H>(H::fma(f.operand(a), f.operand(b), f.operand(c)))
+    }
+}
+
+/// An operation on pairs of halves.
+struct Packed<O, const N: usize> {
+    d: Slot<u32>,
+    operands: [Slot<u32>; N],
+    op: O,
+}
+
+impl<O: Operation<N>, const N: usize> Body for Packed<O, N> {
+    #[inline(always)]
+    fn run(&self, cx: &mut Cx<'_>, mask: Mask) -> Result<(), Stop> {
+        let mut words = [[0; LANES]; N];
+        for (words, &slot) in words.iter_mut().zip(&self.operands) {
+            *words = cx.registers.read(slot);
+        }
+        let mut d = [0; LANES];
+        for i in 0..LANES {
+            let (mut low, mut high) = ([0; N], [0; N]);
+            for k in 0..N {
+                (low[k], high[k]) = halves(words[k][i]);
+            }
+            d[i] = self.op.call(low) | self.op.call(high) << 16;
+        }
+        cx.registers.write(self.d, &d, mask);
+        Ok(())
+    }
+}
+
+/// An operation on single halves.
+struct Alone<O, const N: usize> {
+    d: Slot<u16>,
+    operands: [Slot<u16>; N],
+    op: O,
+}
+
+impl<O: Operation<N>, const N: usize> Body for Alone<O, N> {
+    #[inline(always)]
+    fn run(&self, cx: &mut Cx<'_>, mask: Mask) -> Result<(), Stop> {
+        let mut words = [[0; LANES]; N];
+        for (words, &slot) in words.iter_mut().zip(&self.operands) {
+            *words = cx.registers.read(slot);
+        }
+        let mut d = [0; LANES];
+        for i in 0..LANES {
+            let mut operands = [0; N];
+            for k in 0..N {
+                operands[k] = u32::from(words[k][i]);
+            }
+            d[i] = self.op.call(operands) as u16;
+        }
+        cx.registers.write(self.d, &d, mask);
+        Ok(())
+    }
+}
+
+fn pair(i: &Instruction, cx: &mut dyn Lower, packed: bool, op: impl Operation<2>) -> Lowering<Compute> {
+    if packed {
+        let (d, operands) = slots2::<u32>(i, cx)?;
+        return Ok(compute(Packed { d, operands, op }));
+    }
+    let (d, operands) = slots2::<u16>(i, cx)?;
+    Ok(compute(Alone { d, operands, op }))
+}
+
+fn fused(i: &Instruction, cx: &mut dyn Lower, packed: bool, op: impl Operation<3>) -> Lowering<Compute> {
+    if packed {
+        let (d, operands) = slots3::<u32>(i, cx)?;
+        return Ok(compute(Packed { d, operands, op }));
+    }
+    let (d, operands) = slots3::<u16>(i, cx)?;
+    Ok(compute(Alone { d, operands, op }))
 }
 
 fn family<H: Half>(i: &Instruction, cx: &mut dyn Lower, packed: bool) -> Lowering<Compute> {
@@ -246,17 +342,13 @@ fn arithmetic<H: Half>(i: &Instruction, cx: &mut dyn Lower, packed: bool) -> Low
         require(cx, 90, "add, sub or mul of bfloat16")?;
     }
     let finish = Finish { ftz: form.has("ftz"), sat: form.has("sat"), relu: false };
-    match i.opcode.as_str() {
-        "mul" => {
-            map2(i, cx, packed, move |a, b| finish.result::<H>(H::mul(finish.operand(a), finish.operand(b))))
-        }
-        opcode => {
-            let flip = if opcode == "sub" { SIGN } else { 0 };
-            map2(i, cx, packed, move |a, b| {
-                let (a, b) = (finish.operand(a), finish.operand(b) ^ flip);
-                finish.result::<H>(H::narrow(H::widen(a) + H::widen(b)))
-            })
-        }
+    let flip = if i.opcode == "sub" { SIGN } else { 0 };
+    let format = PhantomData::<H>;
+    match (i.opcode == "mul", finish.ftz || finish.sat) {
+        (false, false) => pair(i, cx, packed, Pair::<H, false, true> { flip, finish, format }),
+        (false, true) => pair(i, cx, packed, Pair::<H, false, false> { flip, finish, format }),
+        (true, false) => pair(i, cx, packed, Pair::<H, true, true> { flip, finish, format }),
+        (true, true) => pair(i, cx, packed, Pair::<H, true, false> { flip, finish, format }),
     }
 }
 
@@ -274,12 +366,11 @@ fn fma<H: Half>(i: &Instruction, cx: &mut dyn Lower, packed: bool) -> Lowering<C
         require(cx, 80, "fma of bfloat16, or with .relu")?;
     }
     let finish = Finish { ftz: form.has("ftz"), sat: form.has("sat"), relu: form.has("relu") };
+    let format = PhantomData::<H>;
     if finish.ftz || finish.sat || finish.relu {
-        return map3(i, cx, packed, move |a, b, c| {
-            finish.result::<H>(H::fma(finish.operand(a), finish.operand(b), finish.operand(c)))
-        });
+        return fused(i, cx, packed, Fused::<H, false> { finish, format });
     }
-    map3(i, cx, packed, |a, b, c| H::fma(a, b, c))
+    fused(i, cx, packed, Fused::<H, true> { finish, format })
 }
 
 /// `abs` and `neg` change the sign, of NaN as well.

@@ -5,11 +5,14 @@
 
 use super::f32::{input, result};
 use super::float::{Form, last_type, require, slots1};
-use super::simd::unary;
+use super::simd::{Body, compute};
 use super::{Class, Lower, Lowered, Lowering, Refusal};
-use crate::exec::cx::Compute;
+use crate::exec::cx::{Compute, Cx};
+use crate::exec::registers::{Mask, Slot};
+use crate::fault::Stop;
 use crate::ptx::ast::Instruction;
 use std::f64::consts::{FRAC_2_PI, LN_2, LOG2_E};
+use std::marker::PhantomData;
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {
@@ -17,22 +20,57 @@ pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {
         return None;
     }
     let run = match i.opcode.as_str() {
-        "rsqrt" => approximation(i, cx, |x| (1.0 / f64::from(x).sqrt()) as f32),
-        "sin" => approximation(i, cx, sin),
-        "cos" => approximation(i, cx, cos),
-        "lg2" => approximation(i, cx, lg2),
-        "ex2" => approximation(i, cx, ex2),
-        "tanh" => approximation(i, cx, tanh),
+        "rsqrt" => approximation::<Rsqrt>(i, cx),
+        "sin" => approximation::<Sin>(i, cx),
+        "cos" => approximation::<Cos>(i, cx),
+        "lg2" => approximation::<Lg2>(i, cx),
+        "ex2" => approximation::<Ex2>(i, cx),
+        "tanh" => approximation::<Tanh>(i, cx),
         _ => return None,
     };
     Some(run.map(|run| Lowered { run, class: Class::Special, macs: 0 }))
 }
 
-fn approximation(
-    i: &Instruction,
-    cx: &mut dyn Lower,
-    function: impl Fn(f32) -> f32 + Send + Sync + 'static,
-) -> Lowering<Compute> {
+/// A function that is compiled into the loop over lanes: too large for a closure, which the compiler would call.
+trait Function: Send + Sync + 'static {
+    fn value(x: f32) -> f32;
+}
+
+macro_rules! functions {
+    ($($name:ident: $value:expr;)*) => {$(
+        struct $name;
+
+        impl Function for $name {
+            #[inline(always)]
+            fn value(x: f32) -> f32 {
+                $value(x)
+            }
+        }
+    )*};
+}
+
+functions! { Rsqrt: rsqrt; Sin: sin; Cos: cos; Lg2: lg2; Ex2: ex2; Tanh: tanh; }
+
+struct Approximation<F> {
+    d: Slot<f32>,
+    a: Slot<f32>,
+    ftz: bool,
+    function: PhantomData<F>,
+}
+
+impl<F: Function> Body for Approximation<F> {
+    #[inline(always)]
+    fn run(&self, cx: &mut Cx<'_>, mask: Mask) -> Result<(), Stop> {
+        let mut d = cx.registers.read(self.a);
+        for x in &mut d {
+            *x = result(F::value(input(*x, self.ftz)), self.ftz, false);
+        }
+        cx.registers.write(self.d, &d, mask);
+        Ok(())
+    }
+}
+
+fn approximation<F: Function>(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Compute> {
     let hyperbolic = i.opcode == "tanh";
     let form = Form::read(i, 1, if hyperbolic { &["approx"] } else { &["approx", "ftz"] })?;
     if !form.has("approx") {
@@ -42,8 +80,7 @@ fn approximation(
         require(cx, 75, "tanh")?;
     }
     let (d, a) = slots1::<f32, f32>(i, cx)?;
-    let ftz = form.has("ftz");
-    Ok(unary(d, a, move |a: f32| result(function(input(a, ftz)), ftz, false)))
+    Ok(compute(Approximation::<F> { d, a, ftz: form.has("ftz"), function: PhantomData }))
 }
 
 /// Σ coefficients[k]·x^k.
@@ -88,6 +125,11 @@ fn power(x: f64) -> f64 {
         ],
     );
     value * f64::from_bits(bits.wrapping_add(1023) << 52)
+}
+
+#[inline(always)]
+fn rsqrt(x: f32) -> f32 {
+    (1.0 / f64::from(x).sqrt()) as f32
 }
 
 /// 2^x.

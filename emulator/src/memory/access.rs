@@ -353,6 +353,19 @@ impl Cx<'_> {
         out: &mut Staged<W>,
     ) -> Result<(), Stop> {
         let instruction = self.instruction(way.strong);
+        let start = addresses[0];
+        if mask == Mask::MAX && !way.strong && start.is_multiple_of(W as u64) {
+            let memory = &mut self.block.memory;
+            if are_consecutive::<W>(addresses) {
+                if memory.load_run(start, &instruction, out) {
+                    count_shared_run::<W>(&mut self.counters.shared_loads);
+                    return Ok(());
+                }
+            } else if are_equal(addresses) && memory.load_equal(start, &instruction, out) {
+                count_shared(&mut self.counters.shared_loads, addresses, mask, W);
+                return Ok(());
+            }
+        }
         for lane in lanes(mask) {
             let address = addresses[lane];
             out[lane] = [0; W];
@@ -381,6 +394,16 @@ impl Cx<'_> {
         value: &Staged<W>,
     ) -> Result<(), Stop> {
         let instruction = self.instruction(way.strong);
+        let start = addresses[0];
+        if mask == Mask::MAX
+            && !way.strong
+            && start.is_multiple_of(W as u64)
+            && are_consecutive::<W>(addresses)
+            && self.block.memory.store_run(start, &instruction, value)
+        {
+            count_shared_run::<W>(&mut self.counters.shared_stores);
+            return Ok(());
+        }
         for lane in lanes(mask) {
             let address = addresses[lane];
             if !address.is_multiple_of(W as u64) {
@@ -443,14 +466,14 @@ impl Cx<'_> {
                 )
             }
             Trouble::Race(race) => {
-                let other = usize::from(race.other.thread);
+                let other = usize::from(race.other.thread());
                 let [x, y, z] = self.launch.thread((other / LANES) as u32, other % LANES);
                 let did = if race.other_wrote { "written" } else { "read" };
                 (
                     FaultKind::SharedRace,
                     format!(
                         "{what} that thread ({x},{y},{z}) has {did} at line {}, with no barrier in between",
-                        race.other.line
+                        race.other.line()
                     ),
                 )
             }
@@ -637,6 +660,15 @@ fn count_shared(traffic: &mut SharedTraffic, addresses: &[u64; LANES], mask: Mas
     traffic.ideal_wavefronts += ideal;
 }
 
+/// Counts an access to consecutive values, which has no conflicts.
+fn count_shared_run<const W: usize>(traffic: &mut SharedTraffic) {
+    let parts = W.div_ceil(4) as u64;
+    traffic.requests += 1;
+    traffic.bytes += (LANES * W) as u64;
+    traffic.wavefronts += parts;
+    traffic.ideal_wavefronts += parts;
+}
+
 /// The allocation that an address misses, in words.
 fn nearby(memory: &GlobalMemory, address: u64) -> String {
     match memory.allocation_below(address) {
@@ -656,15 +688,20 @@ fn nearby(memory: &GlobalMemory, address: u64) -> String {
 struct Distinct {
     values: [u64; LANES],
     count: usize,
+    largest: u64,
 }
 
 impl Distinct {
     /// Whether it is new.
     #[inline(always)]
     fn add(&mut self, value: u64) -> bool {
-        let known = &self.values[..self.count];
-        if known.last() == Some(&value) || known.contains(&value) {
-            return false;
+        // Most addresses ascend from lane to lane.
+        if self.count != 0 && value <= self.largest {
+            if value == self.largest || self.values[..self.count].contains(&value) {
+                return false;
+            }
+        } else {
+            self.largest = value;
         }
         self.values[self.count] = value;
         self.count += 1;

@@ -118,6 +118,11 @@ impl GlobalMemory {
         self.heap().live()
     }
 
+    /// Whether the address is this device's, allocated or not.
+    pub fn owns(&self, address: u64) -> bool {
+        address.wrapping_sub(self.start) < self.bytes
+    }
+
     /// Whether all of these bytes lie in one allocation.
     pub fn contains(&self, address: u64, bytes: u64) -> bool {
         inside(&self.heap(), address, bytes)

@@ -1,7 +1,7 @@
 //! Address spaces: what lies where, whether it may be touched, and what was touched.
 //!
-//! [`global`] memory lies at its host addresses; the other spaces have windows at fixed generic addresses. Instructions
-//! go through [`access`], which finds the memory, checks every lane, and counts.
+//! Global memory lies at its host addresses; the other spaces have windows at fixed generic addresses. Instructions
+//! go through `access`, which finds the memory, checks every lane, and counts.
 
 mod access;
 mod asynchronous;

@@ -13,16 +13,53 @@ use crate::exec::registers::{LANES, Mask};
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-/// An access: who, and when.
+/// An access: who, and when. Two words, so that records are copied fast.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Epoch {
-    /// 0 is never.
-    generation: u32,
-    issue: u32,
-    pub thread: u16,
-    /// Atomic or volatile: two of those do not race.
-    strong: bool,
-    pub line: u32,
+    /// Generation (0 is never), and instruction of the warp.
+    when: u64,
+    /// Thread, whether the access is strong (atomic or volatile: two of those do not race), and line.
+    who: u64,
+}
+
+impl Epoch {
+    #[inline(always)]
+    fn new(generation: u32, issue: u32, thread: u16, strong: bool, line: u32) -> Self {
+        let who = u64::from(thread) | u64::from(strong) << 16 | u64::from(line) << 32;
+        Epoch { when: u64::from(generation) << 32 | u64::from(issue), who }
+    }
+
+    #[inline(always)]
+    fn generation(&self) -> u32 {
+        (self.when >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn issue(&self) -> u32 {
+        self.when as u32
+    }
+
+    #[inline(always)]
+    fn strong(&self) -> bool {
+        self.who >> 16 & 1 != 0
+    }
+
+    /// The same of another lane, where this is of lane 0.
+    #[inline(always)]
+    fn of_lane(self, lane: usize) -> Epoch {
+        Epoch { who: self.who + lane as u64, ..self }
+    }
+
+    /// Number of the thread in its block.
+    #[inline(always)]
+    pub fn thread(&self) -> u16 {
+        self.who as u16
+    }
+
+    /// Line of the instruction.
+    pub fn line(&self) -> u32 {
+        (self.who >> 32) as u32
+    }
 }
 
 #[derive(Clone, Copy, Default)]
@@ -132,29 +169,26 @@ impl Races {
 
     #[inline(always)]
     fn epoch(&self, i: &Instruction, lane: usize) -> Epoch {
-        Epoch {
-            generation: self.generation,
-            issue: i.issue,
-            thread: (i.warp * LANES as u32) as u16 + lane as u16,
-            strong: i.strong,
-            line: i.line,
-        }
+        let thread = (i.warp * LANES as u32) as u16 + lane as u16;
+        Epoch::new(self.generation, i.issue, thread, i.strong, i.line)
     }
 
     /// Whether an access of this generation is unordered with one that happens now.
     #[inline(always)]
     fn conflicts(&self, before: &Epoch, now: &Epoch) -> bool {
-        before.generation == now.generation && before.thread != now.thread && self.unordered(before, now)
+        before.generation() == now.generation()
+            && before.thread() != now.thread()
+            && self.unordered(before, now)
     }
 
     #[inline(never)]
     fn unordered(&self, before: &Epoch, now: &Epoch) -> bool {
-        let same_instruction = before.issue == now.issue && before.thread / 32 == now.thread / 32;
-        if before.strong && now.strong || same_instruction {
+        let same_instruction = before.issue() == now.issue() && before.thread() / 32 == now.thread() / 32;
+        if before.strong() && now.strong() || same_instruction {
             return false;
         }
-        let clock = &self.classes[usize::from(self.class_of[usize::from(now.thread)])].clock;
-        !self.ordered || clock[usize::from(before.thread)] < before.issue
+        let clock = &self.classes[usize::from(self.class_of[usize::from(now.thread())])].clock;
+        !self.ordered || clock[usize::from(before.thread())] < before.issue()
     }
 
     /// A lane reads bytes (1, 2, or a multiple of 4, aligned and in bounds).
@@ -169,12 +203,12 @@ impl Races {
             }
             let [first, _] = cell.reads;
             // The first read is replaced if it is ordered before this one, which then stands for both.
-            let replaces = first.generation != now.generation
-                || first.thread == now.thread && first.strong >= now.strong
+            let replaces = first.generation() != now.generation()
+                || first.thread() == now.thread() && first.strong() >= now.strong()
                 || self.ordered
                     && !self.conflicts(&first, &now)
-                    && first.strong == now.strong
-                    && first.issue != now.issue;
+                    && first.strong() == now.strong()
+                    && first.issue() != now.issue();
             self.cells[c].reads[usize::from(!replaces)] = now;
         }
         race
@@ -200,13 +234,73 @@ impl Races {
             } else if self.conflicts(&second, &now) {
                 race = Some(Race { other: second, other_wrote: false });
             }
-            twice |= write.generation == now.generation
-                && write.issue == now.issue
-                && write.thread != now.thread
-                && write.thread / 32 == now.thread / 32;
+            twice |= write.generation() == now.generation()
+                && write.issue() == now.issue()
+                && write.thread() != now.thread()
+                && write.thread() / 32 == now.thread() / 32;
             self.cells[c] = Cell { write: now, reads: [Epoch::default(); 2] };
         }
         race.map_or(Ok(twice), Err)
+    }
+
+    /// Whether some lanes of a warp may be ordered behind a write and others not.
+    pub fn has_order(&self) -> bool {
+        self.ordered
+    }
+
+    /// All lanes of a warp read consecutive values of `W` bytes. `false`: there may be a race, look at each lane.
+    #[inline(always)]
+    pub fn read_run<const W: usize>(&mut self, address: usize, i: &Instruction) -> bool {
+        let range = self.range(address, W);
+        let (first, per_lane) = (range.start, range.len());
+        if self.ordered {
+            return false;
+        }
+        let now = self.epoch(i, 0);
+        let base = now.thread();
+        let cells = &mut self.cells[first..first + LANES * per_lane];
+        let mut suspicious = false;
+        for (lane, cells) in cells.chunks_exact(per_lane).enumerate() {
+            for Cell { write, .. } in cells {
+                suspicious |= write.generation() == now.generation() && write.thread() != base + lane as u16;
+            }
+        }
+        if suspicious {
+            return false;
+        }
+        for (lane, cells) in cells.chunks_exact_mut(per_lane).enumerate() {
+            let now = now.of_lane(lane);
+            for Cell { reads, .. } in cells {
+                let other = reads[0].generation() == now.generation() && reads[0].thread() != now.thread();
+                reads[usize::from(other)] = now;
+            }
+        }
+        true
+    }
+
+    /// All lanes of a warp write consecutive values of `W` bytes. `false`: nothing is done, look at each lane.
+    #[inline(always)]
+    pub fn write_run<const W: usize>(&mut self, address: usize, i: &Instruction) -> bool {
+        let range = self.range(address, W);
+        let (first, per_lane) = (range.start, range.len());
+        let now = self.epoch(i, 0);
+        let base = now.thread();
+        let cells = &mut self.cells[first..first + LANES * per_lane];
+        let mut suspicious = false;
+        for (lane, cells) in cells.chunks_exact(per_lane).enumerate() {
+            let foreign = |e: &Epoch| e.generation() == now.generation() && e.thread() != base + lane as u16;
+            for Cell { write, reads: [first, second] } in cells {
+                suspicious |= foreign(write) | foreign(first) | foreign(second);
+            }
+        }
+        if suspicious {
+            return false;
+        }
+        for (lane, cells) in cells.chunks_exact_mut(per_lane).enumerate() {
+            let now = now.of_lane(lane);
+            cells.fill(Cell { write: now, reads: [Epoch::default(); 2] });
+        }
+        true
     }
 
     fn threads_of(warp: usize, lanes: Mask) -> impl Iterator<Item = usize> {
@@ -369,7 +463,7 @@ mod tests {
         let mut races = Races::new(64, 2);
         assert_eq!(races.write(8, 4, &at(0, 1), 3), Ok(false));
         let race = races.read(8, 4, &at(1, 1), 0).unwrap();
-        assert_eq!((race.other.thread, race.other.line, race.other_wrote), (3, 11, true));
+        assert_eq!((race.other.thread(), race.other.line(), race.other_wrote), (3, 11, true));
         whole(&mut races, 2, 2);
         assert_eq!(races.read(8, 4, &at(1, 3), 0), None);
         assert!(races.write(8, 4, &at(0, 3), 0).is_err());
@@ -415,7 +509,7 @@ mod tests {
             assert_eq!(races.read(0, 4, &at(warp, 1), 0), None);
         }
         let race = races.write(0, 4, &at(0, 2), 0).unwrap_err();
-        assert!(!race.other_wrote && race.other.thread != 0);
+        assert!(!race.other_wrote && race.other.thread() != 0);
     }
 
     #[test]

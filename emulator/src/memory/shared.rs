@@ -4,7 +4,7 @@ use super::copies::Copies;
 use super::global::state;
 use super::race::{Instruction, Race, Races};
 use crate::exec::cx::Checks;
-use crate::exec::registers::Mask;
+use crate::exec::registers::{LANES, Mask};
 
 /// Shared memory of a block.
 pub struct BlockMemory {
@@ -128,6 +128,68 @@ impl BlockMemory {
         let mut value = [0; W];
         value.copy_from_slice(&self.bytes[at..at + W]);
         Ok(value)
+    }
+
+    /// All lanes read consecutive values from an aligned address on. `false`: something may be wrong, look at each lane.
+    #[inline(always)]
+    pub fn load_run<const W: usize>(
+        &mut self,
+        start: u64,
+        i: &Instruction,
+        out: &mut [[u8; W]; LANES],
+    ) -> bool {
+        let Some(at) = self.place(start, LANES * W) else { return false };
+        let mut wrong = 0;
+        for byte in &self.shadow[at..at + LANES * W] {
+            wrong |= byte ^ state::WRITTEN;
+        }
+        if wrong != 0 || self.races.as_mut().is_some_and(|races| !races.read_run::<W>(at, i)) {
+            return false;
+        }
+        out.as_flattened_mut().copy_from_slice(&self.bytes[at..at + LANES * W]);
+        true
+    }
+
+    /// All lanes read the same value at an aligned address. `false`: look at each lane.
+    #[inline(always)]
+    pub fn load_equal<const W: usize>(
+        &mut self,
+        start: u64,
+        i: &Instruction,
+        out: &mut [[u8; W]; LANES],
+    ) -> bool {
+        if self.races.as_ref().is_some_and(Races::has_order) {
+            return false;
+        }
+        // Of all reads of a place two are remembered; one of the two lanes did not write it itself.
+        let (Ok(value), Ok(_)) = (self.load::<W>(start, i, 0), self.load::<W>(start, i, LANES - 1)) else {
+            return false;
+        };
+        *out = [value; LANES];
+        true
+    }
+
+    /// All lanes write consecutive values from an aligned address on. `false`: nothing is done, look at each lane.
+    #[inline(always)]
+    pub fn store_run<const W: usize>(
+        &mut self,
+        start: u64,
+        i: &Instruction,
+        value: &[[u8; W]; LANES],
+    ) -> bool {
+        let Some(at) = self.place(start, LANES * W) else { return false };
+        let shadow = &mut self.shadow[at..at + LANES * W];
+        let mut all = 0;
+        for byte in shadow.iter() {
+            all |= *byte;
+        }
+        if all & state::PENDING != 0 || self.races.as_mut().is_some_and(|races| !races.write_run::<W>(at, i))
+        {
+            return false;
+        }
+        shadow.fill(state::WRITTEN);
+        self.bytes[at..at + LANES * W].copy_from_slice(value.as_flattened());
+        true
     }
 
     /// Why bytes cannot be read.

@@ -1,42 +1,40 @@
 //! PTX as text and as a tree.
 //!
-//! `lexer` cuts the text into tokens, `cursor` walks over them; `module` reads what stands outside of functions,
-//! `variable` declarations, `function` signatures, `body` statements, `operand` operands, `expression` constants.
-//! Malformed or hostile text gives an error that names a line; depth, counts and sizes are bounded.
+//! [`parse`] reads a module as nvcc, NVRTC and NVVM write it (PTX ISA up to 9.5). It knows the grammar, not the
+//! instructions: an opcode is a word with modifiers and operands, and those who lower it say whether there is such an
+//! instruction. Names are resolved, debug sections dropped. No text makes it panic, loop, or take memory out of
+//! proportion to the text ([`limits`]).
 
 pub mod ast;
 mod body;
-mod cursor;
+mod debug;
+mod error;
 mod expression;
 mod function;
+mod initial;
 mod lexer;
+mod link;
 mod module;
 mod operand;
+mod parser;
 mod scope;
 pub mod types;
 mod variable;
 
-/// Why a text is not PTX.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("PTX line {line}: {message}")]
-pub struct ParseError {
-    /// From 1.
-    pub line: u32,
-    /// What was expected and what was found.
-    pub message: String,
+pub use error::ParseError;
+
+/// What is refused because of its size.
+pub mod limits {
+    pub use super::parser::{
+        MAX_ALIGN, MAX_BYTES, MAX_DIMENSIONS, MAX_INITIAL_BYTES, MAX_NESTING, MAX_NODES, MAX_REGISTERS,
+        MAX_TEXT,
+    };
 }
 
-impl ParseError {
-    fn new(line: u32, message: impl Into<String>) -> Self {
-        ParseError { line, message: message.into() }
-    }
-}
-
-/// Reads one translation unit.
-///
-/// # Errors
-/// The first thing that is not PTX, and its line. Whether instructions exist is not asked here: that is known where they
-/// are lowered.
+/// Reads the text of a module.
 pub fn parse(text: &str) -> Result<ast::Module, ParseError> {
-    module::module(text)
+    let mut parser = parser::Parser::new(text)?;
+    parser.module()?;
+    parser.link()?;
+    Ok(parser.module)
 }

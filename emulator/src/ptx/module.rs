@@ -1,217 +1,160 @@
-//! What stands outside of functions.
+//! Directives of a module.
 
-use super::ParseError;
-use super::ast::{Function, Linkage, Module, Parameter, Variable};
-use super::cursor::{Cursor, Parsed};
-use super::function::{function, pragma};
-use super::lexer::{Token, tokens};
-use super::variable::{kind, space, variable};
-use std::collections::HashMap;
+use super::ast::Variable;
+use super::error::{ParseError, Parsed, shown};
+use super::lexer::Token;
+use super::parser::{Global, Parser};
+use super::variable::space;
 
-/// Reads a whole text.
-pub fn module(text: &str) -> Parsed<Module> {
-    let mut cursor = Cursor::new(text, tokens(text)?);
-    let cursor = &mut cursor;
-    if !cursor.dot("version") {
-        return cursor.expected(".version");
-    }
-    let version = version(cursor)?;
-    let mut reader = Reader::default();
-    reader.module.version = version;
-    while cursor.peek() != Token::End {
-        reader.item(cursor)?;
-    }
-    if reader.module.target == 0 {
-        return cursor.error("expected .target sm_NN, found none");
-    }
-    if reader.module.address_size == 0 {
-        reader.module.address_size = 32; // what the language says where the directive is missing
-    }
-    Ok(reader.module)
-}
-
-/// `9.0`: as it is spelled, since `8.10` is not `8.1`.
-fn version(cursor: &mut Cursor<'_>) -> Parsed<(u32, u32)> {
-    let spelled = cursor.spelling();
-    let parts = spelled.split_once('.').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
-    match parts {
-        Some(version @ (1..=9, _)) => {
-            cursor.take();
-            Ok(version)
+impl<'a> Parser<'a> {
+    /// The whole text.
+    pub fn module(&mut self) -> Parsed<()> {
+        if self.token != Token::Dotted("version") {
+            return self.expected("`.version`");
         }
-        Some(_) => cursor.error(format!("PTX version {spelled} is newer than 9.x, the newest that is known")),
-        None => cursor.expected("a version such as 8.0"),
-    }
-}
-
-#[derive(Default)]
-struct Reader {
-    module: Module,
-    functions: HashMap<String, usize>,
-    variables: HashMap<String, usize>,
-}
-
-impl Reader {
-    fn item(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
-        let mut linkage = Linkage::Internal;
+        self.version()?;
+        if self.token != Token::Dotted("target") {
+            return self.expected("`.target`");
+        }
+        self.target()?;
         loop {
-            let Token::Dot(word) = cursor.peek() else { return cursor.expected("a directive") };
-            cursor.take();
-            match word {
-                "visible" => linkage = Linkage::Visible,
-                "extern" => linkage = Linkage::Extern,
-                "weak" => linkage = Linkage::Weak,
-                "common" => linkage = Linkage::Common,
-                "entry" | "func" => {
-                    let line = cursor.line();
-                    let function = function(cursor, linkage, word == "entry")?;
-                    return self.add_function(function, line);
+            match self.token {
+                Token::End => return Ok(()),
+                Token::Dotted("target") => self.target()?,
+                Token::Dotted("address_size") => {
+                    self.advance()?;
+                    self.module.address_size = match self.literal("32 or 64")? {
+                        32 => 32,
+                        64 => 64,
+                        other => {
+                            return self.error(format!("the size of an address is 32 or 64, not {other}"));
+                        }
+                    };
                 }
-                _ => return self.directive(cursor, word, linkage),
+                Token::Dotted("file") => self.file()?,
+                Token::Dotted("loc") => self.location()?,
+                Token::Dotted("section") => self.section()?,
+                Token::Dotted("pragma") => {
+                    self.advance()?;
+                    self.pragma()?;
+                }
+                Token::Dotted("alias") => self.alias()?,
+                Token::Sign(";") => {
+                    self.advance()?;
+                }
+                _ => self.definition()?,
             }
         }
     }
 
-    fn directive(&mut self, cursor: &mut Cursor<'_>, word: &str, linkage: Linkage) -> Parsed<()> {
-        match word {
-            "target" => self.target(cursor),
-            "address_size" => match cursor.integer("32 or 64")? {
-                size @ (32 | 64) => {
-                    self.module.address_size = size as u32;
-                    Ok(())
-                }
-                size => cursor.error(format!("expected an address size of 32 or 64, found {size}")),
-            },
-            "version" => version(cursor).map(|_| ()),
-            "pragma" => pragma(cursor),
-            "file" => {
-                cursor.integer("a file number")?;
-                let Token::Text(_) = cursor.take() else { return cursor.error("expected a file name") };
-                while cursor.sign(',') {
-                    cursor.integer("a time stamp or size")?;
-                }
-                Ok(())
-            }
-            "section" => {
-                match cursor.take() {
-                    Token::Dot(_) | Token::Word(_) => {}
-                    _ => return cursor.error("expected the name of a section"),
-                }
-                cursor.skip_braces()
-            }
-            "alias" => self.alias(cursor),
-            _ => {
-                let Some(space) = space(word) else {
-                    return cursor.error(format!("unknown directive .{word}"));
-                };
-                let kind = kind(cursor)?;
-                loop {
-                    let variable = variable(cursor, space, linkage, &kind, linkage != Linkage::Extern)?;
-                    self.add_variable(variable)?;
-                    if !cursor.sign(',') {
-                        return cursor.want(';');
-                    }
-                }
-            }
+    /// `.version 8.5`
+    fn version(&mut self) -> Parsed<()> {
+        self.advance()?;
+        let parts = self.written().split_once('.');
+        let number = |digits: &str| digits.parse::<u32>().ok().filter(|_| !digits.starts_with('+'));
+        match parts.and_then(|(major, minor)| number(major).zip(number(minor))) {
+            Some(version) => self.module.version = version,
+            None => return self.expected("a version such as 8.5"),
         }
+        self.advance()?;
+        Ok(())
     }
 
-    fn target(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
+    /// `.target sm_90a, texmode_independent, debug`
+    fn target(&mut self) -> Parsed<()> {
+        self.advance()?;
         loop {
-            let line = cursor.line();
-            let word = cursor.word("a target")?;
-            match word.strip_prefix("sm_").or_else(|| word.strip_prefix("compute_")) {
-                Some(number) => {
-                    let digits = number.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-                    self.module.target =
-                        digits.parse().ok().filter(|n| (10..1000).contains(n)).ok_or_else(|| {
-                            ParseError::new(line, format!("expected a target such as sm_80, found {word}"))
-                        })?;
-                    if digits.len() < number.len() {
-                        self.module.target_options.push(number[digits.len()..].to_string());
+            let word = self.word("a target such as sm_80")?;
+            match word.strip_prefix("sm_").or(word.strip_prefix("compute_")) {
+                Some(architecture) => {
+                    let digits = architecture.trim_end_matches(|c: char| c.is_ascii_lowercase());
+                    let Some(number) = digits.parse::<u32>().ok().filter(|_| !digits.starts_with('+')) else {
+                        return self.error(format!("{} is not a target such as sm_80", shown(word)));
+                    };
+                    self.module.target = number;
+                    let variant = &architecture[digits.len()..];
+                    if !variant.is_empty() {
+                        self.module.target_options.push(variant.to_string());
                     }
                 }
                 None => self.module.target_options.push(word.to_string()),
             }
-            if !cursor.sign(',') {
+            self.spend(1)?;
+            if !self.accept(",")? {
+                break;
+            }
+        }
+        if self.module.target == 0 {
+            return self.error("`.target` names no architecture such as sm_80");
+        }
+        Ok(())
+    }
+
+    /// `.alias a, b;`
+    fn alias(&mut self) -> Parsed<()> {
+        let line = self.line;
+        self.advance()?;
+        let name = self.word("the name of a function")?;
+        self.expect(",")?;
+        let target = self.word("the name of a function")?;
+        self.expect(";")?;
+        self.spend(1)?;
+        self.aliases.push((name, target, line));
+        Ok(())
+    }
+
+    /// A kernel, a function or variables.
+    fn definition(&mut self) -> Parsed<()> {
+        let linkage = self.linkage()?;
+        let Token::Dotted(word) = self.token else {
+            return self.expected("a directive");
+        };
+        if matches!(word, "entry" | "func") {
+            return self.function(linkage);
+        }
+        let Some(space) = space(word) else {
+            return self.expected("a directive of a module");
+        };
+        self.advance()?;
+        let shape = self.shape(false)?;
+        loop {
+            let (name, variable) = self.declarator(space, linkage, shape)?;
+            self.declare_variable(name, variable)?;
+            if !self.accept(",")? {
+                return self.expect(";");
+            }
+        }
+    }
+
+    /// Enters a variable into the module; a definition replaces declarations.
+    fn declare_variable(&mut self, name: &'a str, variable: Variable) -> Parsed<()> {
+        use super::ast::Linkage::Extern;
+        let error = |message: String| Err(ParseError { line: variable.line, message });
+        let index = match self.names.get(name) {
+            None => {
+                self.names.insert(name, Global::Variable(self.module.variables.len()));
+                self.module.variables.push(variable);
                 return Ok(());
             }
-        }
-    }
-
-    /// `.alias a, b;`: `a`, which has been declared, is `b`.
-    fn alias(&mut self, cursor: &mut Cursor<'_>) -> Parsed<()> {
-        let alias = cursor.word("the name of a function")?.to_string();
-        cursor.want(',')?;
-        let target = cursor.word("the name of a function")?;
-        let Some(&at) = self.functions.get(target) else {
-            return cursor.error(format!("no function {target} to be named {alias}"));
-        };
-        cursor.want(';')?;
-        let (line, mut function) = (cursor.line(), self.module.functions[at].clone());
-        function.name = alias;
-        self.add_function(function, line)
-    }
-
-    /// A definition takes the place of a declaration.
-    fn add_function(&mut self, function: Function, line: u32) -> Parsed<()> {
-        if self.variables.contains_key(&function.name) {
-            return Err(ParseError::new(line, format!("{} is a variable and a function", function.name)));
-        }
-        let Some(&at) = self.functions.get(&function.name) else {
-            self.functions.insert(function.name.clone(), self.module.functions.len());
-            self.module.functions.push(function);
-            return Ok(());
-        };
-        let known = &mut self.module.functions[at];
-        let shape = |f: &Function| (f.is_kernel, shapes(&f.returns), shapes(&f.parameters));
-        if shape(known) != shape(&function) {
-            let what = format!("{} is declared in line {} with other parameters", function.name, known.line);
-            return Err(ParseError::new(line, what));
-        }
-        match (&known.body, &function.body) {
-            (Some(_), Some(_)) => Err(ParseError::new(
-                line,
-                format!("{} is defined in line {} already", function.name, known.line),
-            )),
-            (None, _) => {
-                *known = function;
-                Ok(())
+            Some(Global::Function(index)) => {
+                let before = self.module.functions[*index].line;
+                return error(format!("{} is a function since line {before}", shown(name)));
             }
-            (Some(_), None) => Ok(()),
-        }
-    }
-
-    fn add_variable(&mut self, variable: Variable) -> Parsed<()> {
-        let line = variable.line;
-        if self.functions.contains_key(&variable.name) {
-            return Err(ParseError::new(line, format!("{} is a function and a variable", variable.name)));
-        }
-        let Some(&at) = self.variables.get(&variable.name) else {
-            self.variables.insert(variable.name.clone(), self.module.variables.len());
-            self.module.variables.push(variable);
-            return Ok(());
+            Some(Global::Variable(index)) => *index,
         };
-        let known = &mut self.module.variables[at];
-        match (known.linkage, variable.linkage) {
-            (_, Linkage::Extern) => Ok(()),
-            (Linkage::Extern, _) => {
-                *known = variable;
-                Ok(())
-            }
-            _ => Err(ParseError::new(
-                line,
-                format!("{} is declared in line {} already", variable.name, known.line),
-            )),
+        let before = &mut self.module.variables[index];
+        if before.linkage != Extern && variable.linkage != Extern {
+            return error(format!("{} is defined again (first on line {})", shown(name), before.line));
         }
+        let shape = |v: &Variable| (v.space, v.ty.bits(), v.vector);
+        let open = before.elements.is_none() || variable.elements.is_none();
+        if shape(before) != shape(&variable) || !(open || before.elements == variable.elements) {
+            let line = before.line;
+            return error(format!("{} has another shape than where line {line} declares it", shown(name)));
+        }
+        if before.linkage == Extern && (variable.linkage != Extern || before.elements.is_none()) {
+            *before = variable;
+        }
+        Ok(())
     }
-}
-
-/// What two declarations of a function must agree in: sizes and places.
-fn shapes(parameters: &[Parameter]) -> Vec<(bool, usize, usize)> {
-    let shape = |p: &Parameter| match p {
-        Parameter::Memory(v) => (true, v.bytes(), v.align),
-        Parameter::Register { ty, .. } => (false, ty.bytes(), ty.bytes()),
-    };
-    parameters.iter().map(shape).collect()
 }

@@ -1,183 +1,68 @@
 //! Operands of instructions.
 
 use super::ast::{Base, Operand, Symbol};
-use super::cursor::{Cursor, Parsed};
-use super::expression::constant;
+use super::body::BodyParser;
+use super::error::{Parsed, shown};
+use super::expression::Value;
 use super::lexer::Token;
-use super::scope::{Meaning, Place, Scopes};
-use super::variable::offset;
+use super::scope::Entity;
 
-/// Lists inside one another, at most.
-const MAX_DEPTH: u32 = 8;
-/// Operands of one list, at most.
-const MAX_OPERANDS: usize = 4096;
+/// Special registers that can be read, without `%`; those of a row of them without their number.
+const SPECIALS: [&str; 37] = [
+    "tid",
+    "ntid",
+    "laneid",
+    "warpid",
+    "nwarpid",
+    "ctaid",
+    "nctaid",
+    "smid",
+    "nsmid",
+    "gridid",
+    "clusterid",
+    "nclusterid",
+    "cluster_ctaid",
+    "cluster_nctaid",
+    "cluster_ctarank",
+    "cluster_nctarank",
+    "is_explicit_cluster",
+    "lanemask_eq",
+    "lanemask_le",
+    "lanemask_lt",
+    "lanemask_ge",
+    "lanemask_gt",
+    "clock",
+    "clock_hi",
+    "clock64",
+    "globaltimer",
+    "globaltimer_lo",
+    "globaltimer_hi",
+    "total_smem_size",
+    "aggr_smem_size",
+    "dynamic_smem_size",
+    "current_graph_exec",
+    "reserved_smem_offset_begin",
+    "reserved_smem_offset_end",
+    "reserved_smem_offset_cap",
+    "reserved_smem_offset_0",
+    "reserved_smem_offset_1",
+];
 
-/// All operands up to the semicolon. `index` is the place that the instruction will have.
-pub fn operands(
-    cursor: &mut Cursor<'_>,
-    scopes: &mut Scopes,
-    opcode: &str,
-    index: usize,
-) -> Parsed<Vec<Operand>> {
-    let mut all = Vec::new();
-    if cursor.is_sign(';') {
-        return Ok(all);
-    }
-    loop {
-        if all.len() == MAX_OPERANDS {
-            return cursor.error(format!("more than {MAX_OPERANDS} operands"));
-        }
-        let line = cursor.line();
-        if opcode == "bra"
-            && let Token::Word(label) = cursor.peek()
-        {
-            cursor.take();
-            scopes.want_label(label, Place::Operand { instruction: index, operand: all.len() }, line);
-            all.push(Operand::Label(0));
-        } else if opcode == "call" && cursor.is_sign('(') {
-            cursor.take();
-            all.push(Operand::List(list(cursor, scopes, ')', 0)?));
-        } else {
-            all.push(operand(cursor, scopes, 0)?);
-        }
-        if !cursor.sign(',') {
-            return Ok(all);
-        }
-    }
-}
-
-/// What stands before a closing sign.
-fn list(cursor: &mut Cursor<'_>, scopes: &Scopes, close: char, depth: u32) -> Parsed<Vec<Operand>> {
-    if depth >= MAX_DEPTH {
-        return cursor.error(format!("operands are nested deeper than {MAX_DEPTH}"));
-    }
-    let mut all = Vec::new();
-    while !cursor.is_sign(close) {
-        if all.len() == MAX_OPERANDS {
-            return cursor.error(format!("more than {MAX_OPERANDS} operands"));
-        }
-        all.push(operand(cursor, scopes, depth + 1)?);
-        if !cursor.sign(',') {
-            break;
-        }
-    }
-    cursor.want(close)?;
-    Ok(all)
-}
-
-fn operand(cursor: &mut Cursor<'_>, scopes: &Scopes, depth: u32) -> Parsed<Operand> {
-    let first = match cursor.peek() {
-        Token::Sign('{') => {
-            cursor.take();
-            Operand::Vector(list(cursor, scopes, '}', depth)?)
-        }
-        Token::Sign('[') => {
-            cursor.take();
-            return bracketed(cursor, scopes, depth);
-        }
-        Token::Sign('!') => match cursor.second() {
-            Token::Word(name) => {
-                cursor.take();
-                cursor.take();
-                match scopes.find(name) {
-                    Some(Meaning::Register(r)) => Operand::Not(r),
-                    _ => return cursor.error(format!("expected a predicate behind \"!\", found {name}")),
-                }
-            }
-            _ => Operand::Integer(constant(cursor)?),
-        },
-        Token::Sign('-') => match cursor.second() {
-            Token::Word(name) if name != "WARP_SZ" => {
-                cursor.take();
-                match word(cursor, scopes)? {
-                    Operand::Register(r) => Operand::Negative(r),
-                    Operand::Select { register, selector, negative: false } => {
-                        Operand::Select { register, selector, negative: true }
-                    }
-                    _ => return cursor.error(format!("expected a register behind \"-\", found {name}")),
-                }
-            }
-            Token::Float32(bits) => {
-                cursor.take();
-                cursor.take();
-                Operand::Float32(bits ^ 1 << 31)
-            }
-            Token::Float64(bits) => {
-                cursor.take();
-                cursor.take();
-                Operand::Float64(bits ^ 1 << 63)
-            }
-            _ => Operand::Integer(constant(cursor)?),
-        },
-        Token::Float32(bits) => {
-            cursor.take();
-            Operand::Float32(bits)
-        }
-        Token::Float64(bits) => {
-            cursor.take();
-            Operand::Float64(bits)
-        }
-        Token::Word(name) if name != "WARP_SZ" => word(cursor, scopes)?,
-        _ => Operand::Integer(constant(cursor)?),
+/// Whether a name without `%` is a special register.
+fn is_special(name: &str) -> bool {
+    let numbered = |prefix: &str, count: u32, suffix: &str| {
+        let number = name.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(suffix));
+        number.and_then(|digits| digits.parse::<u32>().ok().filter(|n| n.to_string() == digits && *n < count))
     };
-    if cursor.is_sign('|') && !matches!(first, Operand::Integer(_)) {
-        cursor.take();
-        if depth >= MAX_DEPTH {
-            return cursor.error(format!("operands are nested deeper than {MAX_DEPTH}"));
-        }
-        let second = operand(cursor, scopes, depth + 1)?;
-        if matches!(second, Operand::Pair(..)) {
-            return cursor.error("expected two destinations, found more");
-        }
-        return Ok(Operand::Pair(Box::new(first), Box::new(second)));
-    }
-    Ok(first)
+    SPECIALS.contains(&name)
+        || numbered("pm", 8, "").is_some()
+        || numbered("pm", 8, "_64").is_some()
+        || numbered("envreg", 32, "").is_some()
 }
 
-/// A register, a symbol with its offset, a special register.
-fn word(cursor: &mut Cursor<'_>, scopes: &Scopes) -> Parsed<Operand> {
-    let name = cursor.word("an operand")?;
-    if name == "_" {
-        return Ok(Operand::Sink);
-    }
-    let dot = match cursor.peek() {
-        Token::Dot(part) if cursor.touches_last() => Some(part),
-        _ => None,
-    };
-    match scopes.value(name) {
-        Some(Operand::Register(register)) => {
-            let Some(part) = dot else { return Ok(Operand::Register(register)) };
-            cursor.take();
-            let vector = scopes.body.registers[register].vector as usize;
-            match component(part).filter(|_| vector > 1) {
-                Some(at) if usize::from(at) < vector => Ok(Operand::Register(register + usize::from(at))),
-                Some(_) => cursor.error(format!("{name} has no component .{part}")),
-                None => Ok(Operand::Select { register, selector: part.to_string(), negative: false }),
-            }
-        }
-        Some(Operand::Symbol { symbol, .. }) => Ok(Operand::Symbol { symbol, offset: offset(cursor)? }),
-        Some(other) => Ok(other),
-        None => {
-            if let Some(special) = name.strip_prefix('%') {
-                let component = match dot {
-                    Some(part) => {
-                        cursor.take();
-                        match component(part) {
-                            Some(at) => Some(at),
-                            None => return cursor.error(format!("{name} has no component .{part}")),
-                        }
-                    }
-                    None => None,
-                };
-                return Ok(Operand::Special { name: special.to_string(), component });
-            }
-            Ok(Operand::Symbol { symbol: Symbol::Module(name.to_string()), offset: offset(cursor)? })
-        }
-    }
-}
-
-fn component(part: &str) -> Option<u8> {
-    Some(match part {
+/// `.x` or `.r` is component 0, and so on.
+fn component(word: &str) -> Option<u8> {
+    Some(match word {
         "x" | "r" => 0,
         "y" | "g" => 1,
         "z" | "b" => 2,
@@ -186,29 +71,198 @@ fn component(part: &str) -> Option<u8> {
     })
 }
 
-/// What stands in brackets: an address, or a list of operands of a texture or tensor.
-fn bracketed(cursor: &mut Cursor<'_>, scopes: &Scopes, depth: u32) -> Parsed<Operand> {
-    let first = match cursor.peek() {
-        Token::Word(name) if name != "WARP_SZ" => {
-            cursor.take();
-            let Some(base) = scopes.base(name) else {
-                return cursor.error(format!("expected an address, found {name}"));
-            };
-            if let Base::Symbol(Symbol::Module(name)) = &base
-                && name.starts_with('%')
-            {
-                return cursor.error(format!("{name} is not declared"));
+/// Whether a word behind a register chooses bytes or halves of it: `b0`, `h1`, `b3210`, `bxyzw`.
+fn is_selector(word: &str) -> bool {
+    word.len() >= 2 && word.len() <= 5 && word.starts_with(['b', 'h']) && word.is_ascii()
+}
+
+impl<'a> BodyParser<'_, 'a> {
+    /// One operand of an instruction, also a pair `d|p`.
+    pub fn operand(&mut self, opcode: &str) -> Parsed<Operand> {
+        let first = self.single(opcode)?;
+        if matches!(first, Operand::Register(_) | Operand::Sink) && self.parser.accept("|")? {
+            let second = self.single(opcode)?;
+            if !matches!(second, Operand::Register(_) | Operand::Sink) {
+                return self.parser.error("expected a register behind `|`");
             }
-            Operand::Address { base, offset: offset(cursor)? }
+            return Ok(Operand::Pair(Box::new(first), Box::new(second)));
         }
-        Token::Sign('{') => operand(cursor, scopes, depth + 1)?,
-        _ => Operand::Address { base: Base::Zero, offset: constant(cursor)? as i64 },
-    };
-    if cursor.sign(']') {
-        return Ok(first);
+        Ok(first)
     }
-    let mut all = vec![first];
-    cursor.want(',')?;
-    all.extend(list(cursor, scopes, ']', depth)?);
-    Ok(Operand::Bracketed(all))
+
+    fn single(&mut self, opcode: &str) -> Parsed<Operand> {
+        self.parser.spend(1)?;
+        match self.parser.token {
+            Token::Word(word) if word != "WARP_SZ" => {
+                self.parser.advance()?;
+                self.named(word, opcode)
+            }
+            Token::Sign("_") => {
+                self.parser.advance()?;
+                Ok(Operand::Sink)
+            }
+            Token::Sign("{") => {
+                self.parser.advance()?;
+                Ok(Operand::Vector(self.list("}", opcode)?))
+            }
+            Token::Sign("[") => {
+                self.parser.advance()?;
+                self.bracketed(opcode)
+            }
+            Token::Sign("(") if opcode == "call" => {
+                self.parser.advance()?;
+                Ok(Operand::List(self.list(")", opcode)?))
+            }
+            Token::Sign("!") => {
+                self.parser.advance()?;
+                match self.parser.token {
+                    Token::Word(word) if word != "WARP_SZ" => Ok(Operand::Not(self.predicate()?)),
+                    _ => self.constant_behind("!"),
+                }
+            }
+            Token::Sign("-") => {
+                self.parser.advance()?;
+                match self.parser.token {
+                    Token::Word(word) if word != "WARP_SZ" => {
+                        self.parser.advance()?;
+                        self.negative(word, opcode)
+                    }
+                    _ => self.constant_behind("-"),
+                }
+            }
+            _ => {
+                let value = self.parser.expression()?;
+                Ok(constant(value))
+            }
+        }
+    }
+
+    /// Operands up to a closing sign, which is taken.
+    fn list(&mut self, close: &'static str, opcode: &str) -> Parsed<Vec<Operand>> {
+        let mut parts = Vec::new();
+        self.parser.deeper()?;
+        while !self.parser.is(close) {
+            parts.push(self.operand(opcode)?);
+            if !self.parser.accept(",")? {
+                break;
+            }
+        }
+        self.parser.shallower();
+        self.parser.expect(close)?;
+        Ok(parts)
+    }
+
+    /// A constant expression whose first sign has been taken.
+    fn constant_behind(&mut self, sign: &str) -> Parsed<Operand> {
+        let value = self.parser.nested(|p| p.unary())?;
+        let first = self.parser.apply_unary(sign, value)?;
+        Ok(constant(self.parser.expression_from(first)?))
+    }
+
+    fn negative(&mut self, word: &'a str, opcode: &str) -> Parsed<Operand> {
+        match self.named(word, opcode)? {
+            Operand::Register(register) => Ok(Operand::Negative(register)),
+            Operand::Select { register, selector, .. } => {
+                Ok(Operand::Select { register, selector, negative: true })
+            }
+            _ => self.parser.error(format!("`-` takes a register, not {}", shown(word))),
+        }
+    }
+
+    /// What a name means, with what follows it.
+    fn named(&mut self, word: &'a str, opcode: &str) -> Parsed<Operand> {
+        // The target of a branch is a label, whatever else its name may mean.
+        let entity = if opcode == "bra" { None } else { self.lookup(word)? };
+        let symbol = match entity {
+            Some(Entity::Register(register, vector)) => return self.register(word, register, vector),
+            Some(Entity::BranchTargets(table)) => return Ok(Operand::BranchTargets(table)),
+            Some(Entity::CallTargets(table)) => return Ok(Operand::CallTargets(table)),
+            Some(Entity::Prototype(index)) => return Ok(Operand::Prototype(index)),
+            Some(Entity::Local(index)) => Symbol::Local(index),
+            Some(Entity::Parameter(index)) => Symbol::Parameter(index),
+            Some(Entity::Return(index)) => Symbol::Return(index),
+            // A scope that is still open may have a label of that name, too.
+            Some(Entity::Label(_)) | None => {
+                if let Some(name) = word.strip_prefix('%').filter(|name| entity.is_none() && is_special(name))
+                {
+                    return self.special(name);
+                }
+                Symbol::Module(word.to_string())
+            }
+        };
+        let offset = self.offset()?;
+        Ok(Operand::Symbol { symbol, offset })
+    }
+
+    /// A register, a component of it, or a part of it.
+    fn register(&mut self, name: &str, register: usize, vector: u32) -> Parsed<Operand> {
+        let Token::Dotted(word) = self.parser.token else { return Ok(Operand::Register(register)) };
+        if vector > 1
+            && let Some(index) = component(word)
+        {
+            if u32::from(index) >= vector {
+                return self.parser.error(format!("{} has no component .{word}", shown(name)));
+            }
+            self.parser.advance()?;
+            return Ok(Operand::Register(register + usize::from(index)));
+        }
+        if vector == 1 && is_selector(word) {
+            self.parser.advance()?;
+            return Ok(Operand::Select { register, selector: word.to_string(), negative: false });
+        }
+        self.parser.expected(&format!("`,` or `;` behind {}", shown(name)))
+    }
+
+    fn special(&mut self, name: &str) -> Parsed<Operand> {
+        let mut chosen = None;
+        if let Token::Dotted(word) = self.parser.token {
+            chosen = component(word);
+            if chosen.is_none() {
+                return self.parser.expected(&format!("a component of %{name}"));
+            }
+            self.parser.advance()?;
+        }
+        Ok(Operand::Special { name: name.to_string(), component: chosen })
+    }
+
+    /// `+ 4` or `-4` behind a base.
+    fn offset(&mut self) -> Parsed<i64> {
+        match self.parser.token {
+            Token::Sign("+" | "-") => Ok(self.parser.integer()? as i64),
+            _ => Ok(0),
+        }
+    }
+
+    /// What stands in brackets.
+    fn bracketed(&mut self, opcode: &str) -> Parsed<Operand> {
+        let base = match self.parser.token {
+            Token::Word(word) if word != "WARP_SZ" => {
+                self.parser.advance()?;
+                self.named(word, opcode)?
+            }
+            _ => Operand::Integer(self.parser.integer()?),
+        };
+        if self.parser.is(",") {
+            self.parser.advance()?;
+            let mut parts = vec![base];
+            parts.extend(self.list("]", opcode)?);
+            return Ok(Operand::Bracketed(parts));
+        }
+        let (base, offset) = match base {
+            Operand::Register(register) => (Base::Register(register), self.offset()?),
+            Operand::Symbol { symbol, offset } => (Base::Symbol(symbol), offset),
+            Operand::Integer(bits) => (Base::Zero, bits as i64),
+            _ => return self.parser.error("an address starts from a register, a variable or a number"),
+        };
+        self.parser.expect("]")?;
+        Ok(Operand::Address { base, offset })
+    }
+}
+
+fn constant(value: Value) -> Operand {
+    match value {
+        Value::Integer { bits, .. } => Operand::Integer(bits),
+        Value::Float32(bits) => Operand::Float32(bits),
+        Value::Float64(number) => Operand::Float64(number.to_bits()),
+    }
 }

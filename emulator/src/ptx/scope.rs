@@ -1,201 +1,170 @@
-//! Names in nested scopes.
+//! Names of a function: registers, variables, labels and tables, scope within scope.
 
-use super::ParseError;
-use super::ast::{Base, Body, Operand, RegisterInfo, Symbol};
-use super::cursor::Parsed;
 use super::types::Type;
 use std::collections::HashMap;
 
-/// Registers of one function, at most.
-const MAX_REGISTERS: usize = 1 << 20;
-
 /// What a name stands for.
-#[derive(Clone, Debug)]
-pub enum Meaning {
-    /// First register of the body; more than one for vectors.
-    Register(usize),
-    Symbol(Symbol),
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Entity {
+    /// Index of the first register, and how many components it has.
+    Register(usize, u32),
+    Local(usize),
+    Parameter(usize),
+    Return(usize),
+    Label(usize),
     BranchTargets(usize),
     CallTargets(usize),
     Prototype(usize),
 }
 
-/// `%r<100>`: names that are a stem and a number.
-struct Range {
-    first: usize,
-    count: usize,
+/// `.reg .b32 %r<10>;`
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Range {
+    pub count: u64,
+    pub ty: Type,
+    pub vector: u32,
 }
 
-#[derive(Default)]
-struct Scope {
-    names: HashMap<String, Meaning>,
-    ranges: HashMap<String, Range>,
-    labels: HashMap<String, usize>,
-    /// Labels that were named before they stood anywhere.
-    pending: Vec<Pending>,
+/// The names that one pair of braces declares.
+#[derive(Debug, Default)]
+pub(super) struct Scope<'a> {
+    /// Registers of ranges are here from their first use on.
+    names: HashMap<&'a str, (Entity, u32)>,
+    /// Ranges by prefix, with their lines.
+    ranges: HashMap<&'a str, (Range, u32)>,
+    /// For names that end in digits, by every prefix that leaves a number: the least number. A range of that prefix
+    /// that contains it would declare the name twice.
+    numbered: HashMap<&'a str, u64>,
+    /// Uses that were not resolved when this scope began belong to those around it.
+    pub unresolved_before: usize,
 }
 
-struct Pending {
-    label: String,
-    line: u32,
-    place: Place,
+/// Digits that the number of a register can have.
+const DIGITS: usize = 9;
+
+/// All ways to read a name as a prefix and a number without leading zeros.
+fn splits(name: &str) -> impl Iterator<Item = (&str, u64)> {
+    let digits = name.bytes().rev().take(DIGITS).take_while(u8::is_ascii_digit).count();
+    (1..=digits).filter_map(move |length| {
+        let (prefix, number) = name.split_at(name.len() - length);
+        let canonical = !prefix.is_empty() && (length == 1 || !number.starts_with('0'));
+        canonical.then(|| number.parse().ok().map(|number| (prefix, number))).flatten()
+    })
 }
 
-/// Where the index of a label belongs.
-pub enum Place {
-    Operand { instruction: usize, operand: usize },
-    Table { table: usize, entry: usize },
-}
-
-/// The body that is being read, and the names that hold where it is read.
-#[derive(Default)]
-pub struct Scopes {
-    pub body: Body,
-    open: Vec<Scope>,
-}
-
-impl Scopes {
-    /// One scope for the parameters, in which the body's braces open another.
-    pub fn new() -> Self {
-        Scopes { body: Body::default(), open: vec![Scope::default()] }
+impl<'a> Scope<'a> {
+    pub fn new(unresolved_before: usize) -> Self {
+        Scope { unresolved_before, ..Scope::default() }
     }
 
-    pub fn depth(&self) -> usize {
-        self.open.len()
-    }
-
-    pub fn enter(&mut self) {
-        self.open.push(Scope::default());
-    }
-
-    /// Ends the innermost scope; what it could not resolve is left to the one around it.
-    pub fn leave(&mut self) -> Parsed<()> {
-        let Some(scope) = self.open.pop() else { return Ok(()) };
-        for pending in scope.pending {
-            match (scope.labels.get(&pending.label), self.open.last_mut()) {
-                (Some(&index), _) => set(&mut self.body, &pending.place, index),
-                (None, Some(outer)) => outer.pending.push(pending),
-                (None, None) => {
-                    return Err(ParseError::new(
-                        pending.line,
-                        format!("no label {} in reach", pending.label),
-                    ));
-                }
-            }
+    /// Declares a name. `Err` is the line on which it was declared before.
+    pub fn declare(&mut self, name: &'a str, entity: Entity, line: u32) -> Result<(), u32> {
+        if let Some((_, before)) = self.names.get(name) {
+            return Err(*before);
         }
+        if let Some((_, before)) = self.range_of(name) {
+            return Err(before);
+        }
+        for (prefix, number) in splits(name) {
+            let least = self.numbered.entry(prefix).or_insert(number);
+            *least = number.min(*least);
+        }
+        self.names.insert(name, (entity, line));
         Ok(())
     }
 
-    pub fn define(&mut self, name: &str, meaning: Meaning, line: u32) -> Parsed<()> {
-        let scope = self.open.last_mut().ok_or_else(|| ParseError::new(line, "outside of every scope"))?;
-        if name != "_" && scope.names.insert(name.to_string(), meaning).is_some() {
-            return Err(ParseError::new(line, format!("{name} is declared twice in one scope")));
-        }
-        Ok(())
-    }
-
-    /// Adds registers of one declaration: one, or `count` that are numbered from 0.
-    pub fn registers(
+    /// Declares `prefix0` to `prefix(count - 1)`. `Err` is the line of another declaration of one of them.
+    pub fn declare_range(
         &mut self,
-        name: &str,
-        count: Option<u64>,
-        ty: Type,
-        vector: u32,
+        prefix: &'a str,
+        first: &str,
+        range: Range,
         line: u32,
-    ) -> Parsed<usize> {
-        let first = self.body.registers.len();
-        let number = usize::try_from(count.unwrap_or(1)).unwrap_or(usize::MAX);
-        if number.saturating_mul(vector as usize).saturating_add(first) > MAX_REGISTERS {
-            return Err(ParseError::new(
-                line,
-                format!("more than {MAX_REGISTERS} registers in one function"),
-            ));
+    ) -> Result<(), u32> {
+        if let Some((_, before)) = self.ranges.get(prefix) {
+            return Err(*before);
         }
-        for i in 0..number {
-            let name = if count.is_some() { format!("{name}{i}") } else { name.to_string() };
-            self.body.registers.push(RegisterInfo { name: name.clone(), ty, vector });
-            for _ in 1..vector {
-                self.body.registers.push(RegisterInfo { name: name.clone(), ty, vector: 1 });
+        if self.numbered.get(prefix).is_some_and(|&least| least < range.count) {
+            return Err(line);
+        }
+        // `%r1<5>` has `%r10`, as `%r<20>` does. The first of its registers is the least in every other reading.
+        if range.count > 0 {
+            if let Some((_, before)) = self.range_of(first) {
+                return Err(before);
+            }
+            for (shorter, number) in splits(first).filter(|(shorter, _)| shorter.len() < prefix.len()) {
+                // `shorter` begins both `first` and `prefix`.
+                let least = self.numbered.entry(&prefix[..shorter.len()]).or_insert(number);
+                *least = number.min(*least);
             }
         }
-        if count.is_none() {
-            self.define(name, Meaning::Register(first), line)?;
-        } else if let Some(scope) = self.open.last_mut()
-            && scope.ranges.insert(name.to_string(), Range { first, count: number }).is_some()
-        {
-            return Err(ParseError::new(line, format!("{name}<…> is declared twice in one scope")));
-        }
-        Ok(first)
+        self.ranges.insert(prefix, (range, line));
+        Ok(())
     }
 
-    /// What a name stands for here, innermost scope first.
-    pub fn find(&self, name: &str) -> Option<Meaning> {
-        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        // Where a name ends in several digits, the stem of a range may itself end in some.
-        let splits =
-            (stem.len()..name.len()).filter(|&at| at == name.len() - 1 || name.as_bytes()[at] != b'0');
-        let numbered: Vec<(&str, usize)> =
-            splits.filter_map(|at| Some((&name[..at], name[at..].parse().ok()?))).take(24).collect();
-        for scope in self.open.iter().rev() {
-            if let Some(meaning) = scope.names.get(name) {
-                return Some(meaning.clone());
-            }
-            for (stem, number) in &numbered {
-                if let Some(range) = scope.ranges.get(*stem)
-                    && *number < range.count
-                {
-                    let vector = self.body.registers[range.first].vector as usize;
-                    return Some(Meaning::Register(range.first + number * vector));
-                }
-            }
+    /// The range that contains a name.
+    fn range_of(&self, name: &str) -> Option<(Range, u32)> {
+        if self.ranges.is_empty() {
+            return None;
         }
-        None
-    }
-
-    /// A label that stands here: before the next instruction.
-    pub fn label(&mut self, name: &str, line: u32) -> Parsed<()> {
-        let index = self.body.instructions.len();
-        let scope = self.open.last_mut().ok_or_else(|| ParseError::new(line, "outside of every scope"))?;
-        match scope.labels.insert(name.to_string(), index) {
-            None => Ok(()),
-            Some(_) => Err(ParseError::new(line, format!("the label {name} stands twice in one scope"))),
-        }
-    }
-
-    /// Notes that a label is wanted in a place; it is filled in when the scope that has it ends.
-    pub fn want_label(&mut self, label: &str, place: Place, line: u32) {
-        if let Some(scope) = self.open.last_mut() {
-            scope.pending.push(Pending { label: label.to_string(), line, place });
-        }
-    }
-
-    /// A name as a value, or `None` where it can only be something of the module.
-    pub fn value(&self, name: &str) -> Option<Operand> {
-        Some(match self.find(name)? {
-            Meaning::Register(r) => Operand::Register(r),
-            Meaning::Symbol(symbol) => Operand::Symbol { symbol, offset: 0 },
-            Meaning::BranchTargets(i) => Operand::BranchTargets(i),
-            Meaning::CallTargets(i) => Operand::CallTargets(i),
-            Meaning::Prototype(i) => Operand::Prototype(i),
+        splits(name).find_map(|(prefix, number)| {
+            self.ranges.get(prefix).copied().filter(|(range, _)| number < range.count)
         })
     }
 
-    /// A name as the start of an address.
-    pub fn base(&self, name: &str) -> Option<Base> {
-        match self.find(name) {
-            Some(Meaning::Register(r)) => Some(Base::Register(r)),
-            Some(Meaning::Symbol(symbol)) => Some(Base::Symbol(symbol)),
-            Some(_) => None,
-            None => Some(Base::Symbol(Symbol::Module(name.to_string()))),
-        }
+    pub fn get(&self, name: &str) -> Option<Entity> {
+        self.names.get(name).map(|(entity, _)| *entity)
+    }
+
+    /// A register of a range that has not been used yet, and the line of its declaration.
+    pub fn unused(&self, name: &str) -> Option<(Range, u32)> {
+        self.range_of(name)
+    }
+
+    /// Remembers the register that now stands for a name of a range.
+    pub fn instantiate(&mut self, name: &'a str, entity: Entity, line: u32) {
+        self.names.insert(name, (entity, line));
     }
 }
 
-fn set(body: &mut Body, place: &Place, index: usize) {
-    match *place {
-        Place::Operand { instruction, operand } => {
-            body.instructions[instruction].operands[operand] = Operand::Label(index);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn range(count: u64) -> Range {
+        Range { count, ty: Type::B32, vector: 1 }
+    }
+
+    #[test]
+    fn ranges_contain_their_numbers_only() {
+        let mut scope = Scope::new(0);
+        scope.declare_range("%r", "%r0", range(12), 1).unwrap();
+        for name in ["%r0", "%r9", "%r11"] {
+            assert!(scope.unused(name).is_some(), "{name}");
         }
-        Place::Table { table, entry } => body.branch_targets[table][entry] = index,
+        for name in ["%r12", "%r", "%r01", "%r00", "%r1x", "%rd1", "%r99999999999999999999", "1"] {
+            assert!(scope.unused(name).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_name_twice() {
+        let mut scope = Scope::new(0);
+        scope.declare("%r5", Entity::Register(0, 1), 1).unwrap();
+        assert_eq!(scope.declare("%r5", Entity::Register(1, 1), 2), Err(1));
+        assert!(scope.declare_range("%r", "%r0", range(6), 3).is_err());
+        scope.declare_range("%r", "%r0", range(5), 4).unwrap();
+        assert_eq!(scope.declare_range("%r", "%r0", range(2), 5), Err(4));
+        assert_eq!(scope.declare("%r4", Entity::Register(1, 1), 6), Err(4));
+
+        let mut scope = Scope::new(0);
+        scope.declare_range("%r", "%r0", range(20), 1).unwrap();
+        assert_eq!(scope.declare_range("%r1", "%r10", range(5), 2), Err(1));
+        scope.declare_range("%r2", "%r20", range(5), 3).unwrap();
+
+        let mut scope = Scope::new(0);
+        scope.declare_range("%r1", "%r10", range(5), 1).unwrap();
+        assert!(scope.declare_range("%r", "%r0", range(11), 2).is_err());
+        scope.declare_range("%r", "%r0", range(10), 3).unwrap();
     }
 }

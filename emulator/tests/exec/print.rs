@@ -58,6 +58,18 @@ fn a_failed_assertion_says_where() {
 }
 
 #[test]
+fn endless_output_is_cut() {
+    let endless = printing().replace("ld.param.b32 %r0, [q];\n }", "ld.param.b32 %r0, [q];\n }\n bra AGAIN;");
+    let endless = endless.replace("mov.u64 %rd6, format;", "AGAIN: mov.u64 %rd6, format;");
+    let settings = Settings { instruction_limit: Some(200_000), ..Settings::default() };
+    let machine = Machine::with(settings, &endless);
+    assert_kind(&machine.fault("k", 1, 32), FaultKind::Timeout);
+    let printed = machine.printed();
+    assert!(printed.ends_with("(the rest of what this block prints is dropped)\n"));
+    assert!((1 << 20..2 << 20).contains(&printed.len()), "{}", printed.len());
+}
+
+#[test]
 fn memory_from_the_heap() {
     let body = "{\n .param .b64 p0;\n st.param.b64 [p0], 16;\n .param .b64 q;\n call.uni (q), malloc, (p0);\n \
         ld.param.b64 %rd5, [q];\n }\n st.u32 [%rd5+4], %r4;\n ld.u32 %r0, [%rd5+4];\n {\n .param .b64 p0;\n \

@@ -211,7 +211,7 @@ pub fn refusal(text: &str, operands: &[Reg], results: &[Reg]) -> String {
 }
 
 /// Lets ptxas have a look, if there is one.
-fn assemble(text: &str, target: &str) {
+pub fn assemble(text: &str, target: &str) {
     let Some(ptxas) = std::env::var_os("CUDA_EMULATOR_TEST_PTXAS") else { return };
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("snippet.ptx");

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Compiles ../../kernels/*.cu to the PTX beside this script. With --check nothing is written: fails where that PTX is not what
-# nvcc makes of the sources. Finds nvcc by NVCC, CUDA_HOME, CUDA_PATH, PATH and .cuda/ at the repository's root; 13.0 is wanted.
+# Compiles ../../kernels/*.cu to the PTX beside this script. With --check nothing is written: fails where that PTX is not
+# what nvcc makes of the sources. With --find it only says where nvcc is: NVCC, CUDA_HOME, CUDA_PATH, PATH and .cuda/ at the
+# repository's root are tried. The committed PTX is of nvcc 13.0.88.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -20,6 +21,10 @@ find_nvcc() {
 
 nvcc=$(find_nvcc)
 check=${1:-}
+if [ "$check" = --find ]; then
+    echo "$nvcc"
+    exit
+fi
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 stale=0
@@ -31,6 +36,12 @@ for source in ../../kernels/*.cu; do
         cmp "$out/$name.ptx" "$name.ptx" || stale=1
     else
         cp "$out/$name.ptx" "$name.ptx"
+    fi
+done
+for ptx in *.ptx; do
+    if [ ! -e "../../kernels/${ptx%.ptx}.cu" ]; then
+        echo "regenerate.sh: $ptx has no source" >&2
+        stale=1
     fi
 done
 if [ "$stale" = 1 ]; then

@@ -2,6 +2,7 @@
 
 use crate::gpu::{Random, near, shape};
 use crate::{arguments, load};
+use cuda_emulator::counters::Counters;
 use cuda_emulator::exec::LaunchConfig;
 use half::{bf16, f16};
 
@@ -40,6 +41,31 @@ fn single_precision() {
     }
 }
 
+/// 64 × 64 × 96 in 4 blocks of 32 warps and 3 steps: a warp loads a row of 128 bytes of A and of B in each, and of shared
+/// memory, for each of 32 k, one word of A that all lanes want and a row of B.
+#[test]
+fn traffic_of_the_plainest_tile() {
+    let gpu = load("matmul");
+    let (m, n, k) = (64, 64, 96);
+    let mut random = Random(3);
+    let (a, b) = (random.list(m * k, |r| r.real()), random.list(k * n, |r| r.real()));
+    let c = gpu.allocate(4 * m * n);
+    let config = shape([n as u32 / 32, m as u32 / 32, 1], [32, 32, 1]);
+    let args = arguments![gpu.upload(&a), gpu.upload(&b), c, n as u32, k as u32];
+    let counters = gpu.launch_as("matmul_tile32", &config, args);
+    check(&gpu.download(c, m * n), (m, n, k), |i, l| a[i * k + l], |l, j| b[l * n + j]);
+
+    let steps = 4 * 32 * 3;
+    assert_eq!(counters.fma_macs, (m * n * k) as u64);
+    assert_eq!((counters.global_loads.requests, counters.global_loads.sectors), (2 * steps, 8 * steps));
+    assert_eq!(counters.global_loads.distinct_bytes, 4 * (m * k + k * n) as u64);
+    assert_eq!((counters.global_stores.requests, counters.global_stores.sectors), (128, 512));
+    assert_eq!((counters.shared_stores.requests, counters.shared_stores.wavefronts), (2 * steps, 2 * steps));
+    assert_eq!((counters.shared_loads.requests, counters.shared_loads.wavefronts), (64 * steps, 64 * steps));
+    assert_eq!(counters.barriers, 4 * 3 * 2);
+    assert_eq!(counters.divergent_branches, 0);
+}
+
 /// Rows of `columns` elements, `pitch` apart.
 fn padded<T: Copy>(values: &[T], columns: usize, pitch: usize, fill: T) -> Vec<T> {
     values.chunks(columns).flat_map(|row| row.iter().copied().chain(vec![fill; pitch - columns])).collect()
@@ -58,6 +84,14 @@ fn config(m: usize, n: usize) -> LaunchConfig {
 /// What the matrix units of `matmul_mma` do for a product: whole tiles of 128 × 128 × `depth`.
 fn tiles(m: usize, n: usize, k: usize, depth: usize) -> u64 {
     (m.next_multiple_of(128) * n.next_multiple_of(128) * k.next_multiple_of(depth)) as u64
+}
+
+/// The swapped chunks keep every access of matrix rows, and every copy, out of the others' banks.
+fn no_conflicts(counters: &Counters) {
+    for traffic in [counters.shared_loads, counters.async_copies] {
+        assert!(traffic.requests > 0);
+        assert_eq!(traffic.wavefronts, traffic.ideal_wavefronts);
+    }
 }
 
 #[test]
@@ -93,6 +127,7 @@ fn halves_on_matrix_units() {
                     |l, j| y[l * n + j].to_f32(),
                 );
                 assert_eq!(counters.matrix_macs, tiles(m, n, k, 32), "{}", $kernel);
+                no_conflicts(&counters);
             };
         }
         run!("matmul_f16", f16);
@@ -125,6 +160,7 @@ fn tf32_on_matrix_units() {
         let tf32 = |v: f32| f32::from_bits(v.to_bits() & !0x1fff);
         check(&gpu.download(c, m * n), (m, n, k), |i, l| tf32(a[i * k + l]), |l, j| tf32(b[j * k + l]));
         assert_eq!(counters.matrix_macs, tiles(m, n, k, 16));
+        no_conflicts(&counters);
     }
 }
 

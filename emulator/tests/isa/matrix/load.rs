@@ -1,6 +1,6 @@
 //! `ldmatrix`, with its bank conflicts.
 
-use crate::kit::{Reg, Snippet, device, refusal};
+use crate::kit::{Reg, Snippet, assemble, device, refusal};
 use cuda_emulator::counters::Counters;
 use cuda_emulator::exec::{LaunchConfig, Module};
 
@@ -33,6 +33,7 @@ fn kernel(count: usize, trans: bool, space: &str, pitch: u32) -> String {
 fn run(count: usize, trans: bool, space: &str, pitch: u32) -> (Vec<u32>, Counters) {
     let device = device();
     let text = kernel(count, trans, space, pitch);
+    assemble(&text, "sm_80");
     let module = Module::load(&device, &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let out = device.memory().allocate(512).unwrap();
     let config = LaunchConfig { grid: [1, 1, 1], block: [32, 1, 1], ..LaunchConfig::default() };

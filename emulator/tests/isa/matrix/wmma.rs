@@ -3,7 +3,7 @@
 use super::element::{Kind, Sum};
 use super::layout::Shape;
 use super::mma::list;
-use crate::kit::{Random, Reg, device, refusal};
+use crate::kit::{Random, Reg, assemble, device, refusal};
 use cuda_emulator::exec::{LaunchConfig, Module};
 
 /// A matrix in memory, as bits of elements.
@@ -61,7 +61,8 @@ fn sum_bits(sum: Sum) -> usize {
     }
 }
 
-fn check(case: &Case) {
+/// Gives D.
+fn check(case: &Case) -> Stored {
     let Case { shape: (m, n, k), kind, c, d, column_major, operation, suffix, shared } = *case;
     let mut random = Random((m + n * k) as u64);
     let pad = if shared { 128 / kind.bits().max(4) } else { 0 };
@@ -178,6 +179,7 @@ fn check(case: &Case) {
     }
     text += "ret;\n}\n";
 
+    assemble(&text, "sm_80");
     let device = device();
     let module = Module::load(&device, &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let mut parameters = Vec::new();
@@ -215,6 +217,7 @@ fn check(case: &Case) {
             }
         }
     }
+    stored.remove(3)
 }
 
 const SHAPES: [Shape; 3] = [(16, 16, 16), (8, 32, 16), (32, 8, 16)];
@@ -293,20 +296,23 @@ fn nibbles_and_bits() {
 
 #[test]
 fn roundings_of_doubles() {
-    for operation in [".rn", ".rz", ".rm", ".rp"] {
+    let [nearest, zero, down, up] = [".rn", ".rz", ".rm", ".rp"].map(|operation| {
         let (c, d) = (Sum::F64, Sum::F64);
         let column_major = [false, true, false, false];
-        check(&Case {
-            shape: (8, 8, 4),
-            kind: Kind::F64,
-            c,
-            d,
-            column_major,
-            operation,
-            suffix: "",
-            shared: false,
-        });
+        let shape = (8, 8, 4);
+        check(&Case { shape, kind: Kind::F64, c, d, column_major, operation, suffix: "", shared: false })
+    });
+    // Sums that are rounded down at every step are the least, and so on; few of them are exact.
+    let mut apart = 0;
+    for row in 0..8 {
+        for column in 0..8 {
+            let value = |matrix: &Stored| f64::from_bits(matrix.get(row, column));
+            let (least, most) = (value(&down), value(&up));
+            assert!((least..=most).contains(&value(&nearest)) && (least..=most).contains(&value(&zero)));
+            apart += u32::from(least < most);
+        }
     }
+    assert!(apart > 32, "{apart}");
 }
 
 #[test]
