@@ -194,6 +194,31 @@ fn refusals_name_line_and_cause() {
 }
 
 #[test]
+fn elements_of_arrays() {
+    let body = body(
+        ".reg .b32 r; .reg .b64 d; .reg .f32 f; .shared .v2 .b32 s[4]; mov.u64 d, v[1]; ld.global.u32 r, v[1];\n\
+         ld.shared.u32 r, s[1 + 2]; mov.f32 f, .5; tex.2d.v4.f32.f32 {f, f, f, f}, [d, {f, f}];",
+    );
+    let of = |i: usize| body.instructions[i].operands[1].clone();
+    let v = Symbol::Module("v".into());
+    assert_eq!(of(0), Operand::Symbol { symbol: v.clone(), offset: 4 });
+    assert_eq!(of(1), Operand::Address { base: Base::Symbol(v), offset: 4 });
+    assert_eq!(of(2), Operand::Address { base: Base::Symbol(Symbol::Local(0)), offset: 24 });
+    assert_eq!(of(3), Operand::Float64(0.5f64.to_bits()));
+    let coordinates = Operand::Vector(vec![Operand::Register(2); 2]);
+    assert_eq!(of(4), Operand::Bracketed(vec![Operand::Register(1), coordinates]));
+}
+
+/// A module may have textures next to kernels that do not use them.
+#[test]
+fn opaque_variables() {
+    let text =
+        ".global .texref t; .global .samplerref s[2] = { { addr_mode_0 = wrap }, { filter_mode = linear } };";
+    let module = parse(&format!("{HEAD}{text} .entry k(.param .texref p) {{ ret; }}")).unwrap();
+    assert_eq!((module.variables[0].ty, module.variables[1].ty), (Type::Texref, Type::Samplerref));
+}
+
+#[test]
 fn hostile_texts_are_small_trouble() {
     let deep = format!(".global .u32 x = {}1{};", "(".repeat(100_000), ")".repeat(100_000));
     assert!(refused(&deep).message.contains("nested"));

@@ -5,6 +5,7 @@ use super::error::{Code, Result};
 use super::handles::{Registry, lock};
 use super::operation::Operation;
 use super::sys::{Handle, In, Out};
+use super::user_object::Held;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +23,7 @@ pub struct Node {
 pub struct Graph {
     pub handle: Handle,
     pub nodes: Mutex<BTreeMap<Handle, Node>>,
+    pub held: Held,
 }
 
 /// Where a node belongs.
@@ -35,12 +37,12 @@ pub static NODES: Registry<Place> = Registry::new(5);
 impl Graph {
     /// An empty graph, entered in the registry.
     pub fn create() -> Arc<Graph> {
-        Graph::with(BTreeMap::new())
+        Graph::create_holding(Held::default())
     }
 
-    fn with(nodes: BTreeMap<Handle, Node>) -> Arc<Graph> {
+    fn create_holding(held: Held) -> Arc<Graph> {
         let handle = GRAPHS.reserve();
-        let graph = Arc::new(Graph { handle, nodes: Mutex::new(nodes) });
+        let graph = Arc::new(Graph { handle, nodes: Mutex::default(), held });
         GRAPHS.enter(handle, graph.clone());
         graph
     }
@@ -95,7 +97,7 @@ impl Graph {
 
     /// A copy with nodes and child graphs of its own.
     pub fn duplicate(&self) -> Arc<Graph> {
-        let copy = Graph::create();
+        let copy = Graph::create_holding(self.held.again());
         let mut names = BTreeMap::new();
         for (old, node) in lock(&self.nodes).clone() {
             let operation = match node.operation {

@@ -11,6 +11,7 @@ use super::sys::{
     Handle, HostParams, In, InstantiateParams, KernelParams, KernelParamsV1, Memcpy3d, MemsetParams,
     NodeParams, Out, UpdateResult,
 };
+use super::user_object::Held;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -22,6 +23,7 @@ pub struct GraphExec {
     /// In which they run.
     order: Mutex<Vec<Handle>>,
     disabled: Mutex<BTreeSet<Handle>>,
+    held: Held,
 }
 
 pub static EXECS: Registry<GraphExec> = Registry::new(6);
@@ -38,7 +40,8 @@ fn frozen(graph: &Graph) -> BTreeMap<Handle, Node> {
     let mut nodes = lock(&graph.nodes).clone();
     for node in nodes.values_mut() {
         if let Operation::Graph(child) = &node.operation {
-            let copy = Graph { handle: child.handle, nodes: Mutex::new(frozen(child)) };
+            let copy =
+                Graph { handle: child.handle, nodes: Mutex::new(frozen(child)), held: child.held.again() };
             node.operation = Operation::Graph(Arc::new(copy));
         }
     }
@@ -58,7 +61,13 @@ fn instantiate(place: Out<Handle>, graph: Handle, flags: u64) -> Result {
     }
     let order = Mutex::new(graph.order()?);
     let nodes = Mutex::new(frozen(&graph));
-    place.set(EXECS.insert(GraphExec { flags, nodes, order, disabled: Mutex::default() }))
+    place.set(EXECS.insert(GraphExec {
+        flags,
+        nodes,
+        order,
+        disabled: Mutex::default(),
+        held: graph.held.again(),
+    }))
 }
 
 impl GraphExec {
@@ -76,7 +85,7 @@ impl GraphExec {
                 node.operation = Operation::Empty;
             }
         }
-        Graph { handle: 0, nodes: Mutex::new(nodes) }
+        Graph { handle: 0, nodes: Mutex::new(nodes), held: self.held.again() }
     }
 
     fn launch(&self, stream: &Stream) -> Result {
@@ -281,7 +290,7 @@ api! {
         };
         let new = frozen(&child);
         pair(&lock(&old.nodes), &new).map_err(|(code, _)| update_failure(code))?;
-        exec.set(node, Operation::Graph(Arc::new(Graph { handle: child.handle, nodes: Mutex::new(new) })))
+        exec.set(node, Operation::Graph(Arc::new(Graph { handle: child.handle, nodes: Mutex::new(new), held: child.held.again() })))
     }
 
     fn cuGraphExecEventRecordNodeSetEvent(exec: Handle, node: Handle, event: Handle) {

@@ -6,6 +6,9 @@ use super::host;
 /// Between the texts of a linked image: a comment, so that a single text is an image as it stands.
 pub const SEPARATOR: &str = "\n// -- cuda-emulator: next module --\n";
 
+/// What a linked image begins with if registers were limited; a number and the end of the line follow.
+pub const REGISTERS: &str = "// -- cuda-emulator: registers ";
+
 /// Longest text that is read.
 const MOST: usize = 1 << 30;
 const PAGE: u64 = 4096;
@@ -180,7 +183,7 @@ mod tests {
         assert_eq!(of(b"\x7fELF\x02").unwrap_err().code, Code::NO_BINARY_FOR_GPU);
         assert_eq!(of(b"hello").unwrap_err().code, Code::INVALID_IMAGE);
         assert_eq!(of(b"").unwrap_err().code, Code::INVALID_IMAGE);
-        assert_eq!(at(b"\0".as_ptr() as u64).unwrap_err().code, Code::INVALID_IMAGE);
+        assert_eq!(at(c"".as_ptr() as u64).unwrap_err().code, Code::INVALID_IMAGE);
         assert_eq!(at(8).unwrap_err().code, Code::INVALID_VALUE);
     }
 }

@@ -5,7 +5,7 @@ use super::error::{Code, Result};
 use super::function::{Settings, attribute, parameter, set_attribute};
 use super::handles::{Registry, lock};
 use super::image;
-use super::module::{Logs, MODULES, Module, file, load_tree, parse};
+use super::module::{LoadOptions, MODULES, Module, file, load_tree, parse};
 use super::sys::{DevicePointer, Handle, In, Ordinal, Out, Text};
 use super::{function, primary};
 use crate::exec::KernelInfo;
@@ -122,12 +122,12 @@ pub fn release(context: Handle) {
     }
 }
 
-fn load(place: Out<Handle>, logs: Logs, image: impl FnOnce() -> Result<Vec<String>>) -> Result {
+fn load(place: Out<Handle>, options: LoadOptions, image: impl FnOnce() -> Result<Vec<String>>) -> Result {
     super::device::driver()?;
     if place.is_null() {
         return Err(Code::INVALID_VALUE.because("a pointer for a result is null"));
     }
-    let loaded = image().and_then(|texts| Ok((parse(&texts)?, Arc::new(texts))));
+    let loaded = image().and_then(|texts| Ok((parse(&texts, options.max_registers)?, Arc::new(texts))));
     // Refusals are told now, not when a kernel is first used: loaded for a trial where a context is current.
     let loaded = loaded.and_then(|(tree, texts)| {
         let library = Library { tree, texts, modules: Mutex::default(), kernels: Mutex::default() };
@@ -136,7 +136,7 @@ fn load(place: Out<Handle>, logs: Logs, image: impl FnOnce() -> Result<Vec<Strin
         }
         Ok(library)
     });
-    logs.finish(loaded.as_ref().err())?;
+    options.finish(loaded.as_ref().err())?;
     place.set(LIBRARIES.insert(loaded?))
 }
 
@@ -160,7 +160,7 @@ api! {
         _library_values: In<usize>,
         _library_count: u32,
     ) {
-        load(library, Logs::from_options(count, options, values)?, || image::at(code.address()))
+        load(library, LoadOptions::from_options(count, options, values)?, || image::at(code.address()))
     }
 
     fn cuLibraryLoadFromFile(
@@ -173,7 +173,7 @@ api! {
         _library_values: In<usize>,
         _library_count: u32,
     ) {
-        load(library, Logs::from_options(count, options, values)?, || file(name))
+        load(library, LoadOptions::from_options(count, options, values)?, || file(name))
     }
 
     fn cuLibraryUnload(library: Handle) {

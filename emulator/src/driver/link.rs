@@ -3,8 +3,8 @@
 use super::error::{Code, Result};
 use super::handles::{Registry, lock};
 use super::host;
-use super::image::{self, SEPARATOR};
-use super::module::{Logs, file, parse};
+use super::image::{self, REGISTERS, SEPARATOR};
+use super::module::{LoadOptions, file, parse};
 use super::sys::{Handle, In, Out, Text};
 use crate::ptx::ast::{Base, Function, Linkage, Module as Tree, Operand, Symbol, Variable};
 use std::collections::{HashMap, HashSet};
@@ -12,7 +12,7 @@ use std::sync::Mutex;
 
 /// A link under way.
 pub struct Link {
-    logs: Logs,
+    load_options: LoadOptions,
     texts: Mutex<Vec<String>>,
     /// What `cuLinkComplete` gave a pointer to.
     linked: Mutex<Option<Vec<u8>>>,
@@ -181,11 +181,11 @@ impl Link {
             };
         let checked = added.and_then(|texts| {
             for text in &texts {
-                parse(std::slice::from_ref(text))?;
+                parse(std::slice::from_ref(text), None)?;
             }
             Ok(texts)
         });
-        self.logs.finish(checked.as_ref().err())?;
+        self.load_options.finish(checked.as_ref().err())?;
         let mut all = lock(&self.texts);
         for text in checked? {
             if text != DEVICE_RUNTIME_PTX || !all.contains(&text) {
@@ -199,11 +199,11 @@ impl Link {
 api! {
     fn cuLinkCreate_v2(count: u32, options: In<i32>, values: Out<usize>, link: Out<Handle>) {
         super::context::Context::current()?;
-        let logs = Logs::from_options(count, options, values)?;
+        let load_options = LoadOptions::from_options(count, options, values)?;
         if link.is_null() {
             return Err(Code::INVALID_VALUE.because("a pointer for a result is null"));
         }
-        link.set(LINKS.insert(Link { logs, texts: Mutex::default(), linked: Mutex::default() }))
+        link.set(LINKS.insert(Link { load_options, texts: Mutex::default(), linked: Mutex::default() }))
     }
 
     fn cuLinkAddData_v2(
@@ -242,12 +242,13 @@ api! {
     fn cuLinkComplete(link: Handle, code: Out<*const u8>, bytes: Out<usize>) {
         let link = Link::by_handle(link)?;
         let texts = lock(&link.texts).clone();
-        let merged = parse(&texts);
-        link.logs.finish(merged.as_ref().err())?;
+        let merged = parse(&texts, link.load_options.max_registers);
+        link.load_options.finish(merged.as_ref().err())?;
         merged?;
         let mut linked = lock(&link.linked);
         let image = linked.get_or_insert_with(|| {
-            let mut image = texts.join(SEPARATOR).into_bytes();
+            let limit = link.load_options.max_registers.map(|n| format!("{REGISTERS}{n}\n"));
+            let mut image = format!("{}{}", limit.unwrap_or_default(), texts.join(SEPARATOR)).into_bytes();
             image.push(0);
             image
         });

@@ -87,3 +87,4 @@ pub mod stream;
 pub mod stream_capture;
 pub mod sys;
 pub mod unsupported;
+pub mod user_object;

@@ -25,6 +25,7 @@ pub struct Module {
 pub static MODULES: Registry<Module> = Registry::new(7);
 
 /// Numbers of `CUjit_option`.
+const MAX_REGISTERS: i32 = 0;
 const INFO_LOG: i32 = 3;
 const INFO_LOG_BYTES: i32 = 4;
 const ERROR_LOG: i32 = 5;
@@ -32,9 +33,11 @@ const ERROR_LOG_BYTES: i32 = 6;
 /// Options that exist; those of code generation have nothing to act on.
 const KNOWN_OPTIONS: std::ops::RangeInclusive<i32> = 0..=35;
 
-/// Where a caller wants to read what went wrong.
+/// What options ask for: above all, where the caller wants to read what went wrong.
 #[derive(Clone, Copy, Default)]
-pub struct Logs {
+pub struct LoadOptions {
+    /// Registers that a thread may have.
+    pub max_registers: Option<u32>,
     info: Option<(u64, usize)>,
     error: Option<(u64, usize)>,
     /// Where the options hold the lengths, which become the lengths used.
@@ -42,32 +45,33 @@ pub struct Logs {
     error_length: Option<Out<usize>>,
 }
 
-impl Logs {
+impl LoadOptions {
     /// Of options and their values (numbers, or addresses, as each option has it).
-    pub fn from_options(count: u32, options: In<i32>, values: Out<usize>) -> Result<Logs> {
-        let mut logs = Logs::default();
+    pub fn from_options(count: u32, options: In<i32>, values: Out<usize>) -> Result<LoadOptions> {
+        let mut load_options = LoadOptions::default();
         let (mut info, mut error) = ((0, 0), (0, 0));
         for (i, option) in options.array(count as usize)?.into_iter().enumerate() {
             let place = values.at(i);
             let value = place.get()?;
             match option {
+                MAX_REGISTERS => load_options.max_registers = Some(value as u32).filter(|&n| n > 0),
                 INFO_LOG => info.0 = value as u64,
                 INFO_LOG_BYTES => {
                     info.1 = value as u32 as usize;
-                    logs.info_length = Some(place);
+                    load_options.info_length = Some(place);
                 }
                 ERROR_LOG => error.0 = value as u64,
                 ERROR_LOG_BYTES => {
                     error.1 = value as u32 as usize;
-                    logs.error_length = Some(place);
+                    load_options.error_length = Some(place);
                 }
                 _ if KNOWN_OPTIONS.contains(&option) => {}
                 _ => return Err(Code::INVALID_VALUE.because(format!("there is no option {option}"))),
             }
         }
-        logs.info = (info.0 != 0 && info.1 > 0).then_some(info);
-        logs.error = (error.0 != 0 && error.1 > 0).then_some(error);
-        Ok(logs)
+        load_options.info = (info.0 != 0 && info.1 > 0).then_some(info);
+        load_options.error = (error.0 != 0 && error.1 > 0).then_some(error);
+        Ok(load_options)
     }
 
     /// Writes the error, or nothing, to the buffers.
@@ -88,14 +92,22 @@ impl Logs {
     }
 }
 
-/// Texts as one tree.
-pub fn parse(texts: &[String]) -> Result<Tree> {
+/// Texts as one tree, with a limit on the registers of its kernels: one that is given, or that the first text names.
+pub fn parse(texts: &[String], max_registers: Option<u32>) -> Result<Tree> {
+    let named =
+        texts.first().and_then(|t| t.strip_prefix(image::REGISTERS)?.split('\n').next()?.trim().parse().ok());
     let mut trees = Vec::with_capacity(texts.len());
     for text in texts {
         let tree = crate::ptx::parse(text).map_err(|e| Code::INVALID_PTX.because(e.to_string()))?;
         trees.push(tree);
     }
-    link::merge(trees).map_err(|message| Code::INVALID_PTX.because(message))
+    let mut tree = link::merge(trees).map_err(|message| Code::INVALID_PTX.because(message))?;
+    if let Some(most) = max_registers.or(named) {
+        for function in tree.functions.iter_mut().filter(|f| f.is_kernel) {
+            function.directives.max_registers.get_or_insert(most);
+        }
+    }
+    Ok(tree)
 }
 
 /// Loads a tree into a context.
@@ -166,7 +178,11 @@ pub fn release(context: Handle) {
 }
 
 /// Loads an image and hands the module over.
-fn load(place: Out<Handle>, logs: Logs, image: impl FnOnce() -> Result<Vec<String>>) -> Result {
+fn load(
+    place: Out<Handle>,
+    load_options: LoadOptions,
+    image: impl FnOnce() -> Result<Vec<String>>,
+) -> Result {
     let context = Context::current()?;
     capture::forbid_unsafe_call()?;
     if place.is_null() {
@@ -174,9 +190,9 @@ fn load(place: Out<Handle>, logs: Logs, image: impl FnOnce() -> Result<Vec<Strin
     }
     let loaded = image().and_then(|texts| {
         let texts = Arc::new(texts);
-        load_tree(&context, &parse(&texts)?, &texts)
+        load_tree(&context, &parse(&texts, load_options.max_registers)?, &texts)
     });
-    logs.finish(loaded.as_ref().err())?;
+    load_options.finish(loaded.as_ref().err())?;
     let handle = MODULES.reserve();
     MODULES.enter(handle, loaded?);
     place.set(handle)
@@ -194,11 +210,11 @@ pub type Unloaded = Weak<Module>;
 
 api! {
     fn cuModuleLoad(module: Out<Handle>, name: Text) {
-        load(module, Logs::default(), || file(name))
+        load(module, LoadOptions::default(), || file(name))
     }
 
     fn cuModuleLoadData(module: Out<Handle>, code: In<u8>) {
-        load(module, Logs::default(), || image::at(code.address()))
+        load(module, LoadOptions::default(), || image::at(code.address()))
     }
 
     fn cuModuleLoadDataEx(
@@ -208,11 +224,11 @@ api! {
         options: In<i32>,
         values: Out<usize>,
     ) {
-        load(module, Logs::from_options(count, options, values)?, || image::at(code.address()))
+        load(module, LoadOptions::from_options(count, options, values)?, || image::at(code.address()))
     }
 
     fn cuModuleLoadFatBinary(module: Out<Handle>, code: In<u8>) {
-        load(module, Logs::default(), || image::at(code.address()))
+        load(module, LoadOptions::default(), || image::at(code.address()))
     }
 
     fn cuModuleUnload(module: Handle) {

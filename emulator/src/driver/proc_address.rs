@@ -81,9 +81,9 @@ const NOT_FOUND: i32 = 1;
 fn symbol(name: &str) -> Option<*const c_void> {
     use super::{
         context, copy, device, event, fill, function, graph, graph_exec, graph_nodes, launch, library, link,
-        memory, module, occupancy, pointer, primary, stream, stream_capture, unsupported,
+        memory, module, occupancy, pointer, primary, stream, stream_capture, unsupported, user_object,
     };
-    let files: [fn(&str) -> Option<*const c_void>; 21] = [
+    let files: [fn(&str) -> Option<*const c_void>; 22] = [
         device::address,
         context::address,
         primary::address,
@@ -104,6 +104,7 @@ fn symbol(name: &str) -> Option<*const c_void> {
         graph_nodes::address,
         graph_exec::address,
         unsupported::address,
+        user_object::address,
         address,
     ];
     files.iter().find_map(|file| file(name))

@@ -6,13 +6,15 @@ use super::error::{Code, Result, per_thread_default_stream};
 use super::event::Event;
 use super::handles::{Registry, lock};
 use super::operation::{HostCall, Operation};
-use super::sys::{Handle, HostFunction, Ordinal, Out, StreamCallback};
+use super::sys::{Handle, HostFunction, In, LaunchAttributeValue, Ordinal, Out, StreamCallback};
 use std::ffi::c_void;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Priorities run from 0 down to this.
 pub const GREATEST_PRIORITY: i32 = -5;
+/// `CU_LAUNCH_ATTRIBUTE_PRIORITY`.
+const PRIORITY: i32 = 8;
 /// `CU_STREAM_NON_BLOCKING`.
 const NON_BLOCKING: u32 = 1;
 
@@ -116,6 +118,14 @@ fn create(place: Out<Handle>, flags: u32, priority: i32) -> Result {
     }
     let priority = priority.clamp(GREATEST_PRIORITY, 0);
     place.set(STREAMS.insert(Stream::new(context.handle, flags, priority, false)))
+}
+
+/// Of those that streams have: the window of the cache, the way of waiting, priority, memory synchronisation.
+fn check_attribute(id: i32) -> Result {
+    match id {
+        1 | 3 | PRIORITY | 9 | 10 => Ok(()),
+        _ => Err(Code::INVALID_VALUE.because(format!("streams have no attribute {id}"))),
+    }
 }
 
 fn destroy(handle: Handle) -> Result {
@@ -230,7 +240,26 @@ api! {
         }
     }
 
-    /// Attributes steer caches and clocks, which do not exist.
+    /// Attributes steer caches, which do not exist: they are accepted, and read as zero but for the priority.
+    per_thread cuStreamSetAttribute_ptsz
+    fn cuStreamSetAttribute(stream: Handle, id: i32, value: In<LaunchAttributeValue>) {
+        Stream::resolve(stream)?;
+        value.get()?;
+        check_attribute(id)
+    }
+
+    per_thread cuStreamGetAttribute_ptsz
+    fn cuStreamGetAttribute(stream: Handle, id: i32, value: Out<LaunchAttributeValue>) {
+        let stream = Stream::resolve(stream)?;
+        check_attribute(id)?;
+        let mut words = [0; 16];
+        if id == PRIORITY {
+            words[0] = stream.priority as u32;
+        }
+        value.set(LaunchAttributeValue(words))
+    }
+
+    /// Attributes steer caches, which do not exist.
     per_thread cuStreamCopyAttributes_ptsz
     fn cuStreamCopyAttributes(to: Handle, from: Handle) {
         Stream::resolve(to)?;

@@ -33,6 +33,11 @@ impl<'a> Parser<'a> {
         vector: u32,
         initial: &mut Initial,
     ) -> Parsed<usize> {
+        if matches!(ty, Type::Texref | Type::Samplerref | Type::Surfref) {
+            // `{ addr_mode_0 = wrap }`: of no use, as no instruction that reads it is known.
+            self.skip_braces()?;
+            return Ok(1);
+        }
         let mut dimensions = extents.dimensions.clone();
         if vector > 1 {
             dimensions.push(vector as usize);

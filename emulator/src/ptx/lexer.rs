@@ -56,11 +56,13 @@ pub(super) struct Lexer<'a> {
     start: usize,
     position: usize,
     line: u32,
+    /// Whether the token that was read last is a word: then `.2d` is a modifier, else `.2` a number.
+    after_word: bool,
 }
 
 impl<'a> Lexer<'a> {
     pub fn new(text: &'a str) -> Self {
-        Lexer { text, start: 0, position: 0, line: 1 }
+        Lexer { text, start: 0, position: 0, line: 1, after_word: false }
     }
 
     /// The line on which the token that was read last ends.
@@ -95,6 +97,12 @@ impl<'a> Lexer<'a> {
 
     /// The next token.
     pub fn next(&mut self) -> Parsed<Token<'a>> {
+        let token = self.token()?;
+        self.after_word = matches!(token, Token::Word(_) | Token::Dotted(_));
+        Ok(token)
+    }
+
+    fn token(&mut self) -> Parsed<Token<'a>> {
         self.skip_blank()?;
         let start = self.position;
         self.start = start;
@@ -112,6 +120,7 @@ impl<'a> Lexer<'a> {
                     _ => Token::Word(self.since(start)),
                 })
             }
+            b'.' if self.at(1).is_ascii_digit() && !self.after_word => self.number(),
             b'.' => self.dotted(),
             b'"' => self.string(),
             b'#' => self.error("`#`: the text must be preprocessed"),
@@ -119,7 +128,7 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    /// Skips white space, comments, and lines of old debug information (`@@DWARF …`).
+    /// Skips white space, comments, lines of old debug information (`@@DWARF …`) and of a preprocessor (`#line 3`).
     fn skip_blank(&mut self) -> Parsed<()> {
         loop {
             match (self.at(0), self.at(1)) {
@@ -130,7 +139,7 @@ impl<'a> Lexer<'a> {
                 (b' ' | b'\t' | b'\r' | 0x0b | 0x0c, _) => self.position += 1,
                 // Some programs pass the zero that ends a C string.
                 (0, _) if self.position < self.text.len() => self.position += 1,
-                (b'/', b'/') | (b'@', b'@') => {
+                (b'/', b'/') | (b'@', b'@') | (b'#', b' ' | b'l') => {
                     self.take_while(|b| b != b'\n');
                 }
                 (b'/', b'*') => {
@@ -304,7 +313,9 @@ mod tests {
         assert_eq!(one("18446744073709551615"), unsigned(u64::MAX));
         assert_eq!(one("0f3f800000"), Some(Token::Float32(0x3f80_0000)));
         assert_eq!(one("0D3FF0000000000000"), Some(Token::Float64(1f64.to_bits())));
-        for (text, value) in [("1.5", 1.5), ("2.", 2.0), ("1e3", 1e3), ("12.5E-2", 0.125), ("0.5e+1", 5.0)] {
+        for (text, value) in
+            [("1.5", 1.5), ("2.", 2.0), ("1e3", 1e3), ("12.5E-2", 0.125), ("0.5e+1", 5.0), (".5", 0.5)]
+        {
             assert_eq!(one(text), Some(Token::Float64(f64::to_bits(value))), "{text}");
         }
     }
@@ -358,11 +369,11 @@ mod tests {
 
     #[test]
     fn comments_strings_and_lines() {
-        let mut lexer = Lexer::new("/* 1\n2\n*/ a // b\n@@DWARF .byte 0x12, '\n\"x\\\"é\" c");
+        let mut lexer = Lexer::new("/* 1\n2\n*/ a // b\n#line 7 \"x\n@@DWARF .byte 0x12, '\n\"x\\\"é\" c");
         assert_eq!((lexer.next().unwrap(), lexer.line()), (Token::Word("a"), 3));
-        assert_eq!((lexer.next().unwrap(), lexer.line()), (Token::Text("x\\\"é"), 5));
-        assert_eq!((lexer.next().unwrap(), lexer.line()), (Token::Word("c"), 5));
-        assert_eq!((lexer.next().unwrap(), lexer.line()), (Token::End, 5));
+        assert_eq!((lexer.next().unwrap(), lexer.line()), (Token::Text("x\\\"é"), 6));
+        assert_eq!((lexer.next().unwrap(), lexer.line()), (Token::Word("c"), 6));
+        assert_eq!((lexer.next().unwrap(), lexer.line()), (Token::End, 6));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::body::BodyParser;
 use super::error::{Parsed, shown};
 use super::expression::Value;
 use super::lexer::Token;
+use super::parser::Global;
 use super::scope::Entity;
 
 /// Special registers that can be read, without `%`; those of a row of them without their number.
@@ -190,8 +191,31 @@ impl<'a> BodyParser<'_, 'a> {
                 Symbol::Module(word.to_string())
             }
         };
+        if self.parser.is("[") {
+            return self.indexed(word, symbol, opcode);
+        }
         let offset = self.offset()?;
         Ok(Operand::Symbol { symbol, offset })
+    }
+
+    /// `a[3]`: what lies there, or for `mov` its address.
+    fn indexed(&mut self, name: &str, symbol: Symbol, opcode: &str) -> Parsed<Operand> {
+        let element = match (&symbol, self.parser.names.get(name)) {
+            (Symbol::Local(index), _) => self.body.variables.get(*index),
+            (Symbol::Module(_), Some(Global::Variable(index))) => self.parser.module.variables.get(*index),
+            _ => None,
+        };
+        let Some(element) = element.map(|variable| variable.ty.bytes() * variable.vector as usize) else {
+            return self.parser.error(format!("{} is not an array", shown(name)));
+        };
+        self.parser.expect("[")?;
+        let index = self.parser.integer()?;
+        self.parser.expect("]")?;
+        let offset = (index as i64).wrapping_mul(element as i64);
+        Ok(match opcode {
+            "mov" | "cvta" => Operand::Symbol { symbol, offset },
+            _ => Operand::Address { base: Base::Symbol(symbol), offset },
+        })
     }
 
     /// A register, a component of it, or a part of it.

@@ -26,6 +26,7 @@ const SOURCES: &[&str] = &[
     include_str!("../../src/driver/proc_address.rs"),
     include_str!("../../src/driver/stream.rs"),
     include_str!("../../src/driver/stream_capture.rs"),
+    include_str!("../../src/driver/user_object.rs"),
 ];
 
 /// Arguments of the longest function.
