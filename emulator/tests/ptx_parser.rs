@@ -196,8 +196,8 @@ fn refusals_name_line_and_cause() {
 #[test]
 fn elements_of_arrays() {
     let body = body(
-        ".reg .b32 r; .reg .b64 d; .reg .f32 f; .shared .v2 .b32 s[4]; mov.u64 d, v[1]; ld.global.u32 r, v[1];\n\
-         ld.shared.u32 r, s[1 + 2]; mov.f32 f, .5; tex.2d.v4.f32.f32 {f, f, f, f}, [d, {f, f}];",
+        ".reg .b32 r; .reg .b64 d; .reg .f32 f; .shared .v2 .b32 w[4]; mov.u64 d, v[1]; ld.global.u32 r, v[1];\n\
+         ld.shared.u32 r, w[1 + 2]; mov.f32 f, .5; tex.2d.v4.f32.f32 {f, f, f, f}, [d, {f, f}];",
     );
     let of = |i: usize| body.instructions[i].operands[1].clone();
     let v = Symbol::Module("v".into());

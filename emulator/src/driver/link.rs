@@ -263,3 +263,77 @@ api! {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = ".version 8.0\n.target sm_80\n.address_size 64\n";
+
+    fn merged(texts: &[&str]) -> std::result::Result<Tree, String> {
+        merge(texts.iter().map(|t| crate::ptx::parse(&format!("{HEAD}{t}")).unwrap()).collect())
+    }
+
+    #[test]
+    fn declarations_give_way_to_definitions() {
+        let caller = ".extern .global .u32 cell;\n.extern .func f();\n\
+            .visible .entry k() { .reg .b32 %r; ld.global.u32 %r, [cell]; call f; ret; }";
+        let callee = ".visible .global .u32 cell = 3;\n.visible .func f() { ret; }";
+        for texts in [[caller, callee], [callee, caller]] {
+            let tree = merged(&texts).unwrap();
+            assert_eq!(tree.functions.len(), 2);
+            assert!(tree.functions.iter().all(|f| f.body.is_some()));
+            assert_eq!(tree.variables.len(), 1);
+            assert_ne!(tree.variables[0].linkage, Linkage::Extern);
+        }
+    }
+
+    #[test]
+    fn private_names_stay_apart() {
+        let text = |kernel: &str| {
+            format!(
+                ".global .u32 own = 1;\n.func helper() {{ ret; }}\n.visible .entry {kernel}() \
+                 {{ .reg .b32 %r; ld.global.u32 %r, [own+4]; call helper; ret; }}"
+            )
+        };
+        let tree = merged(&[&text("a"), &text("b")]).unwrap();
+        assert_eq!((tree.variables.len(), tree.functions.len()), (2, 4));
+        let base = |kernel: &str| {
+            let function = tree.functions.iter().find(|f| f.name == kernel).unwrap();
+            let operands = function.body.as_ref().unwrap().instructions.iter().flat_map(|i| &i.operands);
+            let names: Vec<String> = operands
+                .filter_map(|o| match o {
+                    Operand::Address { base: Base::Symbol(Symbol::Module(name)), .. }
+                    | Operand::Symbol { symbol: Symbol::Module(name), .. } => Some(name.clone()),
+                    _ => None,
+                })
+                .collect();
+            names
+        };
+        let (a, b) = (base("a"), base("b"));
+        assert_eq!((a.len(), b.len()), (2, 2));
+        for (x, y) in a.iter().zip(&b) {
+            assert_ne!(x, y);
+            let known = |n: &String| {
+                tree.variables.iter().any(|v| v.name == *n) || tree.functions.iter().any(|f| f.name == *n)
+            };
+            assert!(known(x) && known(y), "{x} {y}");
+        }
+    }
+
+    #[test]
+    fn two_definitions_are_refused_unless_weak() {
+        let plain = ".visible .func f() { ret; }";
+        let weak = ".weak .func f() { ret; }";
+        assert!(merged(&[plain, plain]).unwrap_err().contains("the function f is defined twice"));
+        assert_eq!(merged(&[weak, plain]).unwrap().functions[0].linkage, Linkage::Visible);
+        assert_eq!(merged(&[plain, weak, weak]).unwrap().functions.len(), 1);
+        assert!(merged(&[]).is_err());
+    }
+
+    #[test]
+    fn the_device_runtime_can_be_read() {
+        let tree = crate::ptx::parse(DEVICE_RUNTIME_PTX).unwrap();
+        assert_eq!(tree.functions.len(), 2);
+    }
+}

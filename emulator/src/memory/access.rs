@@ -1,11 +1,9 @@
 //! Loads and stores of a warp: every lane is checked, and everything is counted.
 
-use super::asynchronous::CopyRequest;
-use super::global::{GlobalMemory, state};
+use super::global::state;
 use super::race::Instruction;
-use super::shared::Trouble;
-use super::{banks, space_of, window};
-use crate::counters::{GlobalTraffic, SharedTraffic, Traffic};
+use super::traffic::{count, count_shared, count_shared_run};
+use super::{space_of, window};
 use crate::exec::cx::Cx;
 use crate::exec::registers::{LANES, Mask};
 use crate::fault::{FaultKind, Stop};
@@ -58,7 +56,7 @@ pub fn lanes(mut mask: Mask) -> impl Iterator<Item = usize> {
 
 /// Whether bytes with these states may be read.
 #[inline(always)]
-fn are_readable(states: &[u8], uninitialized: bool) -> bool {
+pub(super) fn are_readable(states: &[u8], uninitialized: bool) -> bool {
     let (mut wrong, mut worst) = (0, 0);
     for &s in states {
         wrong |= s ^ state::WRITTEN;
@@ -227,117 +225,6 @@ impl Cx<'_> {
         Ok(false)
     }
 
-    /// Says what is wrong with an access to global memory.
-    #[cold]
-    pub(super) fn report_global(
-        &self,
-        lane: usize,
-        address: u64,
-        bytes: usize,
-        verb: &str,
-        uninitialized: bool,
-    ) -> Result<(), Stop> {
-        let memory = self.launch.memory.global;
-        if !address.is_multiple_of(bytes as u64) {
-            return self.report_misaligned(lane, Space::Global, address, bytes, verb);
-        }
-        let mut states = [0; 32];
-        let states = &mut states[..bytes];
-        if memory.maps(address, bytes as u64) {
-            memory.load::<true>(address, states);
-        }
-        let what = format!("{verb} of {bytes} bytes of global memory");
-        let (kind, detail) = if states.contains(&state::FREED) {
-            (FaultKind::UseAfterFree, format!("{what} that was freed"))
-        } else if states.contains(&state::UNALLOCATED) {
-            (FaultKind::OutOfBounds, format!("{what} outside every allocation{}", nearby(memory, address)))
-        } else if uninitialized {
-            let first = states.iter().position(|&s| s == state::UNWRITTEN).unwrap_or(0);
-            let detail = format!("{what}, whose byte {first} nothing has written{}", nearby(memory, address));
-            (FaultKind::Uninitialized, detail)
-        } else {
-            // Another thread has changed the state since it was found wrong.
-            return Ok(());
-        };
-        self.report(kind, lane, Some(address), detail)
-    }
-
-    #[cold]
-    fn report_misaligned(
-        &self,
-        lane: usize,
-        space: Space,
-        address: u64,
-        bytes: usize,
-        verb: &str,
-    ) -> Result<(), Stop> {
-        let detail = format!("{verb} of {bytes} bytes of {} memory at no multiple of {bytes}", space.name());
-        self.report(FaultKind::Misaligned, lane, Some(address), detail)
-    }
-
-    #[inline(always)]
-    fn count_run<const W: usize>(&mut self, start: u64, stores: bool) {
-        let bytes = (LANES * W) as u64;
-        let memory = &self.launch.memory;
-        let (traffic, touched) = match stores {
-            true => (&mut self.counters.global_stores, &memory.stored),
-            false => (&mut self.counters.global_loads, &memory.loaded),
-        };
-        traffic.requests += 1;
-        traffic.bytes += bytes;
-        traffic.used_bytes += bytes;
-        traffic.sectors += (start + bytes - 1) / SECTOR - start / SECTOR + 1;
-        traffic.distinct_bytes += touched.add(start, bytes);
-    }
-
-    /// Counts accesses of lanes to global memory; `accesses` of them there were, if several stand for one lane of `mask`.
-    fn count_global(
-        &mut self,
-        addresses: &[u64; LANES],
-        mask: Mask,
-        accesses: usize,
-        bytes: usize,
-        stores: bool,
-    ) {
-        let memory = &self.launch.memory;
-        let (traffic, touched): (&mut GlobalTraffic, _) = match stores {
-            true => (&mut self.counters.global_stores, &memory.stored),
-            false => (&mut self.counters.global_loads, &memory.loaded),
-        };
-        traffic.requests += 1;
-        traffic.bytes += (accesses * bytes) as u64;
-        let (mut seen, mut sectors) = (Distinct::default(), Distinct::default());
-        for lane in lanes(mask) {
-            let address = addresses[lane];
-            if seen.add(address) {
-                sectors.add(address / SECTOR);
-                traffic.distinct_bytes += touched.add(address, bytes as u64);
-            }
-        }
-        traffic.used_bytes += (seen.count * bytes) as u64;
-        traffic.sectors += sectors.count as u64;
-    }
-
-    /// Counts what copies read of global memory.
-    pub(super) fn count_copy_sources(&mut self, request: &CopyRequest, mask: Mask) {
-        if mask == 0 {
-            return;
-        }
-        let traffic = &mut self.counters.global_loads;
-        traffic.requests += 1;
-        let (mut seen, mut sectors) = (Distinct::default(), Distinct::default());
-        for lane in lanes(mask) {
-            let (address, bytes) = (request.from[lane], u64::from(request.taken[lane]));
-            traffic.bytes += bytes;
-            if seen.add(address) {
-                traffic.used_bytes += bytes;
-                sectors.add(address / SECTOR);
-                traffic.distinct_bytes += self.launch.memory.loaded.add(address, bytes);
-            }
-        }
-        traffic.sectors += sectors.count as u64;
-    }
-
     /// The running instruction, as the race detector wants to know it.
     #[inline(always)]
     pub(super) fn instruction(&self, strong: bool) -> Instruction {
@@ -423,7 +310,7 @@ impl Cx<'_> {
 
     /// Atomics and volatile accesses to shared memory order others, in kernels with fences: what is before a write of a
     /// flag and its fence comes before what follows a read of the flag.
-    fn synchronize(&mut self, addresses: &[u64; LANES], mask: Mask, reads: bool, writes: bool) {
+    pub(super) fn synchronize(&mut self, addresses: &[u64; LANES], mask: Mask, reads: bool, writes: bool) {
         if !self.block.memory.is_fenced() {
             return;
         }
@@ -436,53 +323,6 @@ impl Cx<'_> {
                 self.block.memory.release(addresses[lane], warp, 1 << lane, issue);
             }
         }
-    }
-
-    /// Says what is wrong with an access to shared memory.
-    #[cold]
-    pub(super) fn report_shared(
-        &self,
-        trouble: Trouble,
-        lane: usize,
-        address: u64,
-        bytes: usize,
-        verb: &str,
-    ) -> Result<(), Stop> {
-        let what = format!("{verb} of {bytes} bytes of shared memory");
-        let (kind, detail) = match trouble {
-            Trouble::OutOfBounds => {
-                let size = self.block.memory.len();
-                (FaultKind::OutOfBounds, format!("{what}, of which the block has {size}"))
-            }
-            Trouble::Unwritten(byte) => {
-                (FaultKind::Uninitialized, format!("{what}, whose byte {byte} nothing has written"))
-            }
-            Trouble::Pending => {
-                let copy = self.block.memory.copies.to(address, bytes);
-                let line = copy.map_or(0, |c| c.line);
-                (
-                    FaultKind::AsyncCopyHazard,
-                    format!("{what} to which the cp.async of line {line} is still under way"),
-                )
-            }
-            Trouble::Race(race) => {
-                let other = usize::from(race.other.thread());
-                let [x, y, z] = self.launch.thread((other / LANES) as u32, other % LANES);
-                let did = if race.other_wrote { "written" } else { "read" };
-                (
-                    FaultKind::SharedRace,
-                    format!(
-                        "{what} that thread ({x},{y},{z}) has {did} at line {}, with no barrier in between",
-                        race.other.line()
-                    ),
-                )
-            }
-            Trouble::Contradiction => (
-                FaultKind::SharedRace,
-                format!("{what} to which another lane of the same instruction writes something else"),
-            ),
-        };
-        self.report(kind, lane, Some(address), detail)
     }
 
     /// Local, constant and parameter memory.
@@ -548,98 +388,7 @@ impl Cx<'_> {
         count(&mut self.counters.local_stores, mask, W);
         Ok(())
     }
-
-    #[cold]
-    fn report_outside(
-        &self,
-        space: Space,
-        lane: usize,
-        address: u64,
-        bytes: usize,
-        verb: &str,
-    ) -> Result<(), Stop> {
-        let memory = &self.launch.memory;
-        let size = match space {
-            Space::Local => self.warp.memory.bytes_per_lane(),
-            Space::Const => memory.constants.len() as u64,
-            _ => memory.parameters.len() as u64,
-        };
-        let detail = format!("{verb} of {bytes} bytes of {} memory, of which there are {size}", space.name());
-        self.report(FaultKind::OutOfBounds, lane, Some(address), detail)
-    }
-
-    /// Changes a value of each lane in one step, in the order of lanes, and gives what it was. `change` gets the lane and
-    /// the old value.
-    #[inline(always)]
-    pub fn update<const W: usize>(
-        &mut self,
-        space: Space,
-        addresses: &[u64; LANES],
-        mask: Mask,
-        old: &mut Staged<W>,
-        change: impl Fn(usize, [u8; W]) -> [u8; W],
-    ) -> Result<(), Stop> {
-        if space == Space::Generic {
-            for (space, mask, addresses) in by_space(addresses, mask).into_iter().flatten() {
-                self.update_in(space, &addresses, mask, old, &change)?;
-            }
-            return Ok(());
-        }
-        self.update_in(space, addresses, mask, old, &change)
-    }
-
-    fn update_in<const W: usize>(
-        &mut self,
-        space: Space,
-        addresses: &[u64; LANES],
-        mask: Mask,
-        old: &mut Staged<W>,
-        change: &impl Fn(usize, [u8; W]) -> [u8; W],
-    ) -> Result<(), Stop> {
-        let instruction = self.instruction(true);
-        if space == Space::Shared {
-            self.synchronize(addresses, mask, true, true);
-        }
-        for lane in lanes(mask) {
-            let address = addresses[lane];
-            old[lane] = [0; W];
-            match space {
-                Space::Global => {
-                    let memory = self.launch.memory.global;
-                    let check = self.launch.checks.uninitialized;
-                    let fits = address.is_multiple_of(W as u64) && memory.maps(address, W as u64);
-                    if fits && are_readable(&memory.get::<true, W>(address), check) {
-                        old[lane] = memory.update(address, |old| change(lane, old));
-                    } else {
-                        self.report_global(lane, address, W, "atomic", check)?;
-                    }
-                }
-                Space::Shared if !address.is_multiple_of(W as u64) => {
-                    self.report_misaligned(lane, space, address, W, "atomic")?;
-                }
-                Space::Shared => {
-                    let update = |old| change(lane, old);
-                    match self.block.memory.update(address, &instruction, lane, update) {
-                        Ok(value) => old[lane] = value,
-                        Err(trouble) => self.report_shared(trouble, lane, address, W, "atomic")?,
-                    }
-                }
-                _ => {
-                    let detail = format!("an atomic on {} memory", space.name());
-                    self.report(FaultKind::Undefined, lane, Some(address), detail)?;
-                }
-            }
-        }
-        match space {
-            Space::Shared => count(&mut self.counters.shared_atomics, mask, W),
-            _ => count(&mut self.counters.global_atomics, mask, W),
-        }
-        Ok(())
-    }
 }
-
-/// Bytes of a 32-byte sector, the unit of traffic.
-const SECTOR: u64 = 32;
 
 /// Bytes of a read-only memory; they are always known.
 fn piece<const W: usize>(memory: &[u8], address: u64) -> Option<([u8; W], bool)> {
@@ -647,71 +396,9 @@ fn piece<const W: usize>(memory: &[u8], address: u64) -> Option<([u8; W], bool)>
     Some((*bytes, true))
 }
 
-fn count(traffic: &mut Traffic, mask: Mask, bytes: usize) {
-    traffic.requests += 1;
-    traffic.bytes += u64::from(mask.count_ones()) * bytes as u64;
-}
-
-fn count_shared(traffic: &mut SharedTraffic, addresses: &[u64; LANES], mask: Mask, bytes: usize) {
-    let (taken, ideal) = banks::wavefronts(addresses, bytes, mask);
-    traffic.requests += 1;
-    traffic.bytes += u64::from(mask.count_ones()) * bytes as u64;
-    traffic.wavefronts += taken;
-    traffic.ideal_wavefronts += ideal;
-}
-
-/// Counts an access to consecutive values, which has no conflicts.
-fn count_shared_run<const W: usize>(traffic: &mut SharedTraffic) {
-    let parts = W.div_ceil(4) as u64;
-    traffic.requests += 1;
-    traffic.bytes += (LANES * W) as u64;
-    traffic.wavefronts += parts;
-    traffic.ideal_wavefronts += parts;
-}
-
-/// The allocation that an address misses, in words.
-fn nearby(memory: &GlobalMemory, address: u64) -> String {
-    match memory.allocation_below(address) {
-        Some(a) if address - a.address >= a.bytes => {
-            let beyond = address - a.address - a.bytes;
-            format!(", {beyond} bytes behind the end of the {} bytes at {:#x}", a.bytes, a.address)
-        }
-        Some(a) => {
-            format!(", at offset {} of the {} bytes at {:#x}", address - a.address, a.bytes, a.address)
-        }
-        None => String::new(),
-    }
-}
-
-/// Up to 32 different values.
-#[derive(Default)]
-struct Distinct {
-    values: [u64; LANES],
-    count: usize,
-    largest: u64,
-}
-
-impl Distinct {
-    /// Whether it is new.
-    #[inline(always)]
-    fn add(&mut self, value: u64) -> bool {
-        // Most addresses ascend from lane to lane.
-        if self.count != 0 && value <= self.largest {
-            if value == self.largest || self.values[..self.count].contains(&value) {
-                return false;
-            }
-        } else {
-            self.largest = value;
-        }
-        self.values[self.count] = value;
-        self.count += 1;
-        true
-    }
-}
-
 /// Lanes by the space that their generic addresses lie in, with the addresses in that space.
 #[inline(always)]
-fn by_space(addresses: &[u64; LANES], mask: Mask) -> [Option<(Space, Mask, [u64; LANES])>; 5] {
+pub(super) fn by_space(addresses: &[u64; LANES], mask: Mask) -> [Option<(Space, Mask, [u64; LANES])>; 5] {
     let mut masks = [0; 5];
     for lane in lanes(mask) {
         masks[SPACES.iter().position(|&s| s == space_of(addresses[lane])).unwrap_or(0)] |= 1 << lane;

@@ -5,6 +5,7 @@
 
 mod access;
 mod asynchronous;
+mod atomic;
 mod banks;
 mod copies;
 mod global;
@@ -12,8 +13,10 @@ mod heap;
 mod local;
 mod mbarrier;
 mod race;
+mod report;
 mod shared;
 mod touched;
+mod traffic;
 
 pub use access::{Staged, Way, lanes};
 pub use asynchronous::{ArrivalKind, CopyRequest};

@@ -21,10 +21,16 @@ pub fn run(test: &str, environment: &[(&str, &str)], body: impl FnOnce()) -> Opt
         body();
         return None;
     }
+    // What was there before stays: NVRTC may be found through it.
+    let mut path = library_directory().into_os_string();
+    if let Some(given) = std::env::var_os("LD_LIBRARY_PATH") {
+        path.push(":");
+        path.push(given);
+    }
     let output = Command::new(std::env::current_exe().expect("a path"))
         .args([test, "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, test)
-        .env("LD_LIBRARY_PATH", library_directory())
+        .env("LD_LIBRARY_PATH", path)
         .envs(environment.iter().copied())
         .output()
         .expect("the child starts");
