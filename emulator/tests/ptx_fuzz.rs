@@ -148,7 +148,7 @@ fn broken_texts_are_errors() {
                         Ok(done) => loaded += u64::from(done),
                         Err(_) => panic!("input {i} panicked:\n{text}"),
                     }
-                    assert!(start.elapsed() < Duration::from_secs(20), "input {i} took long:\n{text}");
+                    assert!(start.elapsed() < Duration::from_secs(300), "input {i} took minutes:\n{text}");
                 }
                 println!(
                     "thread {thread}: {loaded} of {} texts were PTX all the same",
