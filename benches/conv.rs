@@ -157,7 +157,7 @@ fn main() {
     );
     let mut csv = format!("{},networks,shape,direction,algorithm,gmac_s,gb_s,share\n", machine::CSV_HEAD);
     let mut shares: Vec<(&str, Vec<f64>)> =
-        ["direct", "direct, first layer", "depthwise", "winograd", "karatsuba", "stem"]
+        ["direct", "direct, first layer", "depthwise", "winograd", "karatsuba", "stem", "strassen"]
             .map(|group| (group, Vec::new()))
             .into();
     for row in &rows {

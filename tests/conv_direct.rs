@@ -184,7 +184,14 @@ fn fast_shape() -> impl Strategy<Value = ConvShape> {
     });
     let seven = (1..4usize, 1..20usize, 7..20usize, 7..20usize, 0..5usize)
         .prop_map(|(c, k, h, w, pad)| ConvShape { c, k, h, w, r: 7, s: 7, stride: 2, pad, groups: 1 });
-    prop_oneof![4 => three, 1 => two, 2 => seven]
+    // Channels that halve into panels at every instruction set.
+    let one = (1..4usize, 3..6usize, 1..5usize, 1..10usize, 1..3usize)
+        .prop_map(|(c, k, h, w, stride)| (32 * c, 32 * k, h, w, stride));
+    let one = (one, any::<bool>()).prop_map(|((few, many, h, w, stride), flip)| {
+        let (c, k) = if flip { (many, few) } else { (few, many) };
+        ConvShape { c, k, h, w, r: 1, s: 1, stride, pad: 0, groups: 1 }
+    });
+    prop_oneof![4 => three, 1 => two, 2 => seven, 2 => one]
 }
 
 fn case(shape: impl Strategy<Value = ConvShape>) -> impl Strategy<Value = Case> {

@@ -114,6 +114,7 @@ fn errors_at_network_shapes() {
                         Algorithm::Direct | Algorithm::Depthwise => 1.5e-6,
                         Algorithm::Karatsuba => 1.5e-6,
                         Algorithm::Winograd | Algorithm::Stem => 2.5e-6,
+                        Algorithm::Strassen => 4e-6,
                     };
                     let error = error(&mut *conv, &shape, direction, 3);
                     let name = algorithm.name();

@@ -108,8 +108,13 @@ impl Machine {
     /// Measures the limits at one instruction set.
     pub fn measure(level: Level) -> Self {
         let threads = rayon::current_num_threads();
-        let streams =
-            (0..threads).map(|_| (Aligned::zeros(STREAM_LEN), Aligned::zeros(STREAM_LEN))).collect();
+        // Written, as pages that never were all read from one page of zeros.
+        let ones = || {
+            let mut floats = Aligned::zeros(STREAM_LEN);
+            floats.fill(1.0);
+            floats
+        };
+        let streams = (0..threads).map(|_| (ones(), ones())).collect();
         let name = cpu_name().unwrap_or_else(|| "unknown".into());
         let rustc = version().unwrap_or_else(|| "unknown".into());
         let mut machine = Machine { level, threads, name, rustc, streams, ceiling: 0.0, bandwidth: 0.0 };

@@ -9,6 +9,7 @@ use super::source::Normalise;
 use super::study::{Block, Choices, Study};
 use super::train;
 use serde::Serialize;
+use std::cell::RefCell;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -177,6 +178,7 @@ fn swept(args: &Args, cpu: Cpu, checkpoint: &PathBuf, run: &Path, images: Images
         normalise: &Normalise::default(),
         choices: &choices,
         block: BLOCK,
+        last: RefCell::default(),
     };
     let mut plan = study.plan()?;
     let provenance = provenance::of_this_command(args.compute.seed, describe(&cpu), study.checkpoints);

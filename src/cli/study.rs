@@ -6,14 +6,17 @@ use super::model::Model;
 use super::output::note;
 use super::progress::Meter;
 use super::source::Normalise;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use synfilter::backend::{Backend, SLAB};
 use synfilter::data::{DatasetKind, Images};
 use synfilter::filter::{self, FilterKind};
-use synfilter::graph::program::Mode;
+use synfilter::graph::Graph;
+use synfilter::graph::program::{Mode, Program};
 use synfilter::models::Arch;
 use synfilter::network::Network;
 use synfilter::sweep::dir::RunFile;
+use synfilter::sweep::engine::bytes_per_image;
 use synfilter::sweep::plan::{BN_BATCH, resolve_layers};
 use synfilter::sweep::run::Job;
 use synfilter::sweep::{
@@ -81,6 +84,8 @@ pub struct Study<'a, B: Backend> {
     pub choices: &'a Choices,
     /// Images held at a time.
     pub block: Block,
+    /// The checkpoint that was read last, by position: the first engine needs no second reading.
+    pub last: RefCell<Option<(usize, Model)>>,
 }
 
 impl<'a, B: Backend> Study<'a, B> {
@@ -93,7 +98,8 @@ impl<'a, B: Backend> Study<'a, B> {
         filter::check_settings(&choices.filters, choices.thresholds)?;
         let mut settings: Option<Settings> = None;
         let (mut plans, mut block) = (Vec::new(), 0);
-        for path in self.checkpoints {
+        for (at, path) in self.checkpoints.iter().enumerate() {
+            self.last.take();
             let model = self.model(path)?;
             let tensors = model.weights.filterable(&model.graph);
             let settings = match &mut settings {
@@ -117,9 +123,10 @@ impl<'a, B: Backend> Study<'a, B> {
             };
             let plan = CheckpointPlan::of(settings, &tensors, path)?;
             if plans.is_empty() {
-                block = self.block_size(model, &plan);
+                block = self.block_size(&model.graph, &plan);
             }
             plans.push(plan);
+            self.last.replace(Some((at, model)));
         }
         let settings = settings.ok_or_else(|| Error::usage("--checkpoint: expected at least one"))?;
         Plan::new(settings, block, plans)
@@ -131,7 +138,10 @@ impl<'a, B: Backend> Study<'a, B> {
     /// An input error if the file is no longer the one that was planned.
     pub fn engine(&self, plan: &Plan, at: usize) -> Result<Engine<'a, B>> {
         let path = &self.checkpoints[at];
-        let model = self.model(path)?;
+        let model = match self.last.take() {
+            Some((last, model)) if last == at => model,
+            _ => self.model(path)?,
+        };
         let planned = &plan.settings.checkpoints[at].sha256;
         if model.sha256 != *planned {
             let expected = format!("{planned} as when the sweep was planned");
@@ -181,22 +191,26 @@ impl<'a, B: Backend> Study<'a, B> {
 
     fn engine_of(&self, model: Model, plan: &CheckpointPlan) -> Engine<'a, B> {
         let choices = self.choices;
-        let mode = match choices.bn {
-            BnMode::Running => Mode::Inference,
-            BnMode::Batch => Mode::BatchStatistics,
-        };
-        let network = Network::new(self.backend, model.graph, &model.weights, model.norm, mode);
-        let targets: Vec<Target> = plan.targets.iter().map(|target| target.target()).collect();
+        let network = Network::new(self.backend, model.graph, &model.weights, model.norm, self.mode());
+        let targets = targets(plan);
         Engine::new(network, self.images, choices.attack, choices.eps.attack(!choices.no_clamp), &targets)
     }
 
+    fn mode(&self) -> Mode {
+        match self.choices.bn {
+            BnMode::Running => Mode::Inference,
+            BnMode::Batch => Mode::BatchStatistics,
+        }
+    }
+
     /// Images per block: as many as were asked for or fit, in whole slabs (batches), spread evenly.
-    fn block_size(&self, model: Model, plan: &CheckpointPlan) -> usize {
+    fn block_size(&self, graph: &Graph, plan: &CheckpointPlan) -> usize {
         let whole = if self.choices.bn == BnMode::Batch { BN_BATCH } else { SLAB };
         let most = match self.block {
             Block::Images(images) => images.div_ceil(whole),
             Block::Mebibytes(mebibytes) => {
-                let bytes = self.engine_of(model, plan).bytes_per_image().max(1);
+                let program = Program::lower(graph, self.mode());
+                let bytes = bytes_per_image::<B>(graph, &program, self.choices.attack, &targets(plan)).max(1);
                 mebibytes.saturating_mul(1 << 20) / bytes / whole
             }
         };
@@ -227,6 +241,11 @@ impl<'a, B: Backend> Study<'a, B> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
+}
+
+/// What a plan filters.
+fn targets(plan: &CheckpointPlan) -> Vec<Target> {
+    plan.targets.iter().map(|target| target.target()).collect()
 }
 
 /// What a sweep has to do, on one line.

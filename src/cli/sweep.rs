@@ -8,6 +8,7 @@ use super::provenance;
 use super::source::TestImages;
 use super::study::{Block, Choices, Study, summary};
 use serde::Serialize;
+use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -98,6 +99,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         block: args
             .batch_size
             .map_or(Block::Mebibytes(args.block_mib.get()), |images| Block::Images(images.get())),
+        last: RefCell::default(),
     };
     let mut plan = study.plan()?;
     let (Some(folder), false) = (&args.out, args.dry_run) else {

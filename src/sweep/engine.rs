@@ -7,7 +7,8 @@ use crate::backend::{Backend, Batch, Fgsm, Verdicts};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::filter::Mask;
-use crate::graph::program::{StepId, StorageId, Suffix};
+use crate::graph::Graph;
+use crate::graph::program::{Program, StepId, StorageId, Suffix};
 use crate::network::{Network, batch};
 use crate::tape::{Base, Tape};
 use rayon::prelude::*;
@@ -58,21 +59,8 @@ impl<'a, B: Backend> Engine<'a, B> {
         step: Fgsm,
         targets: &[Target],
     ) -> Self {
-        let layers: Vec<StepId> =
-            network.graph.filterable().into_iter().map(|p| network.step_of(p)).collect();
-        let mut kept = vec![false; network.program.storages.len()];
-        for target in targets {
-            let suffix = network.program.suffix(&steps_of(&layers, target));
-            for &step in &suffix.steps {
-                let step = &network.program.steps[step];
-                for view in [Some(step.x), step.add].into_iter().flatten() {
-                    kept[view.storage] |= !suffix.dirty[view.storage];
-                }
-            }
-            for (_, view) in &suffix.copies {
-                kept[view.storage] = true;
-            }
-        }
+        let layers = layers_of(&network.graph, &network.program);
+        let kept = kept(&network.program, &layers, targets);
         Engine {
             network,
             images,
@@ -85,15 +73,6 @@ impl<'a, B: Backend> Engine<'a, B> {
             target: None,
             weight_bytes: 0,
         }
-    }
-
-    /// Bytes that a block takes per image.
-    pub fn bytes_per_image(&self) -> usize {
-        let tapes = match self.attack {
-            AttackMode::Adaptive => 1,
-            AttackMode::Fixed => 2,
-        };
-        tapes * Tape::<B>::bytes_per_image(&self.network.program, |id| self.kept[id], &[])
     }
 
     /// Bytes of packed weights written so far: the only weight memory that a sweep writes.
@@ -266,6 +245,45 @@ impl<B: Backend> Engine<'_, B> {
         });
         self.block = block;
     }
+}
+
+/// Bytes that a block of images takes per image, before any weight is loaded.
+pub fn bytes_per_image<B: Backend>(
+    graph: &Graph,
+    program: &Program,
+    attack: AttackMode,
+    targets: &[Target],
+) -> usize {
+    let tapes = match attack {
+        AttackMode::Adaptive => 1,
+        AttackMode::Fixed => 2,
+    };
+    let kept = kept(program, &layers_of(graph, program), targets);
+    tapes * Tape::<B>::bytes_per_image(program, |id| kept[id], &[])
+}
+
+/// The step of each filterable tensor.
+fn layers_of(graph: &Graph, program: &Program) -> Vec<StepId> {
+    let step = |param| program.step_of(param).expect("every parameter belongs to a step");
+    graph.filterable().into_iter().map(step).collect()
+}
+
+/// The storages that some variant reads from the base run.
+fn kept(program: &Program, layers: &[StepId], targets: &[Target]) -> Vec<bool> {
+    let mut kept = vec![false; program.storages.len()];
+    for target in targets {
+        let suffix = program.suffix(&steps_of(layers, target));
+        for &step in &suffix.steps {
+            let step = &program.steps[step];
+            for view in [Some(step.x), step.add].into_iter().flatten() {
+                kept[view.storage] |= !suffix.dirty[view.storage];
+            }
+        }
+        for (_, view) in &suffix.copies {
+            kept[view.storage] = true;
+        }
+    }
+    kept
 }
 
 /// The steps that a target filters.

@@ -139,7 +139,7 @@ impl InputGradient {
         let bits = valid_bits(images, x.layout.lanes);
         let rows = dx.rows.clone();
         let output = Output::new(dx, epilogue);
-        let kernel = Apply { coefficients: &self.coefficients, dy, x, bits, rows, output };
+        let kernel = Apply { coefficients: &self.coefficients, dy, x, bits, rows, output: *output };
         // SAFETY: all values were checked to lie in their buffers and to have the same shape.
         unsafe { launch(level, kernel) }
     }
@@ -212,6 +212,12 @@ struct Run {
     images: usize,
 }
 
+/// Floats from a row to the one that is asked for meanwhile: in the next block of channels where a map is small, in
+/// the next pixel but one where it is large. Pixels lie too far apart for the machine to follow.
+fn ahead(l: &Layout, block: usize) -> usize {
+    if l.h * l.w <= 32 { block * l.step * l.lanes } else { 2 * l.pixel * l.lanes }
+}
+
 #[inline(always)]
 unsafe fn merge_run<I: Isa, const NV: usize, const B: usize>(
     x: *const f32,
@@ -237,9 +243,14 @@ unsafe fn merge_run<I: Isa, const NV: usize, const B: usize>(
             *pivot = I::splat(I::sum(sum) / run.images as f32);
         }
         let mut row = start;
+        let ahead = ahead(&l, B);
         for _ in run.pixels.clone() {
             for c in 0..B {
-                let x = load::<I, NV>(row.add(c * step));
+                let x = row.add(c * step);
+                for v in 0..NV {
+                    I::prefetch(x.wrapping_add(ahead + 16 * v));
+                }
+                let x = load::<I, NV>(x);
                 for v in 0..NV {
                     let deviation = I::keep(bits[v], I::sub(x[v], pivots[c]));
                     sums[c] = I::add(sums[c], deviation);
@@ -327,10 +338,16 @@ unsafe fn sum_run<I: Isa, const NV: usize, const B: usize>(
     unsafe {
         let mut gradients = [I::splat(0.0); B];
         let mut products = [I::splat(0.0); B];
+        let (g_ahead, x_ahead) = (ahead(&dy.layout, B), ahead(&x.layout, B));
         for pixel in pixels {
             for c in 0..B {
-                let g = load::<I, NV>(dy.data.as_ptr().add(dy.layout.at(pixel, channel + c)));
-                let x = load::<I, NV>(x.data.as_ptr().add(x.layout.at(pixel, channel + c)));
+                let g = dy.data.as_ptr().add(dy.layout.at(pixel, channel + c));
+                let x = x.data.as_ptr().add(x.layout.at(pixel, channel + c));
+                for v in 0..NV {
+                    I::prefetch(g.wrapping_add(g_ahead + 16 * v));
+                    I::prefetch(x.wrapping_add(x_ahead + 16 * v));
+                }
+                let (g, x) = (load::<I, NV>(g), load::<I, NV>(x));
                 for v in 0..NV {
                     gradients[c] = I::add(gradients[c], g[v]);
                     products[c] = I::fma(g[v], I::sub(x[v], I::splat(means[c])), products[c]);

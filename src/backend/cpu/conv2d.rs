@@ -1,5 +1,5 @@
 //! Convolution on the CPU: what is computed, what is done as a result is stored, and the seam that every
-//! algorithm (direct, Winograd, Karatsuba, stem, depthwise) stands behind.
+//! algorithm (direct, Winograd, Karatsuba, stem, Strassen, depthwise) stands behind.
 
 pub use crate::graph::conv::{ConvShape, Direction};
 

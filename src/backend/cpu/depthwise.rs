@@ -69,7 +69,14 @@ impl Convolve for Depthwise {
         x.check(yl.lanes);
         let output = Output::new(y, epilogue);
         let pixels = rows.start * yl.w..rows.end * yl.w;
-        let work = Work { taps: &self.taps, pixels, weights: self.weights.in_force(), x: x.data, xl, output };
+        let work = Work {
+            taps: &self.taps,
+            pixels,
+            weights: self.weights.in_force(),
+            x: x.data,
+            xl,
+            output: *output,
+        };
         // SAFETY: a level is only ever one of this machine's; both layouts were checked against the planned shape,
         // for which the tap table and the weights were made.
         unsafe { dispatch(self.level, work) }

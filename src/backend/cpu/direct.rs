@@ -21,7 +21,7 @@ use crate::filter::Mask;
 use std::ops::Range;
 
 /// Bytes of input that a block of pixels may touch: half of a 1 MB L2 cache.
-const BLOCK_BYTES: usize = 512 << 10;
+const BLOCK_BYTES: usize = 256 << 10;
 
 /// Some written channels of a group.
 #[derive(Clone, Copy, Debug)]
@@ -146,9 +146,18 @@ impl Convolve for Direct {
         let dense = groups == 1 && xl.pixel == c * xl.step;
         let weights = self.weights.in_force();
         let step = self.block_rows(4 * xl.pixel * xl.lanes);
+        let tiles = yl.lanes.div_ceil(32) * self.panels.len();
         for start in rows.clone().step_by(step) {
             let pixels = start * yl.w..(start + step).min(rows.end) * yl.w;
             let mut at = 0;
+            // Where the input of the next block starts, and its lines per tile of this one.
+            let row = self.read.1 * xl.pixel * xl.lanes * self.read.0 / self.written.0.max(1);
+            let (after, more) = (row * (start + step), rows.end.saturating_sub(start + step).min(step));
+            let mut next =
+                (x.data.as_ptr().wrapping_add(after), (row * more / 16).div_ceil(tiles * pixels.len()));
+            if !dense {
+                next.1 = 0;
+            }
             for group in 0..groups {
                 for panel in &self.panels {
                     let len = self.taps.order.len() * c * panel.kb;
@@ -161,7 +170,9 @@ impl Convolve for Direct {
                         xl: xl.channels(group * c..(group + 1) * c),
                         channel: group * k + panel.channel,
                         output: &output,
+                        next,
                     };
+                    next.0 = next.0.wrapping_add(yl.lanes.div_ceil(32) * pixels.len() * next.1 * 16);
                     work.dispatch(self.level, panel.kb);
                     at += len;
                 }
@@ -184,6 +195,8 @@ struct Work<'a> {
     /// First written channel.
     channel: usize,
     output: &'a Output<'a>,
+    /// Input of the next block that is to be asked for: where it starts, lines per tile.
+    next: (*const f32, usize),
 }
 
 impl Work<'_> {
@@ -216,16 +229,21 @@ impl<const KB: usize> Kernel for Tall<'_, KB> {
                 let lanes = self.0.xl.lanes;
                 // Four vectors of x beside the accumulators.
                 let wide = const { KB * 4 + 4 <= I::ACCUMULATORS } && lanes == 64;
-                for pixel in self.0.pixels.clone() {
-                    if wide {
+                if wide {
+                    for pixel in self.0.pixels.clone() {
                         self.tile::<I, 4>(pixel, 0);
-                        continue;
                     }
-                    let pairs = lanes / 32 * 32;
-                    for lane in (0..pairs).step_by(32) {
+                    return;
+                }
+                // All pixels for a pair of vectors before the next pair.
+                let pairs = lanes / 32 * 32;
+                for lane in (0..pairs).step_by(32) {
+                    for pixel in self.0.pixels.clone() {
                         self.tile::<I, 2>(pixel, lane);
                     }
-                    if pairs < lanes {
+                }
+                if pairs < lanes {
+                    for pixel in self.0.pixels.clone() {
                         self.tile::<I, 1>(pixel, pairs);
                     }
                 }
@@ -258,8 +276,11 @@ impl<const KB: usize> Tall<'_, KB> {
                 let (tap, pixel, taps) = (run.tap as usize, run.pixel as usize, run.taps as usize);
                 (weights.as_ptr().add(tap * c * KB), x.as_ptr().add(xl.at(pixel, 0) + lane), taps * c)
             });
-            output.prefetch::<I, KB, NV>(pixel, *channel, lane);
-            let acc = tile_of_runs::<I, KB, NV>(pointers, xl.step * xl.lanes, xl.pixel * xl.lanes);
+            let tile = lane / (16 * NV) * self.0.pixels.len() + pixel - self.0.pixels.start;
+            let next = self.0.next;
+            let input = next.0.wrapping_add(tile * next.1 * 16);
+            let later = output.ahead::<KB>(pixel, *channel, lane).with_input(input, next.1);
+            let acc = tile_of_runs::<I, KB, NV>(pointers, xl.step * xl.lanes, xl.pixel * xl.lanes, later);
             output.tile::<I, KB, NV>(pixel, *channel, lane, &acc);
         }
     }

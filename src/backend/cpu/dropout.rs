@@ -33,7 +33,7 @@ impl Dropout {
         let rows = y.rows.clone();
         let output = Output::new(y, epilogue);
         // SAFETY: both values were checked to lie in their buffers; the rows are those of the target.
-        unsafe { launch(level, Apply { dropout: *self, x, first_image, rows, output }) }
+        unsafe { launch(level, Apply { dropout: *self, x, first_image, rows, output: *output }) }
     }
 
     /// Whether element `element` of the batch is kept.

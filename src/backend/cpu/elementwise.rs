@@ -17,7 +17,7 @@ pub fn map(level: Level, x: Source, y: Target, epilogue: Epilogue) {
     let rows = y.rows.clone();
     let output = Output::new(y, epilogue);
     // SAFETY: both values were checked to lie in their buffers; the rows are those of the target.
-    unsafe { launch(level, Map { x, rows, output }) }
+    unsafe { launch(level, Map { x, rows, output: *output }) }
 }
 
 /// y = act(value · scale + shift + add [+ y]): a constant, or, with `accumulate`, a step in place.
@@ -25,7 +25,7 @@ pub fn fill(level: Level, value: f32, y: Target, epilogue: Epilogue) {
     let rows = y.rows.clone();
     let output = Output::new(y, epilogue);
     // SAFETY: the rows are those of the checked target.
-    unsafe { launch(level, Fill { value, rows, output }) }
+    unsafe { launch(level, Fill { value, rows, output: *output }) }
 }
 
 /// Copies the sign bits of map rows `rows` of a value from one buffer's bits to another's. Both slices cover those rows.

@@ -2,9 +2,10 @@
 
 use super::conv2d::{Act, Epilogue, Target};
 use super::layout::Layout;
-use super::simd::Isa;
+use super::simd::{self, Isa};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
+use std::ops::Deref;
 use std::ptr;
 
 /// The last step, without its data; constants, as they are parameters of generic functions.
@@ -17,6 +18,10 @@ mod last {
 
 /// Bytes that a core's own caches are sure to keep.
 const NEAR_BYTES: usize = 4 << 20;
+
+/// Bytes of a target from which on writing past the caches pays: storing into them would fetch every line first, and
+/// push out what is still needed.
+const STREAMED_BYTES: usize = 7 << 20;
 
 /// The factor of an epilogue that only has a term, and the term of one that only has a factor.
 static ONE: f32 = 1.0;
@@ -42,14 +47,100 @@ pub struct Output<'a> {
     accumulate: bool,
     /// Whether the target is larger than [`NEAR_BYTES`].
     far: bool,
+    /// Whether the target is written past the caches: it is larger than [`STREAMED_BYTES`].
+    streamed: bool,
     last: u8,
     bits: *mut u16,
     borrowed: PhantomData<&'a mut [f32]>,
 }
 
+/// An [`Output`] that is being written. When it goes, other threads may read the target.
+pub struct Writing<'a>(Output<'a>);
+
+impl<'a> Deref for Writing<'a> {
+    type Target = Output<'a>;
+    fn deref(&self) -> &Output<'a> {
+        &self.0
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if self.0.streamed {
+            simd::settle();
+        }
+    }
+}
+
+/// Memory that will be touched soon, asked for a row at a time while sums are being made: what a tile's epilogue
+/// writes and adds, and input that later tiles read. Any address will do.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    /// The row that is asked for next, and the one after it.
+    rows: [*const f32; 2],
+    /// Floats from row to row.
+    steps: [usize; 2],
+    /// Rows that have not been asked for, of both.
+    left: usize,
+    bits: *const f32,
+    /// Lines of input, and how many.
+    input: *const f32,
+    lines: usize,
+}
+
+impl Ahead {
+    /// Nothing to ask for.
+    pub const NOTHING: Ahead = Ahead {
+        rows: [ptr::null(); 2],
+        steps: [0; 2],
+        left: 0,
+        bits: ptr::null(),
+        input: ptr::null(),
+        lines: 0,
+    };
+
+    /// With lines of input.
+    #[inline(always)]
+    pub fn with_input(self, input: *const f32, lines: usize) -> Self {
+        Ahead { input, lines, ..self }
+    }
+
+    /// Calls of [`Ahead::next`] until nothing is left to ask for.
+    #[inline(always)]
+    pub fn steps(&self) -> usize {
+        self.left.max(self.lines)
+    }
+
+    /// Asks for the next row and the next line of input.
+    ///
+    /// # Safety
+    /// The machine has `I`'s instruction set.
+    #[inline(always)]
+    pub unsafe fn next<I: Isa, const NV: usize>(&mut self) {
+        // SAFETY: the caller's promise; any address may be asked for.
+        unsafe {
+            {
+                let [row, other] = self.rows;
+                for v in 0..NV {
+                    I::prefetch(row.wrapping_add(16 * v));
+                }
+                I::prefetch(self.bits);
+                self.rows = [other, row.wrapping_add(self.steps[0])];
+                self.steps = [self.steps[1], self.steps[0]];
+                self.bits = self.bits.wrapping_add(1);
+                self.left = self.left.saturating_sub(1);
+            }
+            I::prefetch_l2(self.input);
+            self.input = self.input.wrapping_add(16);
+            self.lines = self.lines.saturating_sub(1);
+        }
+    }
+}
+
 impl<'a> Output<'a> {
     /// Checks that everything has the size that the layout and the rows ask for.
-    pub fn new(target: Target<'a>, epilogue: Epilogue<'a>) -> Self {
+    #[allow(clippy::new_ret_no_self)] // who writes has to hold the Writing
+    pub fn new(target: Target<'a>, epilogue: Epilogue<'a>) -> Writing<'a> {
         let (layout, rows) = (target.layout, target.rows);
         let part = layout.rows(rows.clone());
         assert!(rows.end <= layout.h && target.data.len() == part.len(), "rows of a target");
@@ -83,7 +174,7 @@ impl<'a> Output<'a> {
                 (last::MASK, bits.as_ptr().cast_mut())
             }
         };
-        Output {
+        Writing(Output {
             y: target.data.as_mut_ptr(),
             layout,
             first: rows.start * layout.w,
@@ -96,10 +187,11 @@ impl<'a> Output<'a> {
             add_layout,
             accumulate: epilogue.accumulate,
             far: 4 * part.len() > NEAR_BYTES,
+            streamed: 4 * part.len() > STREAMED_BYTES && target.data.as_ptr().addr().is_multiple_of(64),
             last,
             bits,
             borrowed: PhantomData,
-        }
+        })
     }
 
     /// The layout of the written value.
@@ -107,33 +199,56 @@ impl<'a> Output<'a> {
         self.layout
     }
 
-    /// Whether the target is too large to stay in a cache, so that [`Output::prefetch`] does something.
-    pub fn is_far(&self) -> bool {
-        self.far
+    /// What [`Output::tile`] is going to write and add, to be asked for while the sums are still being made.
+    #[inline(always)]
+    pub fn ahead<const KB: usize>(&self, pixel: usize, channel: usize, lane: usize) -> Ahead {
+        let (l, a) = (&self.layout, &self.add_layout);
+        let y = self.y.wrapping_add(l.at(pixel - self.first, channel) + lane).cast_const();
+        let y_step = l.step * l.lanes;
+        let (rows, steps, left) = match self.add.is_null() {
+            true if self.streamed => ([y; 2], [0; 2], 0),
+            true => ([y, y.wrapping_add(y_step)], [2 * y_step; 2], KB),
+            false if self.streamed => {
+                let add = self.add.wrapping_add(a.at(pixel, channel) + lane);
+                let step = a.step * a.lanes;
+                ([add, add.wrapping_add(step)], [2 * step; 2], KB)
+            }
+            false => {
+                let add = self.add.wrapping_add(a.at(pixel, channel) + lane);
+                ([add, y], [a.step * a.lanes, y_step], 2 * KB)
+            }
+        };
+        let has_bits = matches!(self.last, last::RELU_SAVE | last::MASK);
+        let bits =
+            if has_bits { self.bits.wrapping_add(l.at(pixel - self.first, channel) / 16).cast() } else { y };
+        Ahead { rows, steps, left, bits, input: y, ..Ahead::NOTHING }
     }
 
-    /// Asks for the memory that [`Output::tile`] is going to write, while the sums are still being made; does nothing
-    /// where the whole target stays in a cache.
+    /// Whether [`Output::prefetch`] asks for anything.
+    pub fn wants_prefetch(&self) -> bool {
+        self.far && !self.streamed || !self.add.is_null()
+    }
+
+    /// Asks for what a row adds, and, where the target is too large to stay in a cache, for the row itself.
     ///
     /// # Safety
-    /// As for [`Output::tile`].
+    /// As for [`Output::tile`], for one row.
     #[inline(always)]
-    pub unsafe fn prefetch<I: Isa, const KB: usize, const NV: usize>(
-        &self,
-        pixel: usize,
-        channel: usize,
-        lane: usize,
-    ) {
-        if !self.far {
-            return;
-        }
-        let mut y = self.y.wrapping_add(self.layout.at(pixel - self.first, channel) + lane);
-        for _ in 0..KB {
-            for v in 0..NV {
-                // SAFETY: the caller promises the instruction set; any address may be asked for.
-                unsafe { I::prefetch(y.wrapping_add(16 * v)) }
+    pub unsafe fn prefetch<I: Isa, const NV: usize>(&self, pixel: usize, channel: usize, lane: usize) {
+        // SAFETY: the caller promises the instruction set; any address may be asked for.
+        unsafe {
+            if self.far && !self.streamed {
+                let y = self.y.wrapping_add(self.layout.at(pixel - self.first, channel) + lane);
+                for v in 0..NV {
+                    I::prefetch(y.wrapping_add(16 * v));
+                }
             }
-            y = y.wrapping_add(self.layout.step * self.layout.lanes);
+            if !self.add.is_null() {
+                let add = self.add.wrapping_add(self.add_layout.at(pixel, channel) + lane);
+                for v in 0..NV {
+                    I::prefetch(add.wrapping_add(16 * v));
+                }
+            }
         }
     }
 
@@ -154,6 +269,22 @@ impl<'a> Output<'a> {
             // Narrow tiles of wide registers and tiles without intrinsics go the general way: each form that is compiled
             // for them costs build time and gains little.
             let listed = const { NV > 1 || I::ACCUMULATORS < 28 && I::ACCUMULATORS > 3 };
+            if listed && !self.add.is_null() && !self.accumulate {
+                match (self.affine, self.last) {
+                    (true, last::RELU) => {
+                        return self.rows::<I, KB, NV, true, true, { last::RELU }>(pixel, channel, lane, acc);
+                    }
+                    (true, last::RELU_SAVE) => {
+                        return self
+                            .rows::<I, KB, NV, true, true, { last::RELU_SAVE }>(pixel, channel, lane, acc);
+                    }
+                    (false, last::MASK) => {
+                        return self
+                            .rows::<I, KB, NV, false, true, { last::MASK }>(pixel, channel, lane, acc);
+                    }
+                    _ => {}
+                }
+            }
             if listed && self.add.is_null() && !self.accumulate && (!self.affine || self.last != last::MASK) {
                 match (self.affine, self.last) {
                     (false, last::NONE) => {
@@ -270,7 +401,10 @@ impl<'a> Output<'a> {
                             last::MASK => *v = I::keep(*bits.add(i), *v),
                             _ => {}
                         }
-                        I::store(y.add(16 * i), *v);
+                        match out.streamed {
+                            true => I::stream(y.add(16 * i), *v),
+                            false => I::store(y.add(16 * i), *v),
+                        }
                     }
                 })*};
             }

@@ -1,5 +1,6 @@
 //! How a value lies in a slab buffer, and buffers aligned for SIMD.
 
+use memmap2::MmapMut;
 use std::ops::Range;
 
 /// Lanes that every SIMD step handles together; a slab is 16, 32, 48 or 64 images wide.
@@ -63,17 +64,48 @@ impl Layout {
 #[derive(Clone, Copy, bytemuck::Zeroable, bytemuck::Pod)]
 struct Line([f32; 16]);
 
+/// Buffers from this size on are memory maps of their own, for which the system is asked to use huge pages: with
+/// small ones, the weights and activations of a layer are more than the address caches of a core know.
+const MAPPED_BYTES: usize = 2 << 20;
+
 /// A buffer of floats that starts on a 64-byte boundary.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Aligned {
-    lines: Vec<Line>,
+    lines: Lines,
     len: usize,
+}
+
+/// Where the lines lie.
+enum Lines {
+    Heap(Vec<Line>),
+    Mapped(MmapMut),
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Lines::Heap(Vec::new())
+    }
+}
+
+impl Lines {
+    fn zeros(count: usize) -> Self {
+        let bytes = count * size_of::<Line>();
+        let map = (bytes >= MAPPED_BYTES).then(|| MmapMut::map_anon(bytes.next_multiple_of(MAPPED_BYTES)));
+        match map {
+            Some(Ok(map)) => {
+                #[cfg(target_os = "linux")]
+                let _ = map.advise(memmap2::Advice::HugePage); // without them it is slower, not wrong
+                Lines::Mapped(map)
+            }
+            _ => Lines::Heap(vec![bytemuck::Zeroable::zeroed(); count]),
+        }
+    }
 }
 
 impl Aligned {
     /// `len` zeros.
     pub fn zeros(len: usize) -> Self {
-        Aligned { lines: vec![bytemuck::Zeroable::zeroed(); len.div_ceil(16)], len }
+        Aligned { lines: Lines::zeros(len.div_ceil(16)), len }
     }
 
     /// Makes room for at least `len` floats; what stands there is unspecified.
@@ -85,15 +117,29 @@ impl Aligned {
     }
 }
 
+impl Clone for Aligned {
+    fn clone(&self) -> Self {
+        let mut copy = Self::zeros(self.len);
+        copy.copy_from_slice(self);
+        copy
+    }
+}
+
 impl std::ops::Deref for Aligned {
     type Target = [f32];
     fn deref(&self) -> &[f32] {
-        &bytemuck::cast_slice(&self.lines)[..self.len]
+        match &self.lines {
+            Lines::Heap(lines) => &bytemuck::cast_slice(lines)[..self.len],
+            Lines::Mapped(map) => &bytemuck::cast_slice(map)[..self.len],
+        }
     }
 }
 
 impl std::ops::DerefMut for Aligned {
     fn deref_mut(&mut self) -> &mut [f32] {
-        &mut bytemuck::cast_slice_mut(&mut self.lines)[..self.len]
+        match &mut self.lines {
+            Lines::Heap(lines) => &mut bytemuck::cast_slice_mut(lines)[..self.len],
+            Lines::Mapped(map) => &mut bytemuck::cast_slice_mut(map)[..self.len],
+        }
     }
 }

@@ -24,6 +24,7 @@ pub mod pool;
 pub mod select;
 pub mod simd;
 pub mod stem;
+pub mod strassen;
 pub mod taps;
 pub mod toom;
 pub mod weight_grad;

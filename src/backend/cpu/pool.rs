@@ -77,7 +77,7 @@ pub fn max_forward(level: Level, shape: PoolShape, x: Source, y: Target, index: 
     }
     let output = Output::new(y, Epilogue::default());
     // SAFETY: values and winners were checked to have the size that the shape and the rows ask for.
-    unsafe { launch(level, MaxForward { shape, x, rows, output, index }) }
+    unsafe { launch(level, MaxForward { shape, x, rows, output: *output, index }) }
 }
 
 /// Gradient of the input for the map rows of `dx`, from the whole `dy` and all winners.
@@ -96,7 +96,7 @@ pub fn max_backward(
     let rows = dx.rows.clone();
     let output = Output::new(dx, epilogue);
     // SAFETY: values and winners were checked to have the size that the shape and the rows ask for.
-    unsafe { launch(level, MaxBackward { shape, dy, rows, output, index }) }
+    unsafe { launch(level, MaxBackward { shape, dy, rows, output: *output, index }) }
 }
 
 /// Mean over the whole map: `y` is 1×1.
@@ -106,7 +106,7 @@ pub fn average_forward(level: Level, x: Source, y: Target, epilogue: Epilogue) {
     assert_eq!(y.rows, 0..1, "rows of a 1×1 map");
     let output = Output::new(y, epilogue);
     // SAFETY: both values were checked to lie in their buffers.
-    unsafe { launch(level, AverageForward { x, output }) }
+    unsafe { launch(level, AverageForward { x, output: *output }) }
 }
 
 /// Gradient of the input of [`average_forward`] for the map rows of `dx`: `dy` is 1×1.
@@ -116,8 +116,11 @@ pub fn average_backward(level: Level, dy: Source, dx: Target, epilogue: Epilogue
     let rows = dx.rows.clone();
     let output = Output::new(dx, epilogue);
     // SAFETY: both values were checked to lie in their buffers.
-    unsafe { launch(level, AverageBackward { dy, rows, output }) }
+    unsafe { launch(level, AverageBackward { dy, rows, output: *output }) }
 }
+
+/// Rows of a pixel that are asked for in advance: the pixels of a window lie too far apart for the machine to follow.
+const AHEAD: usize = 16;
 
 struct MaxForward<'a> {
     shape: PoolShape,
@@ -159,6 +162,11 @@ unsafe fn max_rows<I: Isa, const NV: usize>(k: MaxForward) {
                 // SAFETY: the window's inputs, the output row and its winners lie in the checked buffers.
                 unsafe {
                     let x = k.x.data.as_ptr().add(c * step);
+                    for &(tap, _) in &taps {
+                        for i in 0..NV {
+                            I::prefetch(x.wrapping_add(tap + AHEAD * step + 16 * i));
+                        }
+                    }
                     let mut best = load::<I, NV>(x.add(first));
                     if winners.is_null() {
                         for &(tap, _) in &taps[1..] {
@@ -189,9 +197,6 @@ unsafe fn max_rows<I: Isa, const NV: usize>(k: MaxForward) {
         }
     }
 }
-
-/// Rows of winners and gradients that backward asks for in advance.
-const AHEAD: usize = 16;
 
 struct MaxBackward<'a> {
     shape: PoolShape,
@@ -249,6 +254,9 @@ unsafe fn max_gradient_rows<I: Isa, const NV: usize>(k: MaxBackward) {
     }
 }
 
+/// Likewise, where a channel of all pixels comes before the next one.
+const AVERAGE_AHEAD: usize = 4;
+
 struct AverageForward<'a> {
     x: Source<'a>,
     output: Output<'a>,
@@ -272,7 +280,11 @@ unsafe fn average<I: Isa, const NV: usize>(k: AverageForward) {
         unsafe {
             let mut sum = [I::splat(0.0); NV];
             for pixel in 0..pixels {
-                let x = load::<I, NV>(k.x.data.as_ptr().add(xl.at(pixel, c)));
+                let x = k.x.data.as_ptr().add(xl.at(pixel, c));
+                for i in 0..NV {
+                    I::prefetch(x.wrapping_add(AVERAGE_AHEAD * xl.step * xl.lanes + 16 * i));
+                }
+                let x = load::<I, NV>(x);
                 for i in 0..NV {
                     sum[i] = I::add(sum[i], x[i]);
                 }

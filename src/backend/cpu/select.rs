@@ -9,7 +9,12 @@
 //!   1.4 to 1.6 on 3×3 maps; direct 0.9 to 0.95 where both were timed in one run;
 //! * the same on 2×2 maps: Karatsuba 1.0 to 1.6, always ahead of Winograd;
 //! * 7×7, stride 2, three channels: [`Stem`] 1.4 to 1.6 on 32×32 images against 0.8 to 0.9 of direct; on 64×64 images
-//!   0.4 to 0.9 against 0.25 to 0.45.
+//!   0.4 to 0.9 against 0.25 to 0.45;
+//! * 1×1 with 256 channels and more on both sides (Zen 4): [`Strassen`] 1.00 to 1.07 against 0.91 to 0.98 of direct;
+//!   with 128 on one side both take equally long, with 64 Strassen takes longer.
+//!
+//! Measured and not kept: 3×3 kernels of stride 2 over the four phases of the input by F(4×4, 2×2), 0.63 to 1.14 against
+//! 0.95 to 1.00 of direct.
 //!
 //! What that bench does not cover was looked at once, on one thread without an epilogue: 3×3 kernels with 4 channels or
 //! fewer on one side (Winograd 0.2 to 0.7, direct 0.4 to 0.9), one-channel stems, narrower slabs, and AVX2 and portable code.
@@ -20,6 +25,7 @@ use super::direct::Direct;
 use super::karatsuba::Karatsuba;
 use super::simd::Level;
 use super::stem::Stem;
+use super::strassen::Strassen;
 use super::winograd::Winograd;
 use crate::Error;
 use std::str::FromStr;
@@ -58,12 +64,20 @@ pub enum Algorithm {
     Karatsuba,
     /// [`Stem`], for 7×7 kernels of stride 2.
     Stem,
+    /// [`Strassen`], for 1×1 kernels.
+    Strassen,
 }
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Algorithm; 5] =
-        [Algorithm::Direct, Algorithm::Depthwise, Algorithm::Winograd, Algorithm::Karatsuba, Algorithm::Stem];
+    pub const ALL: [Algorithm; 6] = [
+        Algorithm::Direct,
+        Algorithm::Depthwise,
+        Algorithm::Winograd,
+        Algorithm::Karatsuba,
+        Algorithm::Stem,
+        Algorithm::Strassen,
+    ];
 
     /// Its name in tables.
     pub fn name(self) -> &'static str {
@@ -73,6 +87,7 @@ impl Algorithm {
             Algorithm::Winograd => "winograd",
             Algorithm::Karatsuba => "karatsuba",
             Algorithm::Stem => "stem",
+            Algorithm::Strassen => "strassen",
         }
     }
 
@@ -88,6 +103,7 @@ impl Algorithm {
             Algorithm::Karatsuba => Box::new(Karatsuba::new(shape, direction, level)?),
             Algorithm::Stem if shape.r == 7 => Box::new(Stem::new(shape, direction, level)?),
             Algorithm::Stem => return None,
+            Algorithm::Strassen => Box::new(Strassen::new(shape, direction, level)?),
         })
     }
 }
@@ -116,6 +132,7 @@ pub fn choose(
         // Four virtual channels are too few to hide the transforms behind 32 registers' products.
         (7, 2) if c == 1 && direction == Direction::Forward && level == Level::Avx512 => Algorithm::Direct,
         (7, 2) if pad < 7 && c <= 4 => Algorithm::Stem,
+        (1, _) if c.min(k) >= 256 && lanes >= 32 && Strassen::fits(&shape) => Algorithm::Strassen,
         _ => Algorithm::Direct,
     }
 }

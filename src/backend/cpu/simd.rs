@@ -68,9 +68,14 @@ pub unsafe trait Isa: Copy {
     const ACCUMULATORS: usize;
     unsafe fn load(p: *const f32) -> Self::V;
     unsafe fn store(p: *mut f32, v: Self::V);
+    /// As [`Isa::store`], past the caches where the machine can do that; `p` is a multiple of 64 bytes. Other threads
+    /// see it after [`settle`].
+    unsafe fn stream(p: *mut f32, v: Self::V);
     unsafe fn splat(x: f32) -> Self::V;
     /// Asks for the cache line of `p`, which may be any address, to be brought into the L1 cache.
     unsafe fn prefetch(p: *const f32);
+    /// As [`Isa::prefetch`], into the L2 cache.
+    unsafe fn prefetch_l2(p: *const f32);
     /// All lanes = `*p`.
     unsafe fn splat_at(p: *const f32) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
@@ -138,6 +143,15 @@ pub unsafe fn dispatch<K: Kernel>(level: Level, kernel: K) -> K::Output {
     unsafe { kernel.run::<Portable>() }
 }
 
+/// Makes what [`Isa::stream`] wrote visible to other threads, in the order in which they see other stores.
+pub fn settle() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 machine has the instruction.
+    unsafe {
+        std::arch::x86_64::_mm_sfence();
+    }
+}
+
 /// Plain Rust, which the compiler vectorises as far as the target allows.
 #[derive(Clone, Copy)]
 pub struct Portable;
@@ -167,7 +181,14 @@ unsafe impl Isa for Portable {
         unsafe { p.cast::<[f32; 16]>().write_unaligned(v) }
     }
     #[inline(always)]
+    unsafe fn stream(p: *mut f32, v: Self::V) {
+        // SAFETY: the caller promises 16 writable floats.
+        unsafe { Self::store(p, v) }
+    }
+    #[inline(always)]
     unsafe fn prefetch(_: *const f32) {}
+    #[inline(always)]
+    unsafe fn prefetch_l2(_: *const f32) {}
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self::V {
         [x; 16]
@@ -279,6 +300,14 @@ mod x86 {
             _mm_prefetch::<_MM_HINT_T0>(p.cast())
         }
         #[inline(always)]
+        unsafe fn prefetch_l2(p: *const f32) {
+            _mm_prefetch::<_MM_HINT_T1>(p.cast())
+        }
+        #[inline(always)]
+        unsafe fn stream(p: *mut f32, v: __m512) {
+            _mm512_stream_ps(p, v)
+        }
+        #[inline(always)]
         unsafe fn splat(x: f32) -> __m512 {
             _mm512_set1_ps(x)
         }
@@ -378,8 +407,17 @@ mod x86 {
             _mm256_storeu_ps(p.add(8), v[1]);
         }
         #[inline(always)]
+        unsafe fn stream(p: *mut f32, v: Self::V) {
+            _mm256_stream_ps(p, v[0]);
+            _mm256_stream_ps(p.add(8), v[1]);
+        }
+        #[inline(always)]
         unsafe fn prefetch(p: *const f32) {
             _mm_prefetch::<_MM_HINT_T0>(p.cast())
+        }
+        #[inline(always)]
+        unsafe fn prefetch_l2(p: *const f32) {
+            _mm_prefetch::<_MM_HINT_T1>(p.cast())
         }
         #[inline(always)]
         unsafe fn splat(x: f32) -> Self::V {

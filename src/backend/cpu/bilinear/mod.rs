@@ -416,7 +416,7 @@ impl<F: Form> Convolve for Bilinear<F> {
                         first: first.first,
                         count: now.iter().map(|panel| panel.kb).sum(),
                         modulus: self.k,
-                        output,
+                        output: *output,
                         form: PhantomData,
                     };
                     // SAFETY: the level is available; the tile's pixels lie in the target's rows.

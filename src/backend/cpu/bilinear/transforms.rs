@@ -264,9 +264,10 @@ impl<F: Form> Finish<'_, F> {
             let columns = F::point_count(self.size.1);
             for k in 0..self.count {
                 let (py, px, channel) = phase_of(self.first + k, self.modulus, self.step);
-                if self.output.is_far() {
+                if self.output.wants_prefetch() && k + 1 < self.count {
+                    let (py, px, channel) = phase_of(self.first + k + 1, self.modulus, self.step);
                     self.each_pixel(py, px, |pixel, _, _| {
-                        self.output.prefetch::<I, 1, NV>(pixel, channel, lane)
+                        self.output.prefetch::<I, NV>(pixel, channel, lane)
                     });
                 }
                 for vector in 0..NV {
