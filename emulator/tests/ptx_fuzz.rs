@@ -84,7 +84,8 @@ fn mutate(numbers: &mut Numbers, corpus: &[Vec<&str>]) -> String {
     if !whole && start > 3 {
         piece.push(".version 8.0\n.target sm_80\n.address_size 64\n.entry k(.param .u64 a)\n{".to_string());
         piece.push(
-            ".reg .pred %p<9>; .reg .b16 %rs<9>; .reg .b32 %r<99>; .reg .f32 %f<99>; .reg .b64 %rd<99>;"
+            ".reg .pred %p<999>; .reg .b16 %rs<999>; .reg .b32 %r<9999>; .reg .f32 %f<9999>; .reg .b64 %rd<9999>; \
+             .reg .f64 %fd<999>; .reg .b64 %SP, %SPL;"
                 .to_string(),
         );
     }
@@ -123,6 +124,10 @@ fn mutate(numbers: &mut Numbers, corpus: &[Vec<&str>]) -> String {
         if piece.is_empty() {
             break;
         }
+    }
+    // Most pieces end before their function does; what is closed comes further than to the parser.
+    if numbers.below(4) > 0 {
+        piece.push("}".to_string());
     }
     piece.join("\n")
 }
