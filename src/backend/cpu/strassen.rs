@@ -114,7 +114,12 @@ impl Strassen {
 
     /// Pairs of written pixels in a map row, and whether any pixel of the row reads something.
     fn pairs(&self, row: usize) -> impl Iterator<Item = Pair> {
-        let (width, half) = (self.written.1, self.written.1 / self.write_step / 2);
+        // Both maps have the pixels of the convolution's output that meet, one of them others between.
+        let meeting = match self.direction {
+            Direction::Forward => self.written.1,
+            Direction::BackwardInput => self.read.1,
+        };
+        let (width, half) = (self.written.1, meeting / 2);
         let (read_row, any) = (row / self.write_step * self.read_step, row.is_multiple_of(self.write_step));
         let at =
             move |i: usize| (row * width + i * self.write_step, read_row * self.read.1 + i * self.read_step);
