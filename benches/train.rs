@@ -12,7 +12,7 @@ use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::optimizer::Adam;
 use synfilter::backend::cpu::select::ConvMode;
 use synfilter::backend::cpu::simd::Level;
-use synfilter::backend::{Optimizer, PixelData, Pixels};
+use synfilter::backend::{ImageBatch, Optimizer, PixelData};
 use synfilter::graph::{Graph, Op, Shape};
 use synfilter::models::Arch;
 use synfilter::random::Random;
@@ -45,20 +45,20 @@ fn time(criterion: &mut Criterion, name: &str, conv: ConvMode, graph: &Graph) ->
     let backend = Cpu::new(conv, true);
     let weights = Weights::init(graph, 0);
     let optimizer = Optimizer::Adam(Adam::new(1e-3));
-    let mut trainer = Trainer::new(&backend, graph.clone(), &weights, optimizer, 0, BATCH);
     let Shape { c, h, w } = graph.input();
+    let norm = vec![0.5; c];
+    let mut trainer = Trainer::new(&backend, graph.clone(), &weights, optimizer, 0, BATCH, [&norm, &norm]);
     let mut random = Random::new(0, 0);
     let bytes: Vec<u8> = (0..BATCH * c * h * w).map(|_| random.below(256) as u8).collect();
     let labels: Vec<u16> = (0..BATCH).map(|_| random.below(10) as u16).collect();
-    let (mean, std) = (vec![0.5; c], vec![0.5; c]);
-    let pixels = Pixels { data: PixelData::Bytes(&bytes), mean: &mean, std: &std };
+    let images = ImageBatch { pixels: PixelData::Bytes(&bytes), labels: &labels };
     let mut best: Option<Duration> = None;
     criterion.bench_function(name, |bencher| {
         bencher.iter_custom(|iterations| {
             (0..iterations)
                 .map(|_| {
                     let started = std::time::Instant::now();
-                    trainer.step(pixels, &labels);
+                    trainer.step(images).expect("the processor does not fail");
                     let each = started.elapsed();
                     best = Some(best.map_or(each, |best| best.min(each)));
                     each

@@ -1,6 +1,6 @@
 //! Accuracy of one network on clean images and under FGSM at several ε.
 
-use crate::backend::{Backend, Fgsm, Verdicts};
+use crate::backend::{Backend, Fgsm, Verdicts, grain};
 use crate::data::Images;
 use crate::error::Result;
 use crate::network::{Network, batch};
@@ -74,9 +74,10 @@ pub fn evaluate<B: Backend>(
     done: impl Fn(usize) + Sync,
 ) -> Result<Evaluation> {
     let groups = network.groups(0..images.len());
-    let parts: Vec<Evaluation> = groups
+    let parts: Result<Vec<Evaluation>> = groups
         .par_iter()
-        .with_max_len(1)
+        .with_min_len(grain::<B>())
+        .with_max_len(grain::<B>())
         .map(|range| {
             let part = group(network, images, range, attacks, outputs);
             done(range.len());
@@ -85,7 +86,7 @@ pub fn evaluate<B: Backend>(
         .collect();
     let adversarial = vec![Verdicts::default(); attacks.len()];
     let mut all = Evaluation { adversarial, ..Evaluation::default() };
-    parts.into_iter().for_each(|part| all.append(part));
+    parts?.into_iter().for_each(|part| all.append(part));
     Ok(all)
 }
 
@@ -95,31 +96,31 @@ fn group<B: Backend>(
     range: &Range<usize>,
     attacks: &[Fgsm],
     outputs: bool,
-) -> Evaluation {
+) -> Result<Evaluation> {
     let run = network.run();
-    let (pixels, labels) = (network.pixels(images, range.clone()), &images.labels[range.clone()]);
+    let on_device = network.images(images, range.clone());
     let backward = outputs || !attacks.is_empty();
     let moves = if backward { &network.to_input[..] } else { &[] };
     let mut tape = Tape::new(network.backend, &network.program, batch(range), |_| false, moves);
-    tape.load(run, pixels);
+    tape.load(run, &on_device);
     tape.forward(run, backward, None);
-    let clean = tape.loss(run, None, labels, backward.then_some(1.0));
-    let logits = if outputs { tape.logits(run, None) } else { Vec::new() };
+    tape.loss(run, None, &on_device, backward.then_some(B::GRADIENT_SCALE));
+    let clean = tape.verdicts(run)?;
+    let logits = if outputs { tape.logits(run, None)? } else { Vec::new() };
     tape.backward(run, None, moves, None);
-    let mut input_gradient = if outputs { tape.input_gradient(run) } else { Vec::new() };
+    let mut input_gradient = if outputs { tape.input_gradient(run)? } else { Vec::new() };
     let plane = images.shape[1] * images.shape[2];
     for (i, plane) in input_gradient.chunks_mut(plane).enumerate() {
-        let std = network.norm.std[i % images.shape[0]];
-        plane.iter_mut().for_each(|g| *g /= std);
+        let scale = B::GRADIENT_SCALE * network.norm.std[i % images.shape[0]];
+        plane.iter_mut().for_each(|g| *g /= scale);
     }
     let mut attacked = Tape::new(network.backend, &network.program, batch(range), |_| false, &[]);
-    let adversarial = attacks
-        .iter()
-        .map(|&attack| {
-            attacked.load_adversarial(run, pixels, &tape, attack);
-            attacked.forward(run, false, None);
-            attacked.loss(run, None, labels, None)
-        })
-        .collect();
-    Evaluation { images: range.len(), clean, adversarial, logits, input_gradient }
+    let mut adversarial = Vec::with_capacity(attacks.len());
+    for &attack in attacks {
+        attacked.load_adversarial(run, &on_device, &tape, attack);
+        attacked.forward(run, false, None);
+        attacked.loss(run, None, &on_device, None);
+        adversarial.push(attacked.verdicts(run)?);
+    }
+    Ok(Evaluation { images: range.len(), clean, adversarial, logits, input_gradient })
 }

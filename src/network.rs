@@ -1,6 +1,6 @@
 //! A network with its weights on a device, ready to be run on images.
 
-use crate::backend::{Backend, Batch, PixelData, Pixels};
+use crate::backend::{Backend, Batch, ImageBatch, PixelData};
 use crate::data::Images;
 use crate::graph::program::{BackStep, Mode, Program, StepId};
 use crate::graph::{Graph, ParamId};
@@ -18,6 +18,13 @@ pub struct Normalisation {
     pub mean: Vec<f32>,
     /// Standard deviation, positive.
     pub std: Vec<f32>,
+}
+
+impl Normalisation {
+    /// Mean and standard deviation.
+    pub fn slices(&self) -> [&[f32]; 2] {
+        [&self.mean, &self.std]
+    }
 }
 
 /// A network on a device.
@@ -40,7 +47,7 @@ impl<'b, B: Backend> Network<'b, B> {
     /// Puts a network on a device, for evaluation and attacks.
     pub fn new(backend: &'b B, graph: Graph, weights: &Weights, norm: Normalisation, mode: Mode) -> Self {
         let program = Program::lower(&graph, mode);
-        let mut prepared = Prepared::new(backend, &graph, &program, true);
+        let mut prepared = Prepared::new(backend, &graph, &program, true, norm.slices());
         let params: Vec<_> = weights.tensors.iter().map(|t| backend.upload(t)).collect();
         prepared.load(backend, &program, &params);
         let to_input = program.backward(true, |_| false);
@@ -52,14 +59,13 @@ impl<'b, B: Backend> Network<'b, B> {
         Run { backend: self.backend, program: &self.program, prepared: &self.prepared }
     }
 
-    /// Some images of a set, with the network's normalisation.
-    pub fn pixels<'a>(&'a self, images: &'a Images, range: Range<usize>) -> Pixels<'a> {
+    /// Takes some images of a set to the device.
+    pub fn images<'a>(&self, images: &'a Images, range: Range<usize>) -> B::Images<'a> {
         let size = images.shape.iter().product::<usize>();
-        Pixels {
-            data: PixelData::Bytes(&images.pixels[range.start * size..range.end * size]),
-            mean: &self.norm.mean,
-            std: &self.norm.std,
-        }
+        self.backend.images(ImageBatch {
+            pixels: PixelData::Bytes(&images.pixels[range.start * size..range.end * size]),
+            labels: &images.labels[range],
+        })
     }
 
     /// The images that go through the network together: a slab, or a batch whose statistics they share.

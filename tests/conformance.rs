@@ -5,7 +5,10 @@ use common::compare::{Tolerance, assert_close};
 use common::oracle::{self, BatchNorm, Conv, Map, MaxPool};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
-use synfilter::backend::{Backend, Batch, Fgsm, Input, Output, PixelData, Pixels, Sign, Then};
+use synfilter::backend::{
+    Backend, Batch, Fgsm, ImageBatch, Input, NormGradients, Output, PixelData, Sign, Standard, Statistics,
+    Then,
+};
 use synfilter::filter::{FilterKind, Mask};
 use synfilter::graph::conv::{ConvShape, Direction};
 use synfilter::graph::place::Place;
@@ -60,7 +63,7 @@ struct Bench<'b, B: Backend> {
 
 /// A value on the device and what it is in f64.
 struct Value<B: Backend> {
-    data: B::Floats,
+    data: B::Values,
     place: Place,
     map: Map,
 }
@@ -101,10 +104,8 @@ impl<B: Backend> Bench<'_, B> {
     fn value(&mut self, shape: Shape) -> Value<B> {
         let numbers = self.normals(self.batch.images * shape.c * shape.h * shape.w);
         let place = self.place(shape);
-        let mut data = self.filled(place, 1e30);
-        let pixels =
-            Pixels { data: PixelData::Floats(&numbers), mean: &vec![0.0; shape.c], std: &vec![1.0; shape.c] };
-        self.device.load_images(self.batch, pixels, Output { data: &mut data, place });
+        let mut data = self.filled(place, 1e4);
+        self.load(&numbers, &mut data, place);
         Value { data, place, map: Map::new([self.batch.images, shape.c, shape.h, shape.w], &numbers) }
     }
 
@@ -112,19 +113,42 @@ impl<B: Backend> Bench<'_, B> {
     fn gradient(&mut self, shape: Shape) -> Value<B> {
         let mut value = self.value(shape);
         let mut data = self.filled(value.place, 0.0);
-        let pixels: Vec<f32> = value.map.data.iter().map(|&v| v as f32).collect();
-        let (mean, std) = (vec![0.0; shape.c], vec![1.0; shape.c]);
-        let pixels = Pixels { data: PixelData::Floats(&pixels), mean: &mean, std: &std };
-        self.device.load_images(self.batch, pixels, Output { data: &mut data, place: value.place });
+        let numbers: Vec<f32> = value.map.data.iter().map(|&v| v as f32).collect();
+        self.load(&numbers, &mut data, value.place);
         value.data = data;
         value
     }
 
-    /// A buffer of one number.
-    fn filled(&self, place: Place, number: f32) -> B::Floats {
-        let mut data = self.device.floats(place.rows(), self.batch);
-        self.device.write(&mut data, &vec![number; place.rows() * self.batch.lanes()]);
+    /// Writes `[images, C, H, W]` as it is.
+    fn load(&self, numbers: &[f32], data: &mut B::Values, place: Place) {
+        load(self.device, self.batch, numbers, data, place);
+    }
+
+    /// A buffer of one number, in lanes without an image too.
+    fn filled(&self, place: Place, number: f32) -> B::Values {
+        let mut data = self.device.values(place.rows(), self.batch);
+        let (all, place) = (self.lanes(), whole(place));
+        load(self.device, all, &vec![number; all.images * place.rows()], &mut data, place);
         data
+    }
+
+    /// The batch with an image in every lane.
+    fn lanes(&self) -> Batch {
+        Batch { images: self.batch.lanes() }
+    }
+
+    fn nchw(&self, data: &B::Values, place: Place) -> Vec<f32> {
+        self.device.download_nchw(self.batch, Input { data, place }).expect("a device that works")
+    }
+
+    fn floats(&self, data: &B::Floats) -> Vec<f32> {
+        self.device.download(data).expect("a device that works")
+    }
+
+    /// All of a buffer.
+    fn all(&self, data: &B::Values, place: Place) -> Vec<f32> {
+        let x = Input { data, place: whole(place) };
+        self.device.download_nchw(self.lanes(), x).expect("a device that works")
     }
 
     /// What `work` writes into a buffer that holds other values already, which it leaves alone.
@@ -137,7 +161,7 @@ impl<B: Backend> Bench<'_, B> {
         const OTHER: f32 = 12.5;
         let mut data = self.filled(place, OTHER);
         work(self.device, Output { data: &mut data, place });
-        let all = self.device.download(&data);
+        let all = self.all(&data, place);
         let others = place.pixel - place.c;
         let left = all.iter().filter(|&&v| v == OTHER).count();
         assert!(
@@ -145,7 +169,7 @@ impl<B: Backend> Bench<'_, B> {
             "{}: a row of another value was changed",
             self.what
         );
-        self.device.download_nchw(self.batch, Input { data: &data, place })
+        self.nchw(&data, place)
     }
 
     /// Compares with a tolerance for sums of `terms` products in f32, relative to the largest element.
@@ -154,6 +178,20 @@ impl<B: Backend> Bench<'_, B> {
         let tolerance = Tolerance::f32_roundings(8.0 + 2.0 * (terms as f64).sqrt(), scale);
         assert_close(format!("{}: {what}", self.what), actual, expected, tolerance);
     }
+}
+
+/// All rows of the buffer of a value.
+fn whole(place: Place) -> Place {
+    Place::dense(Shape { c: place.pixel, h: place.h, w: place.w })
+}
+
+/// Writes `[images, C, H, W]` as it is.
+fn load<B: Backend>(device: &B, batch: Batch, numbers: &[f32], data: &mut B::Values, place: Place) {
+    let labels = vec![0; batch.images];
+    let images = device.images(ImageBatch { pixels: PixelData::Floats(numbers), labels: &labels });
+    let (mean, std) = (device.floats(place.c), device.upload(&vec![1.0; place.c]));
+    let norm = Standard { mean: &mean, std: &std };
+    device.load_images(batch, &images, norm, Output { data, place });
 }
 
 fn shape_of(map: &Map) -> Shape {
@@ -247,8 +285,8 @@ fn convolution<B: Backend>(bench: &mut Bench<B>) {
     device.conv_weight_gradient(batch, shape, x.input(), dy.input(), &mut dw, Some(&mut db));
     let terms = batch.images * oh * ow;
     let expected = conv.backward_weight(&dy.map, &x.map, weight(&|_| 1.0).shape);
-    bench.close("weight gradient", &device.download(&dw), &expected.data, terms);
-    bench.close("bias gradient", &device.download(&db), &oracle::bias_backward(&dy.map), terms);
+    bench.close("weight gradient", &bench.floats(&dw), &expected.data, terms);
+    bench.close("bias gradient", &bench.floats(&db), &oracle::bias_backward(&dy.map), terms);
 }
 
 /// Everything that may happen to a result, in its order; zeroing.
@@ -276,7 +314,7 @@ fn elementwise<B: Backend>(bench: &mut Bench<B>) {
 
     let mut data = x.data;
     device.zero(&mut data);
-    assert!(device.download(&data).iter().all(|v| v.to_bits() == 0), "{}: zeroed", bench.what);
+    assert!(bench.all(&data, x.place).iter().all(|v| v.to_bits() == 0), "{}: zeroed", bench.what);
 }
 
 /// Statistics, and the backward pass through them.
@@ -286,7 +324,8 @@ fn batch_norm<B: Backend>(bench: &mut Bench<B>) {
     let weight = bench.normals(shape.c);
     let (device, batch) = (bench.device, bench.batch);
     let count = batch.images * shape.h * shape.w;
-    let statistics = device.norm_statistics(batch, x.input());
+    let mut statistics = Statistics { mean: device.floats(shape.c), var: device.floats(shape.c) };
+    device.norm_statistics(batch, x.input(), &mut statistics);
     let mut norm = BatchNorm {
         weight: wide(&weight),
         bias: vec![0.0; shape.c],
@@ -299,21 +338,23 @@ fn batch_norm<B: Backend>(bench: &mut Bench<B>) {
         norm.forward(&x.map, true); // leaves mean and unbiased variance in the running ones
         let biased = (count - 1) as f64 / count as f64;
         let var: Vec<f64> = norm.running_var.iter().map(|v| v * biased).collect();
-        bench.close("mean", &statistics.mean, &norm.running_mean, count);
-        bench.close("variance", &statistics.var, &var, count);
+        bench.close("mean", &bench.floats(&statistics.mean), &norm.running_mean, count);
+        bench.close("variance", &bench.floats(&statistics.var), &var, count);
     }
-    let gradients = device.norm_gradients(batch, x.input(), dy.input(), &statistics);
+    let (mut d_weight, mut d_bias) = (device.floats(shape.c), device.floats(shape.c));
+    device.norm_gradients(batch, x.input(), dy.input(), &statistics, &mut d_weight, &mut d_bias);
     let expected = norm.backward(&dy.map, &x.map, true);
     let factor = device.upload(&weight);
     let dx = bench.written(shape, |device, out| {
         let (x, dy) = (x.input(), dy.input());
-        device.norm_backward(batch, x, dy, &statistics, &gradients, &factor, out, Then::default());
+        let gradients = NormGradients { weight: &d_weight, bias: &d_bias };
+        device.norm_backward(batch, x, dy, &statistics, gradients, &factor, out, Then::default());
     });
     // Up to here x̂ is a difference of close numbers where few elements have little variance.
-    let least = statistics.var.iter().fold(1.0, |m: f32, &v| m.min(v + NORM_EPS));
+    let least = bench.floats(&statistics.var).iter().fold(1.0, |m: f32, &v| m.min(v + NORM_EPS));
     let terms = count + (100.0 / least) as usize;
-    bench.close("gradient of γ", &gradients.weight, &expected.dweight, terms);
-    bench.close("gradient of β", &gradients.bias, &expected.dbias, count);
+    bench.close("gradient of γ", &bench.floats(&d_weight), &expected.dweight, terms);
+    bench.close("gradient of β", &bench.floats(&d_bias), &expected.dbias, count);
     bench.close("backward", &dx, &expected.dx.data, terms);
 }
 
@@ -373,11 +414,13 @@ fn cross_entropy<B: Backend>(bench: &mut Bench<B>) {
     let (x, batch) = (bench.value(shape), bench.batch);
     let labels: Vec<u16> = (0..batch.images).map(|_| bench.random.below(classes as u32) as u16).collect();
     let factor = bench.random.uniform();
-    let mut verdicts = None;
+    let device = bench.device;
+    let images = device.images(ImageBatch { pixels: PixelData::Bytes(&[]), labels: &labels });
+    let mut found = device.verdicts(batch);
     let gradient = bench.written(shape, |device, out| {
-        verdicts = Some(device.cross_entropy(batch, x.input(), &labels, Some((out, factor))));
+        device.cross_entropy(batch, x.input(), &images, Some((out, factor)), &mut found);
     });
-    let verdicts = verdicts.expect("written calls its closure");
+    let verdicts = device.wait(device.fetch(&mut found)).expect("a device that works");
     let indices: Vec<usize> = labels.iter().map(|&label| usize::from(label)).collect();
     bench.close("loss", &verdicts.loss, &oracle::cross_entropy(&x.map, &indices), classes);
     let expected = oracle::cross_entropy_backward(&x.map, &indices, f64::from(factor));
@@ -386,7 +429,9 @@ fn cross_entropy<B: Backend>(bench: &mut Bench<B>) {
         let best = (0..classes).rev().max_by(|&a, &b| row[a].total_cmp(&row[b])).expect("a class");
         assert_eq!(correct, best == label, "{}: verdict", bench.what);
     }
-    assert_eq!(bench.device.cross_entropy(batch, x.input(), &labels, None), verdicts, "{}", bench.what);
+    device.cross_entropy(batch, x.input(), &images, None, &mut found);
+    let again = device.wait(device.fetch(&mut found)).expect("a device that works");
+    assert_eq!(again, verdicts, "{}: without a gradient", bench.what);
 }
 
 /// Normalisation, and one FGSM step.
@@ -396,8 +441,11 @@ fn images<B: Backend>(bench: &mut Bench<B>) {
     let bytes: Vec<u8> = (0..batch.images * shape.c * plane).map(|_| bench.random.below(256) as u8).collect();
     let mean: Vec<f32> = (0..shape.c).map(|_| bench.random.uniform()).collect();
     let std: Vec<f32> = (0..shape.c).map(|_| 0.1 + bench.random.uniform()).collect();
-    let pixels = Pixels { data: PixelData::Bytes(&bytes), mean: &mean, std: &std };
-    let z = bench.written(shape, |device, out| device.load_images(batch, pixels, out));
+    let labels = vec![0; batch.images];
+    let images = bench.device.images(ImageBatch { pixels: PixelData::Bytes(&bytes), labels: &labels });
+    let (means, deviations) = (bench.device.upload(&mean), bench.device.upload(&std));
+    let norm = || Standard { mean: &means, std: &deviations };
+    let z = bench.written(shape, |device, out| device.load_images(batch, &images, norm(), out));
     let normal = |i: usize, pixel: f64| {
         let c = i / plane % shape.c;
         (pixel - f64::from(mean[c])) / f64::from(std[c])
@@ -408,7 +456,9 @@ fn images<B: Backend>(bench: &mut Bench<B>) {
 
     let gradient = bench.gradient(shape);
     let attack = Fgsm { eps: 0.3 * bench.random.uniform(), clamp: bench.chance() };
-    let z = bench.written(shape, |device, out| device.fgsm(batch, pixels, gradient.input(), attack, out));
+    let z = bench.written(shape, |device, out| {
+        device.fgsm(batch, &images, norm(), gradient.input(), attack, out);
+    });
     let moved = bytes.iter().zip(&gradient.map.data).enumerate().map(|(i, (byte, g))| {
         let step = f64::from(attack.eps) * if *g == 0.0 { 0.0 } else { g.signum() };
         let pixel = pixel(byte) + step;
@@ -440,12 +490,12 @@ fn sign_bits<B: Backend>(bench: &mut Bench<B>) {
     let mut buffer = bench.filled(other, 0.0);
     device.map(batch, dy.input(), Output { data: &mut buffer, place: other }, Then::default());
     device.mask(&mut buffer, &copies);
-    let masked = device.download_nchw(batch, Input { data: &buffer, place: other });
+    let masked = bench.nchw(&buffer, other);
     assert_close(&bench.what, &masked, &expected.data, Tolerance::new(0.0, 0.0));
 
     device.copy_bits(batch, None, (&mut copies, other));
     device.map(batch, dy.input(), Output { data: &mut buffer, place: other }, Then::default());
     device.mask(&mut buffer, &copies);
-    let open = device.download_nchw(batch, Input { data: &buffer, place: other });
+    let open = bench.nchw(&buffer, other);
     assert_close(&bench.what, &open, &dy.map.data, Tolerance::new(0.0, 0.0));
 }

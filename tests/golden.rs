@@ -6,7 +6,7 @@ use common::golden::{Case, Check, Results, Slack, manifest, networks};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::optimizer::Adam;
 use synfilter::backend::cpu::select::ConvMode;
-use synfilter::backend::{Backend, Batch, Optimizer, PixelData, Pixels};
+use synfilter::backend::{Backend, Batch, ImageBatch, Optimizer, PixelData};
 use synfilter::graph::program::{Mode, Program};
 use synfilter::graph::{Graph, ParamKind, Shape};
 use synfilter::models::Arch;
@@ -42,80 +42,91 @@ fn parameters_are_torchvisions() {
 #[test]
 fn inference_and_input_gradients() {
     for conv in [ConvMode::Direct, ConvMode::Auto] {
-        for case in manifest().cases {
-            let backend = Cpu::new(conv, true);
-            let graph = graph(&case);
-            let program = Program::lower(&graph, Mode::Inference);
-            let params = params(&backend, &graph, &case);
-            let mut prepared = Prepared::new(&backend, &graph, &program, true);
-            prepared.load(&backend, &program, &params);
-            let run = Run { backend: &backend, program: &program, prepared: &prepared };
-            let moves = program.backward(true, |_| false);
-            let mut tape = Tape::new(&backend, &program, Batch { images: case.batch }, |_| false, &moves);
-            let (images, labels) = case.images();
-            let (mean, std) = normalisation(&case);
-            tape.load(run, Pixels { data: PixelData::Floats(&images), mean: &mean, std: &std });
-            tape.forward(run, true, None);
-            let verdicts = tape.loss(run, None, &labels, Some(1.0));
-            tape.backward(run, None, &moves, None);
-
-            let what = format!("{} {} {conv:?}", case.arch, case.side);
-            let golden = case.results();
-            // PyTorch's own f32 run deviates by `error` at its worst element; Winograd forms add a little.
-            let logits = tape.logits(run, None);
-            let close = |error: f64, floor: f64| Tolerance::new(8.0 * error + floor, 0.0);
-            assert_close(
-                format!("{what} logits"),
-                &logits,
-                &golden.eval_logits.data,
-                close(golden.eval_logits.error, 1e-6),
-            );
-            let loss = verdicts.loss.iter().map(|&l| f64::from(l)).sum::<f64>() / case.batch as f64;
-            let tolerance = close(golden.eval_loss.error, 1e-5);
-            assert_close(format!("{what} loss"), &[loss], &golden.eval_loss.data, tolerance);
-            let mut gradient = tape.input_gradient(run);
-            let plane = case.side * case.side;
-            for (i, plane) in gradient.chunks_mut(plane).enumerate() {
-                plane.iter_mut().for_each(|g| *g /= std[i % case.channels]);
-            }
-            let image = plane * case.channels;
-            let tie = if case.margin < SAFE_MARGIN { 1e-2 } else { 0.0 };
-            for (i, check) in golden.input_grad.iter().enumerate() {
-                let slack = Slack { errors: 8.0, relative: 3e-5 + tie, absolute: 1e-7 };
-                verify(
-                    &format!("{what} input gradient {i}"),
-                    check,
-                    &gradient[i * image..(i + 1) * image],
-                    slack,
-                );
-            }
-        }
+        inference(&Cpu::new(conv, true), &format!("{conv:?}"));
     }
 }
 
 #[test]
 fn training_step() {
+    training(&Cpu::new(ConvMode::Direct, true));
+}
+
+/// Logits, loss and input gradients of every case.
+fn inference<B: Backend>(backend: &B, name: &str) {
     for case in manifest().cases {
-        let backend = Cpu::new(ConvMode::Direct, true);
+        let graph = graph(&case);
+        let program = Program::lower(&graph, Mode::Inference);
+        let params = params(backend, &graph, &case);
+        let (mean, std) = normalisation(&case);
+        let mut prepared = Prepared::new(backend, &graph, &program, true, [&mean, &std]);
+        prepared.load(backend, &program, &params);
+        let run = Run { backend, program: &program, prepared: &prepared };
+        let moves = program.backward(true, |_| false);
+        let mut tape = Tape::new(backend, &program, Batch { images: case.batch }, |_| false, &moves);
+        let (images, labels) = case.images();
+        let images = backend.images(ImageBatch { pixels: PixelData::Floats(&images), labels: &labels });
+        tape.load(run, &images);
+        tape.forward(run, true, None);
+        tape.loss(run, None, &images, Some(B::GRADIENT_SCALE));
+        let verdicts = tape.verdicts(run).unwrap();
+        tape.backward(run, None, &moves, None);
+
+        let what = format!("{} {} {name}", case.arch, case.side);
+        let golden = case.results();
+        // PyTorch's own f32 run deviates by `error` at its worst element; Winograd forms add a little.
+        let logits = tape.logits(run, None).unwrap();
+        let close = |error: f64, floor: f64| Tolerance::new(8.0 * error + floor, 0.0);
+        assert_close(
+            format!("{what} logits"),
+            &logits,
+            &golden.eval_logits.data,
+            close(golden.eval_logits.error, 1e-6),
+        );
+        let loss = verdicts.loss.iter().map(|&l| f64::from(l)).sum::<f64>() / case.batch as f64;
+        let tolerance = close(golden.eval_loss.error, 1e-5);
+        assert_close(format!("{what} loss"), &[loss], &golden.eval_loss.data, tolerance);
+        let mut gradient = tape.input_gradient(run).unwrap();
+        let plane = case.side * case.side;
+        for (i, plane) in gradient.chunks_mut(plane).enumerate() {
+            plane.iter_mut().for_each(|g| *g /= B::GRADIENT_SCALE * std[i % case.channels]);
+        }
+        let image = plane * case.channels;
+        let tie = if case.margin < SAFE_MARGIN { 1e-2 } else { 0.0 };
+        for (i, check) in golden.input_grad.iter().enumerate() {
+            let slack = Slack { errors: 8.0, relative: 3e-5 + tie, absolute: 1e-7 };
+            verify(
+                &format!("{what} input gradient {i}"),
+                check,
+                &gradient[i * image..(i + 1) * image],
+                slack,
+            );
+        }
+    }
+}
+
+/// Logits, gradients of all parameters and one Adam step of every case.
+fn training<B: Backend>(backend: &B) {
+    for case in manifest().cases {
         let graph = graph(&case);
         // The goldens were made without dropout: its mask is the one thing that no two programs share.
         let program = Program::lower(&graph, Mode::BatchStatistics);
-        let mut params = params(&backend, &graph, &case);
-        let mut prepared = Prepared::new(&backend, &graph, &program, true);
-        prepared.load(&backend, &program, &params);
-        let run = Run { backend: &backend, program: &program, prepared: &prepared };
-        let moves = program.backward(false, |_| true);
-        let mut tape = Tape::new(&backend, &program, Batch { images: case.train_batch }, |_| true, &moves);
-        let (images, labels) = case.train_images();
+        let mut params = params(backend, &graph, &case);
         let (mean, std) = normalisation(&case);
-        tape.load(run, Pixels { data: PixelData::Floats(&images), mean: &mean, std: &std });
+        let mut prepared = Prepared::new(backend, &graph, &program, true, [&mean, &std]);
+        prepared.load(backend, &program, &params);
+        let run = Run { backend, program: &program, prepared: &prepared };
+        let moves = program.backward(false, |_| true);
+        let mut tape = Tape::new(backend, &program, Batch { images: case.train_batch }, |_| true, &moves);
+        let (images, labels) = case.train_images();
+        let images = backend.images(ImageBatch { pixels: PixelData::Floats(&images), labels: &labels });
+        tape.load(run, &images);
         tape.forward(run, true, None);
-        tape.loss(run, None, &labels, Some(1.0 / case.train_batch as f32));
+        tape.loss(run, None, &images, Some(1.0 / case.train_batch as f32));
         tape.backward(run, None, &moves, None);
 
         let what = format!("{} {}", case.arch, case.side);
         let golden: Results = case.results();
-        let logits = tape.logits(run, None);
+        let logits = tape.logits(run, None).unwrap();
         let tolerance = Tolerance::new(8.0 * golden.train_logits.error + 1e-6, 0.0);
         assert_close(format!("{what} logits"), &logits, &golden.train_logits.data, tolerance);
 
@@ -127,12 +138,17 @@ fn training_step() {
             let gradient = tape.param_gradient(param).expect("every parameter has a gradient");
             let tie = if case.train_margin < SAFE_MARGIN { 0.15 } else { 0.0 };
             let slack = Slack { errors: 8.0, relative: 1e-4 + tie, absolute: 1e-6 };
-            verify(&format!("{what} {name}"), &golden.train_grads[i], &backend.download(gradient), slack);
-            let before = backend.download(&params[param]);
+            verify(
+                &format!("{what} {name}"),
+                &golden.train_grads[i],
+                &backend.download(gradient).unwrap(),
+                slack,
+            );
+            let before = backend.download(&params[param]).unwrap();
             let zeros = vec![0.0; before.len()];
             let mut moments = [backend.upload(&zeros), backend.upload(&zeros)];
             backend.optimize(optimizer, 1, &mut params[param], gradient, &mut moments);
-            let after = backend.download(&params[param]);
+            let after = backend.download(&params[param]).unwrap();
             let change: Vec<f64> =
                 after.iter().zip(&before).map(|(a, b)| f64::from(*a) - f64::from(*b)).collect();
             // The first Adam step is lr·sign(gradient) wherever the gradient is not tiny, so a gradient that is off by
@@ -155,7 +171,7 @@ fn graph(case: &Case) -> Graph {
     case.arch.parse::<Arch>().unwrap().build(shape, case.classes).unwrap()
 }
 
-fn params(backend: &Cpu, graph: &Graph, case: &Case) -> Vec<<Cpu as Backend>::Floats> {
+fn params<B: Backend>(backend: &B, graph: &Graph, case: &Case) -> Vec<B::Floats> {
     let values = |p: &synfilter::graph::Param| formula::parameter(&p.name, &p.shape, case.bn_gain);
     graph.params.iter().map(|p| backend.upload(&values(p))).collect()
 }

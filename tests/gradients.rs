@@ -7,7 +7,7 @@
 use common::oracle::{self, BatchNorm, Conv, Map, MaxPool};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
-use synfilter::backend::{Backend, Batch, DropoutKey, Input, Output, PixelData, Pixels, Then};
+use synfilter::backend::{Backend, Batch, DropoutKey, ImageBatch, Input, Output, PixelData, Standard, Then};
 use synfilter::filter::{FilterKind, Mask};
 use synfilter::graph::build::{Builder, ConvSpec};
 use synfilter::graph::place::Place;
@@ -96,58 +96,69 @@ fn parameters(graph: &Graph, random: &mut Random) -> Vec<Vec<f32>> {
 }
 
 /// What the engine makes of a graph.
-struct Engine {
-    cpu: Cpu,
+struct Engine<B: Backend> {
+    device: B,
     graph: Graph,
     program: Program,
     moves: Vec<BackStep>,
-    prepared: Prepared<Cpu>,
+    prepared: Prepared<B>,
     pixels: Vec<f32>,
     labels: Vec<u16>,
 }
 
-impl Engine {
-    fn new(graph: Graph, mode: Mode, params: &[Vec<f32>], pixels: Vec<f32>, labels: Vec<u16>) -> Self {
-        let cpu = Cpu::new(ConvMode::Auto, false);
+impl<B: Backend> Engine<B> {
+    fn new(
+        device: B,
+        graph: Graph,
+        mode: Mode,
+        params: &[Vec<f32>],
+        pixels: Vec<f32>,
+        labels: Vec<u16>,
+    ) -> Self {
         let program = Program::lower(&graph, mode);
         let trains = mode != Mode::Inference;
         let moves = program.backward(true, |p| trains && graph.params[p].kind != ParamKind::Statistic);
-        let mut prepared = Prepared::new(&cpu, &graph, &program, true);
-        let params: Vec<_> = params.iter().map(|p| cpu.upload(p)).collect();
-        prepared.load(&cpu, &program, &params);
-        Engine { cpu, graph, program, moves, prepared, pixels, labels }
+        let c = graph.input().c;
+        let norm = [&vec![0.0; c][..], &vec![1.0; c]];
+        let mut prepared = Prepared::new(&device, &graph, &program, true, norm);
+        let params: Vec<_> = params.iter().map(|p| device.upload(p)).collect();
+        prepared.load(&device, &program, &params);
+        Engine { device, graph, program, moves, prepared, pixels, labels }
     }
 
-    fn run(&self) -> Run<'_, Cpu> {
-        Run { backend: &self.cpu, program: &self.program, prepared: &self.prepared }
+    fn run(&self) -> Run<'_, B> {
+        Run { backend: &self.device, program: &self.program, prepared: &self.prepared }
     }
 
-    fn tape(&self, keep: bool) -> Tape<Cpu> {
-        Tape::new(&self.cpu, &self.program, Batch { images: IMAGES }, |_| keep, &self.moves)
+    fn tape(&self, keep: bool) -> Tape<B> {
+        Tape::new(&self.device, &self.program, Batch { images: IMAGES }, |_| keep, &self.moves)
     }
 
-    fn load(&self, tape: &mut Tape<Cpu>) {
-        let c = self.graph.input().c;
-        let data = PixelData::Floats(&self.pixels);
-        tape.load(self.run(), Pixels { data, mean: &vec![0.0; c], std: &vec![1.0; c] });
+    fn images(&self) -> B::Images<'_> {
+        let pixels = PixelData::Floats(&self.pixels);
+        self.device.images(ImageBatch { pixels, labels: &self.labels })
+    }
+
+    fn load(&self, tape: &mut Tape<B>) {
+        tape.load(self.run(), &self.images());
     }
 
     /// Forward and backward of everything.
-    fn whole(&self) -> Tape<Cpu> {
+    fn whole(&self) -> Tape<B> {
         let mut tape = self.tape(false);
         self.load(&mut tape);
         tape.forward(self.run(), true, Some(DROPOUT));
-        tape.loss(self.run(), None, &self.labels, Some(1.0));
+        tape.loss(self.run(), None, &self.images(), Some(1.0));
         tape.backward(self.run(), None, &self.moves, Some(DROPOUT));
         tape
     }
 
     /// What stands in the outputs that gradients are taken of: logits, input gradient, parameter gradients.
-    fn results(&self, tape: &Tape<Cpu>, base: Option<Base<Cpu>>) -> Vec<Vec<f32>> {
+    fn results(&self, tape: &Tape<B>, base: Option<Base<B>>) -> Vec<Vec<f32>> {
         let params = (0..self.graph.params.len()).filter_map(|p| tape.param_gradient(p));
         let mut all = vec![tape.logits(self.run(), base), tape.input_gradient(self.run())];
-        all.extend(params.map(|g| self.cpu.download(g)));
-        all
+        all.extend(params.map(|g| self.device.download(g)));
+        all.into_iter().map(|numbers| numbers.expect("a device that works")).collect()
     }
 
     /// Masks one convolution after the other, and compares runs that continue a base with whole ones.
@@ -159,11 +170,11 @@ impl Engine {
         for param in self.graph.filterable() {
             let step = self.program.step_of(param).unwrap();
             let mask = Mask::new(FilterKind::HighPass, params[param][0].abs(), 0.0);
-            self.prepared.mask(&self.cpu, step, mask);
+            self.prepared.mask(&self.device, step, mask);
             let suffix = self.program.suffix(&[step]);
             let continued = Base { tape: &base, suffix: &suffix };
             worker.forward_suffix(self.run(), continued, true);
-            worker.loss(self.run(), Some(continued), &self.labels, Some(1.0));
+            worker.loss(self.run(), Some(continued), &self.images(), Some(1.0));
             worker.backward(self.run(), Some(continued), &self.moves, None);
             let (whole, name) = (self.whole(), &self.graph.params[param].name);
             let bits = |results: Vec<Vec<f32>>| -> Vec<Vec<u32>> {
@@ -171,20 +182,25 @@ impl Engine {
             };
             let (part, all) = (self.results(&worker, Some(continued)), self.results(&whole, None));
             assert!(bits(part) == bits(all), "{what}: {name} filtered, continued from a base and run whole");
-            self.prepared.mask(&self.cpu, step, Mask::ALL);
+            self.prepared.mask(&self.device, step, Mask::ALL);
         }
     }
 
     /// Which elements each dropout keeps: what it makes of ones.
     fn kept(&self, stream: u32, p: f32, shape: Shape) -> Vec<bool> {
         let (batch, place) = (Batch { images: IMAGES }, Place::dense(shape));
-        let mut ones = self.cpu.floats(place.rows(), batch);
-        ones.fill(1.0);
-        let mut out = self.cpu.floats(place.rows(), batch);
+        let (zeros, ones) = (self.device.floats(shape.c), vec![1.0; shape.c]);
+        let norm = Standard { mean: &zeros, std: &self.device.upload(&ones) };
+        let (pixels, labels) = (vec![1.0; IMAGES * place.rows()], [0; IMAGES]);
+        let images = self.device.images(ImageBatch { pixels: PixelData::Floats(&pixels), labels: &labels });
+        let mut ones = self.device.values(place.rows(), batch);
+        self.device.load_images(batch, &images, norm, Output { data: &mut ones, place });
+        let mut out = self.device.values(place.rows(), batch);
         let key = DropoutKey { seed: DROPOUT.0, step: DROPOUT.1, stream };
         let x = Input { data: &ones, place };
-        self.cpu.dropout(batch, p, key, x, Output { data: &mut out, place }, Then::default());
-        self.cpu.download_nchw(batch, Input { data: &out, place }).iter().map(|&v| v != 0.0).collect()
+        self.device.dropout(batch, p, key, x, Output { data: &mut out, place }, Then::default());
+        let out = self.device.download_nchw(batch, Input { data: &out, place });
+        out.expect("a device that works").iter().map(|&v| v != 0.0).collect()
     }
 }
 
@@ -262,7 +278,8 @@ fn check_mode(what: &str, graph: &Graph, mode: Mode) {
     let Shape { c, h, w } = graph.input();
     let pixels: Vec<f32> = (0..IMAGES * c * h * w).map(|_| random.normal()).collect();
     let labels: Vec<u16> = (0..IMAGES).map(|_| random.below(graph.classes() as u32) as u16).collect();
-    let mut engine = Engine::new(graph.clone(), mode, &params, pixels, labels);
+    let device = Cpu::new(ConvMode::Auto, false);
+    let mut engine = Engine::new(device, graph.clone(), mode, &params, pixels, labels);
 
     let dropouts: Vec<(f32, Shape)> = (graph.nodes.iter())
         .filter_map(|node| match node.op {
@@ -278,19 +295,19 @@ fn check_mode(what: &str, graph: &Graph, mode: Mode) {
     let tape = engine.whole();
     let expected = naive.logits(&pixels, &exact);
     let scale = expected.data.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
-    for (i, (got, want)) in tape.logits(engine.run(), None).iter().zip(&expected.data).enumerate() {
+    for (i, (got, want)) in tape.logits(engine.run(), None).unwrap().iter().zip(&expected.data).enumerate() {
         // Sums of some hundred f32 products, a few layers deep, with F(4×4) transforms among them.
         assert!((f64::from(*got) - want).abs() < 3e-5 * scale, "{what}: logit {i}: {got}, expected {want}");
     }
 
-    let gradient = tape.input_gradient(engine.run());
+    let gradient = tape.input_gradient(engine.run()).unwrap();
     let loss = |at: &[f64]| naive.loss(at, &exact);
     check_gradient(&format!("{what}: input"), &gradient, &pixels, loss, &mut random);
     for param in (0..graph.params.len()).filter(|_| mode != Mode::Inference) {
         if graph.params[param].kind == ParamKind::Statistic {
             continue;
         }
-        let gradient = engine.cpu.download(tape.param_gradient(param).expect("asked for"));
+        let gradient = engine.device.download(tape.param_gradient(param).expect("asked for")).unwrap();
         let loss = |at: &[f64]| {
             let mut moved = exact.clone();
             moved[param] = at.to_vec();

@@ -6,6 +6,7 @@
 
 pub mod cpu;
 
+use crate::error::Result;
 use crate::filter::Mask;
 use crate::graph::Pool;
 use crate::graph::conv::{ConvShape, Direction};
@@ -52,7 +53,7 @@ impl Batch {
 /// A value that is read.
 pub struct Input<'a, B: Backend + ?Sized> {
     /// Its buffer.
-    pub data: &'a B::Floats,
+    pub data: &'a B::Values,
     /// Where it lies in it.
     pub place: Place,
 }
@@ -60,7 +61,7 @@ pub struct Input<'a, B: Backend + ?Sized> {
 /// A value that is written.
 pub struct Output<'a, B: Backend + ?Sized> {
     /// Its buffer.
-    pub data: &'a mut B::Floats,
+    pub data: &'a mut B::Values,
     /// Where it lies in it.
     pub place: Place,
 }
@@ -97,15 +98,13 @@ pub enum Sign<'a, B: Backend + ?Sized> {
     Mask(&'a B::Bits),
 }
 
-/// Images and how they are normalised: z = (pixel − mean) / std, per channel, pixels in [0, 1].
+/// Images of the host and what they show.
 #[derive(Clone, Copy, Debug)]
-pub struct Pixels<'a> {
+pub struct ImageBatch<'a> {
     /// `[images, C, H, W]`.
-    pub data: PixelData<'a>,
-    /// Mean per channel, in pixel units.
-    pub mean: &'a [f32],
-    /// Standard deviation per channel, in pixel units; positive.
-    pub std: &'a [f32],
+    pub pixels: PixelData<'a>,
+    /// The true class of each image.
+    pub labels: &'a [u16],
 }
 
 /// The values of images.
@@ -115,6 +114,14 @@ pub enum PixelData<'a> {
     Bytes(&'a [u8]),
     /// Pixel units.
     Floats(&'a [f32]),
+}
+
+/// How pixels become the values that the first layer sees.
+pub struct Standard<'a, B: Backend + ?Sized> {
+    /// Mean per channel, in pixel units.
+    pub mean: &'a B::Floats,
+    /// Standard deviation per channel, in pixel units; positive.
+    pub std: &'a B::Floats,
 }
 
 /// One step of the fast gradient sign method.
@@ -148,22 +155,32 @@ impl Verdicts {
     }
 }
 
-/// Batch statistics of one batch norm, kept from its forward for its backward.
-#[derive(Clone, Debug, Default)]
-pub struct NormStatistics {
+/// Mean and biased variance per channel over a batch, kept from a batch norm's forward for its backward.
+pub struct Statistics<B: Backend + ?Sized> {
     /// Mean per channel.
-    pub mean: Vec<f32>,
+    pub mean: B::Floats,
     /// Biased variance per channel.
-    pub var: Vec<f32>,
+    pub var: B::Floats,
+}
+
+/// The four tensors of a batch norm, per channel.
+pub struct NormTensors<'a, B: Backend + ?Sized> {
+    /// γ.
+    pub weight: &'a B::Floats,
+    /// β.
+    pub bias: &'a B::Floats,
+    /// Mean, running or of a batch.
+    pub mean: &'a B::Floats,
+    /// Biased variance, running or of a batch.
+    pub var: &'a B::Floats,
 }
 
 /// Gradients of γ and β of one batch norm, which its input's gradient needs too.
-#[derive(Clone, Debug, Default)]
-pub struct NormGradients {
+pub struct NormGradients<'a, B: Backend + ?Sized> {
     /// Σ dy·x̂ per channel.
-    pub weight: Vec<f32>,
+    pub weight: &'a B::Floats,
     /// Σ dy per channel.
-    pub bias: Vec<f32>,
+    pub bias: &'a B::Floats,
 }
 
 /// Counters of one random stream: the same numbers on every device, in any layout.
@@ -188,8 +205,13 @@ pub enum Optimizer {
 }
 
 /// A device.
+///
+/// Operations run in the order in which they are called, but may still be running when a call returns. Those that
+/// bring something to the host wait for it, and report what went wrong with any operation before them.
 pub trait Backend: Sync {
-    /// Values, gradients, parameters.
+    /// Values and gradients by values, in the device's number format.
+    type Values: Send + Sync;
+    /// Parameters, their gradients, statistics, factors per channel: f32.
     type Floats: Send + Sync;
     /// Sign bits.
     type Bits: Send + Sync;
@@ -197,24 +219,68 @@ pub trait Backend: Sync {
     type Bytes: Send + Sync;
     /// A convolution's weights, ready to run in both directions.
     type Filter: Send + Sync;
+    /// Images and labels where the device reads them.
+    type Images<'a>: Send + Sync;
+    /// [`Verdicts`] where the device writes them.
+    type DeviceVerdicts: Send + Sync;
+    /// [`Verdicts`] on their way to the host.
+    type Pending: Send;
+    /// Operations that can be run again.
+    type Recording: Send;
+
+    /// Bytes of one element of a value.
+    const VALUE_BYTES: usize;
+    /// Whether runs on several threads at once make good use of the device; otherwise it gets one run after the other.
+    const CONCURRENT: bool;
+    /// How many networks of a sweep may be waited for at once.
+    const IN_FLIGHT: usize;
+    /// Factor of a loss under which its gradients by values keep to the range of the number format: a power of two.
+    const GRADIENT_SCALE: f32;
 
     /// How many images one run should hold where nothing else decides it.
     fn images_per_run(&self) -> usize;
+    /// Bytes that values may take; `None` where the device does not say.
+    fn memory(&self) -> Option<usize>;
 
     /// A buffer of `rows` rows for `batch`.
-    fn floats(&self, rows: usize, batch: Batch) -> Self::Floats;
+    fn values(&self, rows: usize, batch: Batch) -> Self::Values;
     /// Sign bits for such a buffer.
     fn bits(&self, rows: usize, batch: Batch) -> Self::Bits;
     /// A byte per element of such a buffer.
     fn bytes(&self, rows: usize, batch: Batch) -> Self::Bytes;
+    /// A buffer of `len` zeros.
+    fn floats(&self, len: usize) -> Self::Floats;
     /// A buffer that holds `data`.
     fn upload(&self, data: &[f32]) -> Self::Floats;
     /// Overwrites a buffer with `data` of its length.
     fn write(&self, buffer: &mut Self::Floats, data: &[f32]);
+    /// Overwrites a buffer with another of its length.
+    fn copy(&self, from: &Self::Floats, to: &mut Self::Floats);
     /// What a buffer holds.
-    fn download(&self, buffer: &Self::Floats) -> Vec<f32>;
+    ///
+    /// # Errors
+    /// What went wrong on the device, now or earlier.
+    fn download(&self, buffer: &Self::Floats) -> Result<Vec<f32>>;
     /// A value as `[images, C, H, W]`.
-    fn download_nchw(&self, batch: Batch, x: Input<Self>) -> Vec<f32>;
+    ///
+    /// # Errors
+    /// As [`Backend::download`].
+    fn download_nchw(&self, batch: Batch, x: Input<Self>) -> Result<Vec<f32>>;
+
+    /// Takes images to the device.
+    fn images<'a>(&self, images: ImageBatch<'a>) -> Self::Images<'a>;
+    /// Room for what is found of the images of `batch`.
+    fn verdicts(&self, batch: Batch) -> Self::DeviceVerdicts;
+    /// Sets out to bring verdicts to the host; the buffer may be overwritten by what follows.
+    fn fetch(&self, verdicts: &mut Self::DeviceVerdicts) -> Self::Pending;
+    /// Waits for verdicts.
+    ///
+    /// # Errors
+    /// As [`Backend::download`].
+    fn wait(&self, pending: Self::Pending) -> Result<Verdicts>;
+    /// Runs `work`, or what an earlier call with the same `recording` recorded of it: the same operations on the same
+    /// buffers. `work` allocates nothing and brings nothing to the host.
+    fn replayable(&self, recording: &mut Option<Self::Recording>, work: impl FnOnce());
 
     /// Room for a convolution's weights; `backward` says whether gradients to the input will be asked for.
     fn filter(&self, shape: ConvShape, backward: bool) -> Self::Filter;
@@ -225,10 +291,18 @@ pub trait Backend: Sync {
     /// Bytes of weights that one [`Backend::mask_filter`] writes.
     fn filter_bytes(&self, filter: &Self::Filter) -> usize;
 
-    /// z = (pixel − mean) / std.
-    fn load_images(&self, batch: Batch, pixels: Pixels, out: Output<Self>);
+    /// z = (pixel − mean) / std per channel; mean and standard deviation in pixel units, pixels in [0, 1].
+    fn load_images(&self, batch: Batch, images: &Self::Images<'_>, norm: Standard<Self>, out: Output<Self>);
     /// z of clip(x + ε·sign(gradient)), from the pixels and the gradient by z (whose signs are those by x).
-    fn fgsm(&self, batch: Batch, pixels: Pixels, gradient: Input<Self>, attack: Fgsm, out: Output<Self>);
+    fn fgsm(
+        &self,
+        batch: Batch,
+        images: &Self::Images<'_>,
+        norm: Standard<Self>,
+        gradient: Input<Self>,
+        attack: Fgsm,
+        out: Output<Self>,
+    );
 
     /// Convolution, or its backward to the input.
     fn conv(
@@ -253,22 +327,43 @@ pub trait Backend: Sync {
     /// `then` applied to x: scale and shift, ReLU, sums and copies.
     fn map(&self, batch: Batch, x: Input<Self>, out: Output<Self>, then: Then<Self>);
     /// Zeroes a buffer.
-    fn zero(&self, buffer: &mut Self::Floats);
+    fn zero(&self, buffer: &mut Self::Values);
     /// Applies sign bits to a whole buffer.
-    fn mask(&self, buffer: &mut Self::Floats, bits: &Self::Bits);
+    fn mask(&self, buffer: &mut Self::Values, bits: &Self::Bits);
     /// Sign bits of a copied value: those of its source, or all set where the source keeps none.
     fn copy_bits(&self, batch: Batch, from: Option<(&Self::Bits, Place)>, to: (&mut Self::Bits, Place));
 
     /// Mean and biased variance per channel over the images of the batch.
-    fn norm_statistics(&self, batch: Batch, x: Input<Self>) -> NormStatistics;
+    fn norm_statistics(&self, batch: Batch, x: Input<Self>, statistics: &mut Statistics<Self>);
+    /// A batch norm, behind a term per channel if there is one, as a factor and a term:
+    /// γ/√(var + ε) and β + (term − mean)·γ/√(var + ε).
+    fn norm_coefficients(
+        &self,
+        norm: NormTensors<Self>,
+        term: Option<&Self::Floats>,
+        scale: &mut Self::Floats,
+        shift: &mut Self::Floats,
+    );
+    /// Takes the statistics of a batch of `count` values per channel into the running ones:
+    /// running·(1 − momentum) + batch·momentum, the variance unbiased.
+    fn update_running(
+        &self,
+        statistics: &Statistics<Self>,
+        count: usize,
+        momentum: f32,
+        mean: &mut Self::Floats,
+        var: &mut Self::Floats,
+    );
     /// Gradients of γ and β of a batch norm by batch statistics: Σ dy·x̂ and Σ dy per channel.
     fn norm_gradients(
         &self,
         batch: Batch,
         x: Input<Self>,
         dy: Input<Self>,
-        statistics: &NormStatistics,
-    ) -> NormGradients;
+        statistics: &Statistics<Self>,
+        weight: &mut Self::Floats,
+        bias: &mut Self::Floats,
+    );
     /// Gradient of its input, from those two.
     #[allow(clippy::too_many_arguments)] // the formula has this many terms
     fn norm_backward(
@@ -276,8 +371,8 @@ pub trait Backend: Sync {
         batch: Batch,
         x: Input<Self>,
         dy: Input<Self>,
-        statistics: &NormStatistics,
-        gradients: &NormGradients,
+        statistics: &Statistics<Self>,
+        gradients: NormGradients<Self>,
         weight: &Self::Floats,
         dx: Output<Self>,
         then: Then<Self>,
@@ -320,9 +415,10 @@ pub trait Backend: Sync {
         &self,
         batch: Batch,
         logits: Input<Self>,
-        labels: &[u16],
+        images: &Self::Images<'_>,
         gradient: Option<(Output<Self>, f32)>,
-    ) -> Verdicts;
+        verdicts: &mut Self::DeviceVerdicts,
+    );
     /// One optimiser step on one tensor; `step` counts from 1, `moments` are the optimiser's two states.
     fn optimize(
         &self,
@@ -332,4 +428,9 @@ pub trait Backend: Sync {
         gradient: &Self::Floats,
         moments: &mut [Self::Floats; 2],
     );
+}
+
+/// The least number of runs that a thread should take at once: all of them where the device runs one at a time.
+pub(crate) fn grain<B: Backend>() -> usize {
+    if B::CONCURRENT { 1 } else { usize::MAX }
 }

@@ -41,8 +41,6 @@ const IMAGES: usize = 256;
 const EPS: Eps = Eps(32.0 / 255.0);
 /// Where demos go if nothing is said.
 const FOLDER: &str = "runs/demo";
-/// Memory for a block of images, MiB.
-const BLOCK: Block = Block::Mebibytes(1024);
 
 /// The flags of `demo`.
 #[derive(clap::Args, Clone, Debug)]
@@ -177,7 +175,7 @@ fn swept(args: &Args, cpu: Cpu, checkpoint: &PathBuf, run: &Path, images: Images
         checkpoints: slice::from_ref(checkpoint),
         normalise: &Normalise::default(),
         choices: &choices,
-        block: BLOCK,
+        block: Block::Fitting,
         last: RefCell::default(),
     };
     let mut plan = study.plan()?;

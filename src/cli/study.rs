@@ -60,7 +60,12 @@ pub enum Block {
     Images(usize),
     /// As many as fit in that many MiB.
     Mebibytes(usize),
+    /// As many as fit in the device's free memory, or in [`DEFAULT_MEMORY`] where it does not say.
+    Fitting,
 }
+
+/// Bytes for a block of images on a device that shares its memory with others.
+const DEFAULT_MEMORY: usize = 1 << 30;
 
 /// Everything that a sweep is made from.
 pub struct Study<'a, B: Backend> {
@@ -206,13 +211,15 @@ impl<'a, B: Backend> Study<'a, B> {
     /// Images per block: as many as were asked for or fit, in whole slabs (batches), spread evenly.
     fn block_size(&self, graph: &Graph, plan: &CheckpointPlan) -> usize {
         let whole = if self.choices.bn == BnMode::Batch { BN_BATCH } else { SLAB };
+        let fitting = |memory: usize| {
+            let program = Program::lower(graph, self.mode());
+            let bytes = bytes_per_image::<B>(graph, &program, self.choices.attack, &targets(plan)).max(1);
+            memory / bytes / whole
+        };
         let most = match self.block {
             Block::Images(images) => images.div_ceil(whole),
-            Block::Mebibytes(mebibytes) => {
-                let program = Program::lower(graph, self.mode());
-                let bytes = bytes_per_image::<B>(graph, &program, self.choices.attack, &targets(plan)).max(1);
-                mebibytes.saturating_mul(1 << 20) / bytes / whole
-            }
+            Block::Mebibytes(mebibytes) => fitting(mebibytes.saturating_mul(1 << 20)),
+            Block::Fitting => fitting(self.backend.memory().unwrap_or(DEFAULT_MEMORY)),
         };
         let all = self.images.len().div_ceil(whole);
         let blocks = all.div_ceil(most.max(1));

@@ -48,9 +48,10 @@ pub struct Args {
     /// --block-mib allows; no result depends on it.
     #[arg(long, value_name = "N")]
     batch_size: Option<NonZeroUsize>,
-    /// Memory for the stored activations of a block of images, in MiB; no result depends on it.
-    #[arg(long, value_name = "MIB", default_value = "1024")]
-    block_mib: NonZeroUsize,
+    /// Memory for the stored activations of a block of images, in MiB; no result depends on it. If left out: 1024, or
+    /// what a CUDA device has free.
+    #[arg(long, value_name = "MIB")]
+    block_mib: Option<NonZeroUsize>,
     #[command(flatten)]
     compute: Compute,
 }
@@ -96,9 +97,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         checkpoints: &args.checkpoint,
         normalise: &args.images.normalise,
         choices: &args.choices,
-        block: args
-            .batch_size
-            .map_or(Block::Mebibytes(args.block_mib.get()), |images| Block::Images(images.get())),
+        block: match (args.batch_size, args.block_mib) {
+            (Some(images), _) => Block::Images(images.get()),
+            (None, Some(mebibytes)) => Block::Mebibytes(mebibytes.get()),
+            (None, None) => Block::Fitting,
+        },
         last: RefCell::default(),
     };
     let mut plan = study.plan()?;

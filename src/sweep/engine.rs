@@ -1,9 +1,9 @@
 //! The numeric engine of a sweep: base activations once per block of images, then every variant from the
 //! filtered step on, with masks applied to the packed weights in place.
 
-use super::measure::{Measure, Outcome, Target};
+use super::measure::{AfterEach, Measure, Outcome, Target};
 use super::record::AttackMode;
-use crate::backend::{Backend, Batch, Fgsm, Verdicts};
+use crate::backend::{Backend, Batch, Fgsm, grain};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::filter::Mask;
@@ -12,6 +12,7 @@ use crate::graph::program::{Program, StepId, StorageId, Suffix};
 use crate::network::{Network, batch};
 use crate::tape::{Base, Tape};
 use rayon::prelude::*;
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Mutex;
 
@@ -25,19 +26,24 @@ pub struct Engine<'a, B: Backend> {
     layers: Vec<StepId>,
     /// Storages that some variant reads from the base run.
     kept: Vec<bool>,
-    block: Vec<Group<B>>,
+    block: Vec<Group<'a, B>>,
     workers: Mutex<Vec<Worker<B>>>,
     target: Option<Filtered>,
     weight_bytes: u64,
 }
 
 /// Images that go through the network together, and what the unfiltered network made of them.
-struct Group<B: Backend> {
-    images: Range<usize>,
+struct Group<'a, B: Backend> {
+    images: B::Images<'a>,
     clean: Tape<B>,
     /// The unfiltered network on its own adversarial images, for the fixed attack.
     adversarial: Option<Tape<B>>,
+    /// What a variant of the current target runs.
+    recording: Mutex<Option<B::Recording>>,
 }
+
+/// Correct images and losses of a group on their way to the host, clean and adversarial.
+type Pending<B> = (<B as Backend>::Pending, <B as Backend>::Pending);
 
 /// Working tapes of one thread.
 struct Worker<B: Backend> {
@@ -94,26 +100,34 @@ impl<'a, B: Backend> Engine<'a, B> {
         }
     }
 
-    /// Runs `work` on every group of the block, on all threads, and adds up what it finds in the order of the images.
-    fn each_group(&self, work: impl Fn(&Group<B>, &mut Worker<B>) -> (Verdicts, Verdicts) + Sync) -> Outcome {
-        let parts: Vec<(Verdicts, Verdicts)> = self
-            .block
+    /// Runs `work` on every group of the block, on all threads, and sets out to fetch what it finds, in the order of the
+    /// images.
+    fn each_group(&self, work: impl Fn(&Group<B>, &mut Worker<B>) + Sync) -> Vec<Pending<B>> {
+        self.block
             .par_iter()
-            .with_max_len(1)
+            .with_min_len(grain::<B>())
+            .with_max_len(grain::<B>())
             .map(|group| {
-                let mut worker = self.worker(batch(&group.images));
-                let verdicts = work(group, &mut worker);
+                let mut worker = self.worker(group.clean.batch());
+                work(group, &mut worker);
+                let run = self.network.run();
+                let pending = (worker.clean.fetch(run), worker.adversarial.fetch(run));
                 self.workers.lock().expect("no thread panics with a worker").push(worker);
-                verdicts
+                pending
             })
-            .collect();
+            .collect()
+    }
+
+    /// Waits for what was found of the groups of a block, and adds it up in the order of the images.
+    fn outcome(&self, parts: Vec<Pending<B>>) -> Result<Outcome> {
         let mut outcome = Outcome::default();
         for (clean, adv) in parts {
+            let (clean, adv) = (self.network.backend.wait(clean)?, self.network.backend.wait(adv)?);
             for (clean, adv) in clean.per_image().zip(adv.per_image()) {
                 outcome.push(clean, adv);
             }
         }
-        outcome
+        Ok(outcome)
     }
 
     /// Working tapes for a batch: free ones, or new ones.
@@ -145,21 +159,26 @@ impl<B: Backend> Measure for Engine<'_, B> {
         let groups = network.groups(images);
         self.block = groups
             .into_iter()
-            .map(|images| Group { clean: tape(&images), adversarial: fixed.then(|| tape(&images)), images })
+            .map(|images| Group {
+                clean: tape(&images),
+                adversarial: fixed.then(|| tape(&images)),
+                images: network.images(self.images, images),
+                recording: Mutex::new(None),
+            })
             .collect();
         let mut block = std::mem::take(&mut self.block);
-        block.par_iter_mut().with_max_len(1).for_each(|group| {
-            group.clean.load(self.network.run(), self.network.pixels(self.images, group.images.clone()));
+        block.par_iter_mut().with_min_len(grain::<B>()).with_max_len(grain::<B>()).for_each(|group| {
+            group.clean.load(self.network.run(), &group.images);
             group.clean.forward(self.network.run(), true, None);
         });
         self.block = block;
         let nothing = self.network.program.suffix(&[]);
         let outcome = self.each_group(|group, worker| {
             let base = Base { tape: &group.clean, suffix: &nothing };
-            let clean = self.attack_base(group, worker, base);
-            let adv = self.adversarial_forward(group, worker);
-            (clean, adv)
+            self.attack_base(group, worker, base);
+            self.adversarial_forward(group, worker);
         });
+        let outcome = self.outcome(outcome)?;
         if fixed {
             self.keep_adversarial_base();
         }
@@ -175,32 +194,34 @@ impl<B: Backend> Measure for Engine<'_, B> {
         let steps = steps_of(&self.layers, target);
         let suffix = self.network.program.suffix(&steps);
         self.target = Some(Filtered { steps, suffix });
+        for group in &mut self.block {
+            group.recording = Mutex::new(None);
+        }
         Ok(())
     }
 
-    fn variant(&mut self, mask: &Mask) -> Result<Outcome> {
-        self.mask(*mask);
-        let target =
-            self.target.as_ref().ok_or_else(|| Error::Failed("a variant without a target".into()))?;
-        Ok(self.each_group(|group, worker| {
-            let run = self.network.run();
-            let labels = &self.images.labels[group.images.clone()];
-            let base = Base { tape: &group.clean, suffix: &target.suffix };
-            match &group.adversarial {
-                Some(adversarial) => {
-                    worker.clean.forward_suffix(run, base, false);
-                    let clean = worker.clean.loss(run, Some(base), labels, None);
-                    let base = Base { tape: adversarial, suffix: &target.suffix };
-                    worker.adversarial.forward_suffix(run, base, false);
-                    (clean, worker.adversarial.loss(run, Some(base), labels, None))
-                }
-                None => {
-                    worker.clean.forward_suffix(run, base, true);
-                    let clean = self.attack_base(group, worker, base);
-                    (clean, self.adversarial_forward(group, worker))
-                }
+    fn variants(&mut self, masks: &[Mask], after_each: &mut AfterEach) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::with_capacity(masks.len());
+        let mut waiting = VecDeque::new();
+        for mask in masks {
+            self.mask(*mask);
+            waiting.push_back(self.each_group(|group, worker| {
+                let mut recording = group.recording.lock().expect("no thread panics with a recording");
+                let backend = self.network.backend;
+                backend.replayable(&mut recording, || self.filtered(group, worker));
+            }));
+            if waiting.len() >= B::IN_FLIGHT
+                && let Some(first) = waiting.pop_front()
+            {
+                outcomes.push(self.outcome(first)?);
+                after_each()?;
             }
-        }))
+        }
+        for parts in waiting {
+            outcomes.push(self.outcome(parts)?);
+            after_each()?;
+        }
+        Ok(outcomes)
     }
 
     fn end_target(&mut self) -> Result<()> {
@@ -211,34 +232,51 @@ impl<B: Backend> Measure for Engine<'_, B> {
 }
 
 impl<B: Backend> Engine<'_, B> {
-    /// Loss of the clean run, and the FGSM images into the worker's second tape.
-    fn attack_base(&self, group: &Group<B>, worker: &mut Worker<B>, base: Base<B>) -> Verdicts {
+    /// The network as it is filtered now, on one group.
+    fn filtered(&self, group: &Group<B>, worker: &mut Worker<B>) {
         let run = self.network.run();
-        let labels = &self.images.labels[group.images.clone()];
-        let clean = worker.clean.loss(run, Some(base), labels, Some(1.0));
-        worker.clean.backward(run, Some(base), &self.network.to_input, None);
-        let pixels = self.network.pixels(self.images, group.images.clone());
-        worker.adversarial.load_adversarial(run, pixels, &worker.clean, self.step);
-        clean
+        let Some(target) = &self.target else { return };
+        let base = Base { tape: &group.clean, suffix: &target.suffix };
+        match &group.adversarial {
+            Some(adversarial) => {
+                worker.clean.forward_suffix(run, base, false);
+                worker.clean.loss(run, Some(base), &group.images, None);
+                let base = Base { tape: adversarial, suffix: &target.suffix };
+                worker.adversarial.forward_suffix(run, base, false);
+                worker.adversarial.loss(run, Some(base), &group.images, None);
+            }
+            None => {
+                worker.clean.forward_suffix(run, base, true);
+                self.attack_base(group, worker, base);
+                self.adversarial_forward(group, worker);
+            }
+        }
     }
 
-    fn adversarial_forward(&self, group: &Group<B>, worker: &mut Worker<B>) -> Verdicts {
+    /// Loss of the clean run, and the FGSM images into the worker's second tape.
+    fn attack_base(&self, group: &Group<B>, worker: &mut Worker<B>, base: Base<B>) {
+        let run = self.network.run();
+        worker.clean.loss(run, Some(base), &group.images, Some(B::GRADIENT_SCALE));
+        worker.clean.backward(run, Some(base), &self.network.to_input, None);
+        worker.adversarial.load_adversarial(run, &group.images, &worker.clean, self.step);
+    }
+
+    fn adversarial_forward(&self, group: &Group<B>, worker: &mut Worker<B>) {
         let run = self.network.run();
         worker.adversarial.forward(run, false, None);
-        worker.adversarial.loss(run, None, &self.images.labels[group.images.clone()], None)
+        worker.adversarial.loss(run, None, &group.images, None);
     }
 
     /// Runs the unfiltered network on its adversarial images and keeps what variants read of that.
     fn keep_adversarial_base(&mut self) {
         let nothing = self.network.program.suffix(&[]);
         let mut block = std::mem::take(&mut self.block);
-        block.par_iter_mut().with_max_len(1).for_each(|group| {
-            let mut worker = self.worker(batch(&group.images));
+        block.par_iter_mut().with_min_len(grain::<B>()).with_max_len(grain::<B>()).for_each(|group| {
+            let mut worker = self.worker(group.clean.batch());
             self.attack_base(group, &mut worker, Base { tape: &group.clean, suffix: &nothing });
             let run = self.network.run();
-            let pixels = self.network.pixels(self.images, group.images.clone());
             if let Some(tape) = &mut group.adversarial {
-                tape.load_adversarial(run, pixels, &worker.clean, self.step);
+                tape.load_adversarial(run, &group.images, &worker.clean, self.step);
                 tape.forward(run, false, None);
             }
             self.workers.lock().expect("no thread panics with a worker").push(worker);
@@ -247,7 +285,8 @@ impl<B: Backend> Engine<'_, B> {
     }
 }
 
-/// Bytes that a block of images takes per image, before any weight is loaded.
+/// Bytes that a block of images takes per image, before any weight is loaded: what is kept of the unfiltered network and,
+/// where a device runs a whole block at once, what a variant needs.
 pub fn bytes_per_image<B: Backend>(
     graph: &Graph,
     program: &Program,
@@ -259,7 +298,12 @@ pub fn bytes_per_image<B: Backend>(
         AttackMode::Fixed => 2,
     };
     let kept = kept(program, &layers_of(graph, program), targets);
-    tapes * Tape::<B>::bytes_per_image(program, |id| kept[id], &[])
+    let base = tapes * Tape::<B>::bytes_per_image(program, |id| kept[id], &[]);
+    if B::CONCURRENT {
+        return base; // the tapes of a thread are those of one slab, whatever the block
+    }
+    let clean = Tape::<B>::bytes_per_image(program, |_| false, &program.backward(true, |_| false));
+    base + clean + Tape::<B>::bytes_per_image(program, |_| false, &[])
 }
 
 /// The step of each filterable tensor.

@@ -1,7 +1,7 @@
 //! The seam between the bookkeeping of a sweep and whatever computes the networks.
 
 use super::bits::{Bits, FixedSum};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::filter::Mask;
 use std::ops::Range;
 
@@ -54,8 +54,11 @@ pub enum Target {
     Network,
 }
 
+/// Hears of every finished variant, and can end the work with an error.
+pub type AfterEach<'a> = dyn FnMut() -> Result<()> + 'a;
+
 /// One network (one checkpoint) that can be filtered and measured. The calls come in the order
-/// `begin_block (begin_target variant* end_target)*`, again for each block of images.
+/// `begin_block (begin_target variants end_target)*`, again for each block of images.
 pub trait Measure {
     /// Makes `images` (positions in the test set) the current block: runs the unfiltered network on them and keeps
     /// what the variants of this block need of that run. Returns what the unfiltered network did.
@@ -70,13 +73,23 @@ pub trait Measure {
     /// Whatever keeps the backend from preparing it.
     fn begin_target(&mut self, target: &Target) -> Result<()>;
 
-    /// Measures the network with `mask` applied to the current target, on the current block.
+    /// Measures the network with each of `masks` applied to the current target, on the current block. `after_each` is
+    /// called when the outcome of the next variant is known.
     ///
     /// # Errors
-    /// Whatever keeps the backend from computing it.
-    fn variant(&mut self, mask: &Mask) -> Result<Outcome>;
+    /// Whatever keeps the backend from computing it; what `after_each` returns, soon after it did.
+    fn variants(&mut self, masks: &[Mask], after_each: &mut AfterEach) -> Result<Vec<Outcome>>;
 
-    /// Restores the weights of the current target. Also called when a sweep is interrupted between two variants.
+    /// Measures the network with one mask.
+    ///
+    /// # Errors
+    /// As [`Measure::variants`].
+    fn variant(&mut self, mask: &Mask) -> Result<Outcome> {
+        let outcomes = self.variants(std::slice::from_ref(mask), &mut || Ok(()))?;
+        outcomes.into_iter().next().ok_or_else(|| Error::Failed("measure: no outcome of a variant".into()))
+    }
+
+    /// Restores the weights of the current target. Also called when the variants ended with an error.
     ///
     /// # Errors
     /// Whatever keeps the backend from restoring them.

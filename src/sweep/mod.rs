@@ -30,7 +30,7 @@ pub mod run;
 pub use bits::{Bits, FixedSum};
 pub use dir::{Provenance, RunDir, Shard};
 pub use engine::Engine;
-pub use measure::{Measure, Outcome, Target};
+pub use measure::{AfterEach, Measure, Outcome, Target};
 pub use merge::merge;
 pub use plan::{CheckpointPlan, Plan};
 pub use record::{AttackMode, BnMode, Cell, CheckpointId, Record, Scope, Settings};

@@ -6,6 +6,7 @@ use super::journal::{Ledger, UnitOutcomes};
 use super::measure::{Measure, Outcome};
 use super::plan::{Plan, Unit};
 use crate::error::{Error, Result};
+use crate::filter::Mask;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -159,18 +160,18 @@ fn measure_target(
 ) -> Result<UnitOutcomes> {
     let target = &plan.checkpoints[unit.checkpoint].targets[target];
     let variants = target.variants(&plan.settings)?;
-    let mut outcomes = UnitOutcomes::new();
+    let indices = target.census.distinct();
+    let masks: Vec<Mask> = indices.iter().map(|&index| variants[index].mask).collect();
     measure.begin_target(&target.target())?;
-    for index in target.census.distinct() {
-        if interrupted.load(Ordering::Relaxed) {
-            measure.end_target()?;
-            return Err(Error::Interrupted);
-        }
-        let outcome = checked(measure.variant(&variants[index].mask)?, &unit.images)?;
-        outcomes.push((Some(index), outcome));
+    let measured = measure.variants(&masks, &mut || {
         after_each();
-    }
+        if interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+    });
     measure.end_target()?;
+    let mut outcomes = UnitOutcomes::new();
+    for (index, outcome) in indices.into_iter().zip(measured?) {
+        outcomes.push((Some(index), checked(outcome, &unit.images)?));
+    }
     Ok(outcomes)
 }
 

@@ -5,7 +5,7 @@ use crate::graph::program::{BackStep, Flow, Program, StorageId};
 
 /// A buffer per storage, several storages to a buffer where their lives don't meet.
 pub struct Buffers<B: Backend> {
-    slots: Vec<Option<B::Floats>>,
+    slots: Vec<Option<B::Values>>,
     slot_of: Vec<Option<usize>>,
 }
 
@@ -29,7 +29,7 @@ impl<B: Backend> Buffers<B> {
     }
 
     fn allocate(backend: &B, batch: Batch, assignment: Assignment) -> Self {
-        let slots = assignment.rows.into_iter().map(|rows| Some(backend.floats(rows, batch))).collect();
+        let slots = assignment.rows.into_iter().map(|rows| Some(backend.values(rows, batch))).collect();
         Buffers { slots, slot_of: assignment.slot_of }
     }
 
@@ -37,13 +37,13 @@ impl<B: Backend> Buffers<B> {
     ///
     /// # Panics
     /// Where the storage has no buffer or it is out already: an error of the program, not of the user.
-    pub fn take(&mut self, storage: StorageId) -> B::Floats {
+    pub fn take(&mut self, storage: StorageId) -> B::Values {
         let slot = self.slot_of[storage].expect("the pass uses this storage");
         self.slots[slot].take().expect("a storage is written by one step at a time")
     }
 
     /// Puts it back.
-    pub fn put(&mut self, storage: StorageId, data: B::Floats) {
+    pub fn put(&mut self, storage: StorageId, data: B::Values) {
         let slot = self.slot_of[storage].expect("taken from there");
         self.slots[slot] = Some(data);
     }
@@ -52,7 +52,7 @@ impl<B: Backend> Buffers<B> {
     ///
     /// # Panics
     /// As [`Buffers::take`].
-    pub fn get(&self, storage: StorageId) -> &B::Floats {
+    pub fn get(&self, storage: StorageId) -> &B::Values {
         let slot = self.slot_of[storage].expect("the pass uses this storage");
         self.slots[slot].as_ref().expect("no step reads what it writes")
     }

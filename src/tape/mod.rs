@@ -10,9 +10,9 @@ mod prepared;
 pub use prepared::Prepared;
 
 use crate::backend::{
-    Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, NormStatistics, Output, Pixels, Sign, Then,
-    Verdicts,
+    Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, Output, Sign, Statistics, Then, Verdicts,
 };
+use crate::error::Result;
 use crate::graph::ParamId;
 use crate::graph::conv::Direction;
 use crate::graph::program::{
@@ -63,10 +63,19 @@ pub struct Tape<B: Backend> {
     bits: Vec<Option<B::Bits>>,
     /// Per step.
     winners: Vec<Option<B::Bytes>>,
-    statistics: Vec<Option<NormStatistics>>,
-    norm_gradients: Vec<Option<NormGradients>>,
+    norms: Vec<Option<NormState<B>>>,
     /// Per parameter.
     param_gradients: Vec<Option<B::Floats>>,
+    verdicts: B::DeviceVerdicts,
+}
+
+/// What a batch norm by batch statistics keeps.
+struct NormState<B: Backend> {
+    statistics: Statistics<B>,
+    /// Factor and term per channel that follow from the statistics.
+    coefficients: [B::Floats; 2],
+    /// Gradients of γ and β, for passes that keep no parameter gradients.
+    gradients: Option<[B::Floats; 2]>,
 }
 
 impl<B: Backend> Tape<B> {
@@ -84,15 +93,29 @@ impl<B: Backend> Tape<B> {
         let winners = |step: &Step| {
             matches!(step.kernel, Kernel::MaxPool(_)).then(|| backend.bytes(step.out.place.rows(), batch))
         };
+        let norm = |(id, step): (StepId, &Step)| match step.kernel {
+            Kernel::Norm(_) if program.mode != Mode::Inference => {
+                let channels = || backend.floats(step.x.place.c);
+                let through =
+                    moves.iter().any(|m| matches!(m, BackStep::Through { step, .. } if *step == id));
+                let params = moves.iter().any(|m| matches!(m, BackStep::Params(step) if *step == id));
+                Some(NormState {
+                    statistics: Statistics { mean: channels(), var: channels() },
+                    coefficients: [channels(), channels()],
+                    gradients: (through && !params).then(|| [channels(), channels()]),
+                })
+            }
+            _ => None,
+        };
         Tape {
             batch,
             values: Buffers::for_values(backend, program, batch, keep),
             gradients: Buffers::for_gradients(backend, program, batch, moves),
             bits: program.storages.iter().map(signed).collect(),
             winners: program.steps.iter().map(winners).collect(),
-            statistics: vec![None; program.steps.len()],
-            norm_gradients: vec![None; program.steps.len()],
+            norms: program.steps.iter().enumerate().map(norm).collect(),
             param_gradients: Vec::new(),
+            verdicts: backend.verdicts(batch),
         }
     }
 
@@ -103,7 +126,9 @@ impl<B: Backend> Tape<B> {
         let gradients: usize = Assignment::of_gradients(program, moves).rows.iter().sum();
         let signs: usize = program.storages.iter().filter(|s| s.signed).map(|s| s.rows()).sum();
         let pools = program.steps.iter().filter(|s| matches!(s.kernel, Kernel::MaxPool(_)));
-        4 * (values + gradients) + signs.div_ceil(8) + pools.map(|s| s.out.place.rows()).sum::<usize>()
+        B::VALUE_BYTES * (values + gradients)
+            + signs.div_ceil(8)
+            + pools.map(|s| s.out.place.rows()).sum::<usize>()
     }
 
     /// The images of this tape.
@@ -112,19 +137,21 @@ impl<B: Backend> Tape<B> {
     }
 
     /// Starts a run from normalised images.
-    pub fn load(&mut self, run: Run<B>, pixels: Pixels) {
+    pub fn load(&mut self, run: Run<B>, images: &B::Images<'_>) {
         let View { storage, place } = run.program.input;
         let mut data = self.values.take(storage);
-        run.backend.load_images(self.batch, pixels, Output { data: &mut data, place });
+        let out = Output { data: &mut data, place };
+        run.backend.load_images(self.batch, images, run.prepared.standard(), out);
         self.values.put(storage, data);
     }
 
     /// Starts a run from the images that one FGSM step on `from` makes; `from` has been run backward.
-    pub fn load_adversarial(&mut self, run: Run<B>, pixels: Pixels, from: &Tape<B>, attack: Fgsm) {
+    pub fn load_adversarial(&mut self, run: Run<B>, images: &B::Images<'_>, from: &Tape<B>, attack: Fgsm) {
         let View { storage, place } = run.program.input;
         let mut data = self.values.take(storage);
         let gradient = Input { data: from.gradients.get(storage), place };
-        run.backend.fgsm(self.batch, pixels, gradient, attack, Output { data: &mut data, place });
+        let out = Output { data: &mut data, place };
+        run.backend.fgsm(self.batch, images, run.prepared.standard(), gradient, attack, out);
         self.values.put(storage, data);
     }
 
@@ -147,25 +174,35 @@ impl<B: Backend> Tape<B> {
     }
 
     /// Cross-entropy of the logits; with `factor`, its gradient times that factor starts the backward pass.
-    pub fn loss(
-        &mut self,
-        run: Run<B>,
-        base: Option<Base<B>>,
-        labels: &[u16],
-        factor: Option<f32>,
-    ) -> Verdicts {
+    pub fn loss(&mut self, run: Run<B>, base: Option<Base<B>>, images: &B::Images<'_>, factor: Option<f32>) {
         let View { storage, place } = run.program.logits;
         let mut gradient = factor.map(|factor| (self.gradients.take(storage), factor));
         if let Some((data, _)) = gradient.as_mut().filter(|_| place.c < place.pixel) {
             run.backend.zero(data); // what lies beside the logits in their buffer has gradient zero
         }
-        let logits = self.read(base, run.program.logits);
+        let logits = match base {
+            Some(base) if !base.suffix.dirty[storage] => base.tape.values.get(storage),
+            _ => self.values.get(storage),
+        };
+        let logits = Input { data: logits, place };
         let out = gradient.as_mut().map(|(data, factor)| (Output { data, place }, *factor));
-        let verdicts = run.backend.cross_entropy(self.batch, logits, labels, out);
+        run.backend.cross_entropy(self.batch, logits, images, out, &mut self.verdicts);
         if let Some((data, _)) = gradient {
             self.gradients.put(storage, data);
         }
-        verdicts
+    }
+
+    /// Sets out to bring to the host what [`Tape::loss`] found.
+    pub fn fetch(&mut self, run: Run<B>) -> B::Pending {
+        run.backend.fetch(&mut self.verdicts)
+    }
+
+    /// What [`Tape::loss`] found.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn verdicts(&mut self, run: Run<B>) -> Result<Verdicts> {
+        run.backend.wait(self.fetch(run))
     }
 
     /// Runs a backward pass. `base` is the one that the forward pass continued.
@@ -196,13 +233,19 @@ impl<B: Backend> Tape<B> {
     }
 
     /// The logits, `[images, classes]`.
-    pub fn logits(&self, run: Run<B>, base: Option<Base<B>>) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn logits(&self, run: Run<B>, base: Option<Base<B>>) -> Result<Vec<f32>> {
         run.backend.download_nchw(self.batch, self.read(base, run.program.logits))
     }
 
     /// The gradient by the normalised images, `[images, C, H, W]`; the gradient by pixel is this over the
     /// standard deviation.
-    pub fn input_gradient(&self, run: Run<B>) -> Vec<f32> {
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn input_gradient(&self, run: Run<B>) -> Result<Vec<f32>> {
         let View { storage, place } = run.program.input;
         run.backend.download_nchw(self.batch, Input { data: self.gradients.get(storage), place })
     }
@@ -213,8 +256,8 @@ impl<B: Backend> Tape<B> {
     }
 
     /// The batch statistics that step `step` saw.
-    pub fn statistics(&self, step: StepId) -> Option<&NormStatistics> {
-        self.statistics[step].as_ref()
+    pub fn statistics(&self, step: StepId) -> Option<&Statistics<B>> {
+        self.norms[step].as_ref().map(|norm| &norm.statistics)
     }
 
     fn read<'t>(&'t self, base: Option<Base<'t, B>>, view: View) -> Input<'t, B> {
@@ -268,15 +311,13 @@ impl<B: Backend> Tape<B> {
         let mut data = self.values.take(storage);
         let mut bits = self.bits[storage].take();
         let mut winners = self.winners[id].take();
-        let statistics = match step.kernel {
-            Kernel::Norm(_) if program.mode != Mode::Inference => {
-                Some(backend.norm_statistics(batch, self.read(base, step.x)))
-            }
-            _ => None,
-        };
-        let by_batch = statistics.as_ref().map(|s| prepared.norm_by(backend, id, s));
-        let (scale, shift) = match &by_batch {
-            Some((scale, shift)) => (Some(scale), Some(shift)),
+        let mut norm = self.norms[id].take();
+        if let Some(norm) = &mut norm {
+            backend.norm_statistics(batch, self.read(base, step.x), &mut norm.statistics);
+            prepared.norm_by(backend, id, &norm.statistics, &mut norm.coefficients);
+        }
+        let (scale, shift) = match &norm {
+            Some(NormState { coefficients: [scale, shift], .. }) => (Some(scale), Some(shift)),
             None => (prepared.scale(id), prepared.shift(id)),
         };
         let x = self.read(base, step.x);
@@ -309,7 +350,7 @@ impl<B: Backend> Tape<B> {
         self.values.put(storage, data);
         self.bits[storage] = bits;
         self.winners[id] = winners;
-        self.statistics[id] = statistics;
+        self.norms[id] = norm;
     }
 
     fn through(
@@ -324,6 +365,7 @@ impl<B: Backend> Tape<B> {
         let step = &program.steps[id];
         let batch = self.batch;
         let mut data = self.gradients.take(into.to.storage);
+        let mut norm_gradients = self.norms[id].as_mut().and_then(|norm| norm.gradients.take());
         let dy = self.gradient(step.out);
         let out = Output { data: &mut data, place: into.to.place };
         let mut then = self.then(base, into);
@@ -335,21 +377,19 @@ impl<B: Backend> Tape<B> {
                 then.scale = prepared.scale(id);
                 backend.map(batch, dy, out, then)
             }
-            Kernel::Norm(_) => {
+            Kernel::Norm(norm) => {
                 let x = self.read(base, step.x);
                 let owner = self.owner(base, id);
-                let statistics = owner.statistics[id].as_ref().expect("kept by forward");
-                let computed;
-                let gradients = match &self.norm_gradients[id] {
-                    Some(gradients) => gradients,
+                let statistics = owner.statistics(id).expect("kept by forward");
+                let gradients = match &mut norm_gradients {
+                    Some([weight, bias]) => {
+                        let x = self.read(base, step.x);
+                        backend.norm_gradients(batch, x, self.gradient(step.out), statistics, weight, bias);
+                        NormGradients { weight, bias }
+                    }
                     None => {
-                        computed = backend.norm_gradients(
-                            batch,
-                            self.read(base, step.x),
-                            self.gradient(step.out),
-                            statistics,
-                        );
-                        &computed
+                        let of = |param: ParamId| self.param_gradient(param).expect("computed before");
+                        NormGradients { weight: of(norm.weight), bias: of(norm.bias) }
                     }
                 };
                 let weight = prepared.norm_weight(id);
@@ -366,7 +406,9 @@ impl<B: Backend> Tape<B> {
             }
             Kernel::Identity => backend.map(batch, dy, out, then),
         }
-        self.norm_gradients[id] = None;
+        if let Some(norm) = &mut self.norms[id] {
+            norm.gradients = norm_gradients;
+        }
         self.gradients.put(into.to.storage, data);
     }
 
@@ -403,17 +445,13 @@ impl<B: Backend> Tape<B> {
                 }
             }
             Kernel::Norm(norm) => {
-                let owner = self.owner(base, id);
-                let statistics = owner.statistics[id].as_ref().expect("kept by forward");
-                let (x, dy) = (self.read(base, step.x), self.gradient(step.out));
-                let gradients = backend.norm_gradients(self.batch, x, dy, statistics);
                 let mut dw = take(&mut self.param_gradients, norm.weight);
                 let mut db = take(&mut self.param_gradients, norm.bias);
-                backend.write(&mut dw, &gradients.weight);
-                backend.write(&mut db, &gradients.bias);
+                let statistics = self.owner(base, id).statistics(id).expect("kept by forward");
+                let (x, dy) = (self.read(base, step.x), self.gradient(step.out));
+                backend.norm_gradients(self.batch, x, dy, statistics, &mut dw, &mut db);
                 self.param_gradients[norm.weight] = Some(dw);
                 self.param_gradients[norm.bias] = Some(db);
-                self.norm_gradients[id] = Some(gradients);
             }
             _ => unreachable!("only these have parameters"),
         }

@@ -1,9 +1,9 @@
 //! Weights in the form in which the steps of a program use them.
 
-use crate::backend::{Backend, NormStatistics};
+use crate::backend::{Backend, NormTensors, Standard, Statistics, grain};
 use crate::filter::Mask;
 use crate::graph::program::{Kernel, Mode, Program, StepId};
-use crate::graph::{Graph, NORM_EPS, NormParams, ParamId};
+use crate::graph::{Graph, NormParams, ParamId};
 use rayon::prelude::*;
 
 /// The weights of a program, ready to run.
@@ -13,6 +13,9 @@ pub struct Prepared<B: Backend> {
     steps: Vec<PreparedStep<B>>,
     /// Length of every parameter.
     lengths: Vec<usize>,
+    /// What stands before the first layer, per channel and in pixel units.
+    mean: B::Floats,
+    std: B::Floats,
 }
 
 struct PreparedStep<B: Backend> {
@@ -21,18 +24,20 @@ struct PreparedStep<B: Backend> {
     scale: Option<B::Floats>,
     shift: Option<B::Floats>,
     /// γ and β of a batch norm by batch statistics.
-    norm: Option<Affine<B>>,
-}
-
-struct Affine<B: Backend> {
-    weight: B::Floats,
-    host_weight: Vec<f32>,
-    host_bias: Vec<f32>,
+    weight: Option<B::Floats>,
+    bias: Option<B::Floats>,
 }
 
 impl<B: Backend> Prepared<B> {
     /// Room for the weights of a program; `backward` says whether gradients will flow through convolution inputs.
-    pub fn new(backend: &B, graph: &Graph, program: &Program, backward: bool) -> Self {
+    /// Images are normalised by `mean` and `std`, per channel and in pixel units.
+    pub fn new(
+        backend: &B,
+        graph: &Graph,
+        program: &Program,
+        backward: bool,
+        [mean, std]: [&[f32]; 2],
+    ) -> Self {
         let step = |kernel: &Kernel| PreparedStep {
             filter: match kernel {
                 Kernel::Conv { shape, .. } => Some(backend.filter(*shape, backward)),
@@ -40,45 +45,41 @@ impl<B: Backend> Prepared<B> {
             },
             scale: None,
             shift: None,
-            norm: None,
+            weight: None,
+            bias: None,
         };
         Prepared {
             steps: program.steps.iter().map(|s| step(&s.kernel)).collect(),
             lengths: graph.params.iter().map(|p| p.len()).collect(),
+            mean: backend.upload(mean),
+            std: backend.upload(std),
         }
     }
 
     /// Takes new values for all parameters, in the graph's order; every weight counts again. Buffers of an earlier
     /// load are used again. Steps are spread over the threads of the current rayon pool.
     pub fn load(&mut self, backend: &B, program: &Program, params: &[B::Floats]) {
-        self.steps.par_iter_mut().zip(&program.steps).for_each(|(prepared, step)| match step.kernel {
+        let lengths = &self.lengths;
+        let copied = |param: ParamId, to: &mut Option<B::Floats>| {
+            backend.copy(&params[param], to.get_or_insert_with(|| backend.floats(lengths[param])));
+        };
+        let steps = self.steps.par_iter_mut().with_min_len(grain::<B>());
+        steps.zip(&program.steps).for_each(|(prepared, step)| match step.kernel {
             Kernel::Conv { weight, bias, norm, .. } => {
-                let bias = bias.map(|b| backend.download(&params[b]));
-                match norm {
-                    Some(norm) => {
-                        let (scale, shift) = running(backend, params, norm, bias.as_deref());
-                        put(backend, &mut prepared.scale, &scale);
-                        put(backend, &mut prepared.shift, &shift);
-                    }
-                    None => {
-                        if let Some(bias) = bias {
-                            put(backend, &mut prepared.shift, &bias);
-                        }
-                    }
+                match (norm, bias) {
+                    (Some(norm), bias) => prepared.running(backend, lengths, params, norm, bias),
+                    (None, Some(bias)) => copied(bias, &mut prepared.shift),
+                    (None, None) => {}
                 }
                 let filter = prepared.filter.as_mut().expect("made for every convolution");
                 backend.load_filter(filter, &params[weight], prepared.scale.as_ref());
             }
             Kernel::Norm(norm) if program.mode == Mode::Inference => {
-                let (scale, shift) = running(backend, params, norm, None);
-                put(backend, &mut prepared.scale, &scale);
-                put(backend, &mut prepared.shift, &shift);
+                prepared.running(backend, lengths, params, norm, None);
             }
             Kernel::Norm(norm) => {
-                let host_weight = backend.download(&params[norm.weight]);
-                let host_bias = backend.download(&params[norm.bias]);
-                let weight = backend.upload(&host_weight);
-                prepared.norm = Some(Affine { weight, host_weight, host_bias });
+                copied(norm.weight, &mut prepared.weight);
+                copied(norm.bias, &mut prepared.bias);
             }
             _ => {}
         });
@@ -104,7 +105,12 @@ impl<B: Backend> Prepared<B> {
 
     /// A buffer of the length of a parameter.
     pub(super) fn like(&self, backend: &B, param: ParamId) -> B::Floats {
-        backend.upload(&vec![0.0; self.lengths[param]])
+        backend.floats(self.lengths[param])
+    }
+
+    /// How images are normalised.
+    pub(super) fn standard(&self) -> Standard<'_, B> {
+        Standard { mean: &self.mean, std: &self.std }
     }
 
     pub(super) fn filter(&self, step: StepId) -> &B::Filter {
@@ -119,45 +125,41 @@ impl<B: Backend> Prepared<B> {
         self.steps[step].shift.as_ref()
     }
 
+    /// γ of a batch norm by batch statistics.
     pub(super) fn norm_weight(&self, step: StepId) -> &B::Floats {
-        &self.steps[step].norm.as_ref().expect("a batch norm by batch statistics").weight
+        self.steps[step].weight.as_ref().expect("a batch norm by batch statistics")
     }
 
-    /// γ/√(var + ε) and β − mean·γ/√(var + ε) for the statistics of a batch.
-    pub(super) fn norm_by(&self, backend: &B, step: StepId, s: &NormStatistics) -> (B::Floats, B::Floats) {
-        let affine = self.steps[step].norm.as_ref().expect("a batch norm by batch statistics");
-        let (scale, shift) = scale_shift(&affine.host_weight, &affine.host_bias, &s.mean, &s.var);
-        (backend.upload(&scale), backend.upload(&shift))
+    /// A batch norm by the statistics of a batch, as factor and term.
+    pub(super) fn norm_by(
+        &self,
+        backend: &B,
+        step: StepId,
+        statistics: &Statistics<B>,
+        [scale, shift]: &mut [B::Floats; 2],
+    ) {
+        let bias = self.steps[step].bias.as_ref().expect("a batch norm by batch statistics");
+        let Statistics { mean, var } = statistics;
+        let norm = NormTensors { weight: self.norm_weight(step), bias, mean, var };
+        backend.norm_coefficients(norm, None, scale, shift);
     }
 }
 
-/// Overwrites a buffer, or makes it.
-fn put<B: Backend>(backend: &B, buffer: &mut Option<B::Floats>, data: &[f32]) {
-    match buffer {
-        Some(buffer) => backend.write(buffer, data),
-        None => *buffer = Some(backend.upload(data)),
+impl<B: Backend> PreparedStep<B> {
+    /// Factor and term of a batch norm by running statistics behind a convolution with `bias`.
+    fn running(
+        &mut self,
+        backend: &B,
+        lengths: &[usize],
+        params: &[B::Floats],
+        norm: NormParams,
+        bias: Option<ParamId>,
+    ) {
+        let [weight, beta, mean, var] = norm.all().map(|p| &params[p]);
+        let channels = || backend.floats(lengths[norm.weight]);
+        let (scale, shift) =
+            (self.scale.get_or_insert_with(channels), self.shift.get_or_insert_with(channels));
+        let norm = NormTensors { weight, bias: beta, mean, var };
+        backend.norm_coefficients(norm, bias.map(|b| &params[b]), scale, shift);
     }
-}
-
-/// The factor and term of a batch norm by running statistics behind a convolution with `bias`.
-fn running<B: Backend>(
-    backend: &B,
-    params: &[B::Floats],
-    norm: NormParams,
-    bias: Option<&[f32]>,
-) -> (Vec<f32>, Vec<f32>) {
-    let [weight, beta, mean, var] = norm.all().map(|p| backend.download(&params[p]));
-    let (scale, mut shift) = scale_shift(&weight, &beta, &mean, &var);
-    if let Some(bias) = bias {
-        for ((shift, scale), bias) in shift.iter_mut().zip(&scale).zip(bias) {
-            *shift += scale * bias;
-        }
-    }
-    (scale, shift)
-}
-
-fn scale_shift(weight: &[f32], bias: &[f32], mean: &[f32], var: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let scale: Vec<f32> = weight.iter().zip(var).map(|(w, v)| w / (v + NORM_EPS).sqrt()).collect();
-    let shift = scale.iter().zip(bias).zip(mean).map(|((s, b), m)| b - m * s).collect();
-    (scale, shift)
 }

@@ -15,7 +15,7 @@ pub use log::{EpochRecord, Log};
 pub use settings::TrainSettings;
 pub use trainer::Trainer;
 
-use crate::backend::{Backend, PixelData, Pixels};
+use crate::backend::{Backend, ImageBatch, PixelData};
 use crate::checkpoint::Metadata;
 use crate::data::Images;
 use crate::error::{Error, Result};
@@ -119,8 +119,8 @@ pub fn train<B: Backend>(
     };
     let dir = TrainDir::open(job.folder, &ours, job.resume)?;
     let weights = Weights::init(&graph, settings.seed);
-    let mut trainer =
-        Trainer::new(backend, graph.clone(), &weights, settings.optimizer, settings.seed, settings.batch);
+    let TrainSettings { optimizer, seed, batch, ref mean, ref std, .. } = *settings;
+    let mut trainer = Trainer::new(backend, graph.clone(), &weights, optimizer, seed, batch, [mean, std]);
     let mut epoch = 0;
     if let Some((state, found)) = dir.read_state()? {
         trainer.restore(&state, &dir.state())?;
@@ -159,8 +159,8 @@ pub fn train<B: Backend>(
         log.append(&record)?;
         if epoch.is_multiple_of(settings.save_every) || epoch == settings.epochs {
             let meta = metadata(settings, epoch);
-            let state = trainer.state(meta.clone());
-            trainer.weights().to_checkpoint(&measured.network.graph, meta).save(dir.checkpoint(epoch))?;
+            let state = trainer.state(meta.clone())?;
+            trainer.weights()?.to_checkpoint(&measured.network.graph, meta).save(dir.checkpoint(epoch))?;
             log.sync()?;
             state.save(dir.state())?;
         }
@@ -197,8 +197,8 @@ impl Epochs<'_> {
                 bytes.extend_from_slice(data.train.image(image));
                 labels.push(data.train.labels[image]);
             }
-            let pixels = Pixels { data: PixelData::Bytes(&bytes), mean: &settings.mean, std: &settings.std };
-            let verdicts = trainer.step(pixels, &labels);
+            let images = ImageBatch { pixels: PixelData::Bytes(&bytes), labels: &labels };
+            let verdicts = trainer.step(images)?;
             tally.add(&verdicts);
             if !tally.loss.is_finite() {
                 return Err(Error::Failed(format!(
@@ -230,7 +230,8 @@ struct Measured<'b, B: Backend> {
 impl<'b, B: Backend> Measured<'b, B> {
     fn new(backend: &'b B, graph: Graph, settings: &TrainSettings) -> Self {
         let program = Program::lower(&graph, Mode::Inference);
-        let prepared = Prepared::new(backend, &graph, &program, false);
+        let norm = [&settings.mean[..], &settings.std];
+        let prepared = Prepared::new(backend, &graph, &program, false, norm);
         let norm = Normalisation { mean: settings.mean.clone(), std: settings.std.clone() };
         Measured { network: Network { backend, graph, program, prepared, norm, to_input: Vec::new() } }
     }

@@ -1,7 +1,6 @@
 //! A network in training: its parameters, the optimiser's state, and what one step does to them.
 
-use crate::backend::cpu::batch_norm::update_running;
-use crate::backend::{Backend, Batch, Optimizer, Pixels, Verdicts};
+use crate::backend::{Backend, Batch, ImageBatch, Optimizer, Verdicts};
 use crate::checkpoint::{Checkpoint, Metadata, OPTIMIZER_PREFIX, Tensor};
 use crate::error::{Error, Result};
 use crate::graph::program::{BackStep, Kernel, Mode, Program};
@@ -28,7 +27,8 @@ pub struct Trainer<'b, B: Backend> {
 }
 
 impl<'b, B: Backend> Trainer<'b, B> {
-    /// Starts from `weights`, for batches of `batch` images. `seed` decides dropout.
+    /// Starts from `weights`, for batches of `batch` images, normalised by mean and standard deviation per channel
+    /// (`norm`). `seed` decides dropout.
     pub fn new(
         backend: &'b B,
         graph: Graph,
@@ -36,17 +36,18 @@ impl<'b, B: Backend> Trainer<'b, B> {
         optimizer: Optimizer,
         seed: u64,
         batch: usize,
+        norm: [&[f32]; 2],
     ) -> Self {
         let program = Program::lower(&graph, Mode::Training);
         let moves = program.backward(false, |_| true);
         let tape = Tape::new(backend, &program, Batch { images: batch }, |_| true, &moves);
-        let mut prepared = Prepared::new(backend, &graph, &program, true);
+        let mut prepared = Prepared::new(backend, &graph, &program, true, norm);
         let params: Vec<_> = weights.tensors.iter().map(|t| backend.upload(t)).collect();
         prepared.load(backend, &program, &params);
         let state = |param: ParamId| {
-            let zeros = vec![0.0; graph.params[param].len()];
-            let second = if moment_names(optimizer)[1].is_empty() { &zeros[..0] } else { &zeros[..] };
-            (param, [backend.upload(&zeros), backend.upload(second)])
+            let len = graph.params[param].len();
+            let second = if moment_names(optimizer)[1].is_empty() { 0 } else { len };
+            (param, [backend.floats(len), backend.floats(second)])
         };
         let is_trained = |&param: &ParamId| graph.params[param].kind != ParamKind::Statistic;
         let trained = (0..graph.params.len()).filter(is_trained).map(state).collect();
@@ -65,21 +66,26 @@ impl<'b, B: Backend> Trainer<'b, B> {
 
     /// One step on a batch: forward with the statistics of the batch, backward of the mean loss, one step of the
     /// optimiser, and the batch's share in the running statistics. What it returns was seen before the step.
-    pub fn step(&mut self, pixels: Pixels, labels: &[u16]) -> Verdicts {
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn step(&mut self, batch: ImageBatch) -> Result<Verdicts> {
         let dropout = Some((self.seed, self.step));
         let run = Run { backend: self.backend, program: &self.program, prepared: &self.prepared };
-        self.tape.load(run, pixels);
+        let images = self.backend.images(batch);
+        self.tape.load(run, &images);
         self.tape.forward(run, true, dropout);
-        let verdicts = self.tape.loss(run, None, labels, Some(1.0 / labels.len() as f32));
+        self.tape.loss(run, None, &images, Some(1.0 / batch.labels.len() as f32));
+        let verdicts = self.tape.fetch(run);
         self.tape.backward(run, None, &self.moves, dropout);
         self.step += 1;
         for (param, moments) in &mut self.trained {
             let gradient = self.tape.param_gradient(*param).expect("the backward pass was asked for all");
             self.backend.optimize(self.optimizer, self.step, &mut self.params[*param], gradient, moments);
         }
-        self.update_running(labels.len());
+        self.update_running(batch.labels.len());
         self.prepared.load(self.backend, &self.program, &self.params);
-        verdicts
+        self.backend.wait(verdicts)
     }
 
     /// The parameters, in the graph's order, on the device.
@@ -88,25 +94,31 @@ impl<'b, B: Backend> Trainer<'b, B> {
     }
 
     /// The weights as they are.
-    pub fn weights(&self) -> Weights {
-        let tensors = self.params.iter().map(|p| self.backend.download(p)).collect();
-        Weights { tensors, batches: self.step as i64 }
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn weights(&self) -> Result<Weights> {
+        let tensors: Result<_> = self.params.iter().map(|p| self.backend.download(p)).collect();
+        Ok(Weights { tensors: tensors?, batches: self.step as i64 })
     }
 
     /// Weights, optimiser and step count: all that a later [`Trainer::restore`] needs to go on as if nothing had been.
-    pub fn state(&self, meta: Metadata) -> Checkpoint {
-        let mut checkpoint = self.weights().to_checkpoint(&self.graph, meta);
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn state(&self, meta: Metadata) -> Result<Checkpoint> {
+        let mut checkpoint = self.weights()?.to_checkpoint(&self.graph, meta);
         for (param, moments) in &self.trained {
             let graph = &self.graph.params[*param];
             for (name, moment) in moment_names(self.optimizer).into_iter().zip(moments) {
                 if !name.is_empty() {
-                    let tensor = Tensor { shape: graph.shape.clone(), data: self.backend.download(moment) };
+                    let tensor = Tensor { shape: graph.shape.clone(), data: self.backend.download(moment)? };
                     checkpoint.tensors.insert(moment_name(&graph.name, name), tensor);
                 }
             }
         }
         checkpoint.counters.insert(format!("{OPTIMIZER_PREFIX}step"), self.step as i64);
-        checkpoint
+        Ok(checkpoint)
     }
 
     /// Takes up what [`Trainer::state`] gave; `path` is the file that errors name.
@@ -147,10 +159,8 @@ impl<'b, B: Backend> Trainer<'b, B> {
             let Kernel::Norm(norm) = step.kernel else { continue };
             let batch = self.tape.statistics(id).expect("kept by forward");
             let count = images * step.x.place.h * step.x.place.w;
-            let [mut mean, mut var] = [norm.mean, norm.var].map(|p| self.backend.download(&self.params[p]));
-            update_running([&batch.mean, &batch.var], count, NORM_MOMENTUM, &mut mean, &mut var);
-            self.backend.write(&mut self.params[norm.mean], &mean);
-            self.backend.write(&mut self.params[norm.var], &var);
+            let [mean, var] = self.params.get_disjoint_mut([norm.mean, norm.var]).expect("two parameters");
+            self.backend.update_running(batch, count, NORM_MOMENTUM, mean, var);
         }
     }
 }

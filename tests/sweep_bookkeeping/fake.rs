@@ -75,9 +75,14 @@ impl Measure for Fake<'_> {
         Ok(())
     }
 
-    fn variant(&mut self, mask: &Mask) -> Result<Outcome> {
+    fn variants(&mut self, masks: &[Mask], after_each: &mut AfterEach) -> Result<Vec<Outcome>> {
         assert!(self.target.is_some());
-        self.outcome(mask)
+        let mut outcomes = Vec::new();
+        for mask in masks {
+            outcomes.push(self.outcome(mask)?);
+            after_each()?;
+        }
+        Ok(outcomes)
     }
 
     fn end_target(&mut self) -> Result<()> {

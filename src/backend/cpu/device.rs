@@ -8,9 +8,10 @@ use super::simd::Level;
 use super::weight_grad::{GradSlab, WeightGrad};
 use super::{dropout, elementwise, image, loss, pool};
 use crate::backend::{
-    Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, NormStatistics, Optimizer, Output, PixelData,
-    Pixels, SLAB, Sign, Slab, Then, Verdicts,
+    Backend, Batch, DropoutKey, Fgsm, ImageBatch, Input, NormGradients, NormTensors, Optimizer, Output,
+    PixelData, SLAB, Sign, Slab, Standard, Statistics, Then, Verdicts,
 };
+use crate::error::Result;
 use crate::filter::Mask;
 use crate::graph::place::Place;
 use crate::graph::{NORM_EPS, Pool};
@@ -162,16 +163,30 @@ impl Cpu {
 }
 
 impl Backend for Cpu {
+    type Values = Aligned;
     type Floats = Aligned;
     type Bits = Vec<u16>;
     type Bytes = Vec<u8>;
     type Filter = CpuFilter;
+    type Images<'a> = ImageBatch<'a>;
+    type DeviceVerdicts = Verdicts;
+    type Pending = Verdicts;
+    type Recording = ();
+
+    const VALUE_BYTES: usize = size_of::<f32>();
+    const CONCURRENT: bool = true;
+    const IN_FLIGHT: usize = 1;
+    const GRADIENT_SCALE: f32 = 1.0;
 
     fn images_per_run(&self) -> usize {
         SLAB
     }
 
-    fn floats(&self, rows: usize, batch: Batch) -> Aligned {
+    fn memory(&self) -> Option<usize> {
+        None
+    }
+
+    fn values(&self, rows: usize, batch: Batch) -> Aligned {
         Aligned::zeros(rows * batch.lanes())
     }
 
@@ -181,6 +196,10 @@ impl Backend for Cpu {
 
     fn bytes(&self, rows: usize, batch: Batch) -> Vec<u8> {
         vec![0; rows * batch.lanes()]
+    }
+
+    fn floats(&self, len: usize) -> Aligned {
+        Aligned::zeros(len)
     }
 
     fn upload(&self, data: &[f32]) -> Aligned {
@@ -193,12 +212,36 @@ impl Backend for Cpu {
         buffer.copy_from_slice(data);
     }
 
-    fn download(&self, buffer: &Aligned) -> Vec<f32> {
-        buffer.to_vec()
+    fn copy(&self, from: &Aligned, to: &mut Aligned) {
+        to.copy_from_slice(from);
     }
 
-    fn download_nchw(&self, batch: Batch, x: Input<Self>) -> Vec<f32> {
-        batch.slabs().flat_map(|slab| image::to_nchw(source(&x, slab), slab.images)).collect()
+    fn download(&self, buffer: &Aligned) -> Result<Vec<f32>> {
+        Ok(buffer.to_vec())
+    }
+
+    fn download_nchw(&self, batch: Batch, x: Input<Self>) -> Result<Vec<f32>> {
+        Ok(batch.slabs().flat_map(|slab| image::to_nchw(source(&x, slab), slab.images)).collect())
+    }
+
+    fn images<'a>(&self, images: ImageBatch<'a>) -> ImageBatch<'a> {
+        images
+    }
+
+    fn verdicts(&self, batch: Batch) -> Verdicts {
+        Verdicts { loss: vec![0.0; batch.images], correct: vec![false; batch.images] }
+    }
+
+    fn fetch(&self, verdicts: &mut Verdicts) -> Verdicts {
+        verdicts.clone()
+    }
+
+    fn wait(&self, pending: Verdicts) -> Result<Verdicts> {
+        Ok(pending)
+    }
+
+    fn replayable(&self, _: &mut Option<()>, work: impl FnOnce()) {
+        work();
     }
 
     fn filter(&self, shape: ConvShape, backward: bool) -> CpuFilter {
@@ -227,19 +270,27 @@ impl Backend for Cpu {
         filter.forward.packed_bytes() + filter.backward.as_ref().map_or(0, |b| b.packed_bytes())
     }
 
-    fn load_images(&self, batch: Batch, pixels: Pixels, out: Output<Self>) {
-        let norm = image::Normalisation { mean: pixels.mean, std: pixels.std };
+    fn load_images(&self, batch: Batch, images: &ImageBatch, norm: Standard<Self>, out: Output<Self>) {
+        let norm = image::Normalisation { mean: norm.mean, std: norm.std };
         each_slab(batch, out.place, out.data, |slab, layout, data| {
-            let images = slab_pixels(&pixels, out.place, slab);
+            let images = slab_pixels(images, out.place, slab);
             image::load(self.level, images, norm, data, layout);
         });
     }
 
-    fn fgsm(&self, batch: Batch, pixels: Pixels, gradient: Input<Self>, attack: Fgsm, out: Output<Self>) {
-        let norm = image::Normalisation { mean: pixels.mean, std: pixels.std };
+    fn fgsm(
+        &self,
+        batch: Batch,
+        images: &ImageBatch,
+        norm: Standard<Self>,
+        gradient: Input<Self>,
+        attack: Fgsm,
+        out: Output<Self>,
+    ) {
+        let norm = image::Normalisation { mean: norm.mean, std: norm.std };
         let step = image::Fgsm { epsilon: attack.eps, clamp: attack.clamp };
         each_slab(batch, out.place, out.data, |slab, layout, data| {
-            let images = slab_pixels(&pixels, out.place, slab);
+            let images = slab_pixels(images, out.place, slab);
             image::fgsm(self.level, images, norm, step, source(&gradient, slab), data, layout);
         });
     }
@@ -355,7 +406,7 @@ impl Backend for Cpu {
         }
     }
 
-    fn norm_statistics(&self, batch: Batch, x: Input<Self>) -> NormStatistics {
+    fn norm_statistics(&self, batch: Batch, x: Input<Self>, statistics: &mut Statistics<Self>) {
         let slabs: Vec<_> =
             batch.slabs().map(|s| batch_norm::Slab { value: source(&x, s), images: s.images }).collect();
         let parts = self.ranges(x.place.c, |channels| {
@@ -363,8 +414,34 @@ impl Backend for Cpu {
             batch_norm::statistics(self.level, &slabs, channels, &mut part.0, &mut part.1);
             part
         });
-        let (mean, var) = concat(parts);
-        NormStatistics { mean, var }
+        put_together(&parts, &mut statistics.mean, &mut statistics.var);
+    }
+
+    fn norm_coefficients(
+        &self,
+        norm: NormTensors<Self>,
+        term: Option<&Aligned>,
+        scale: &mut Aligned,
+        shift: &mut Aligned,
+    ) {
+        for c in 0..norm.weight.len() {
+            scale[c] = norm.weight[c] / (norm.var[c] + NORM_EPS).sqrt();
+            shift[c] = norm.bias[c] - norm.mean[c] * scale[c];
+            if let Some(term) = term {
+                shift[c] += scale[c] * term[c];
+            }
+        }
+    }
+
+    fn update_running(
+        &self,
+        statistics: &Statistics<Self>,
+        count: usize,
+        momentum: f32,
+        mean: &mut Aligned,
+        var: &mut Aligned,
+    ) {
+        batch_norm::update_running([&statistics.mean, &statistics.var], count, momentum, mean, var);
     }
 
     fn norm_gradients(
@@ -372,8 +449,10 @@ impl Backend for Cpu {
         batch: Batch,
         x: Input<Self>,
         dy: Input<Self>,
-        statistics: &NormStatistics,
-    ) -> NormGradients {
+        statistics: &Statistics<Self>,
+        weight: &mut Aligned,
+        bias: &mut Aligned,
+    ) {
         let slabs: Vec<_> = batch.slabs().map(|s| (source(&dy, s), source(&x, s))).collect();
         let inverse = inverse_deviation(statistics);
         let parts = self.ranges(x.place.c, |channels| {
@@ -382,8 +461,7 @@ impl Backend for Cpu {
             batch_norm::parameter_gradients(self.level, &slabs, channels, known, &mut part.0, &mut part.1);
             part
         });
-        let (weight, bias) = concat(parts);
-        NormGradients { weight, bias }
+        put_together(&parts, weight, bias);
     }
 
     fn norm_backward(
@@ -391,15 +469,15 @@ impl Backend for Cpu {
         batch: Batch,
         x: Input<Self>,
         dy: Input<Self>,
-        statistics: &NormStatistics,
-        gradients: &NormGradients,
+        statistics: &Statistics<Self>,
+        gradients: NormGradients<Self>,
         weight: &Aligned,
         dx: Output<Self>,
         then: Then<Self>,
     ) {
         let inverse = inverse_deviation(statistics);
         let count = batch.images * x.place.h * x.place.w;
-        let terms = [&weight[..], &statistics.mean, &inverse, &gradients.weight, &gradients.bias];
+        let terms = [&weight[..], &statistics.mean, &inverse, gradients.weight, gradients.bias];
         let gradient = InputGradient::new(terms, count);
         self.write(batch, 1, dx, then, |slab, target, epilogue| {
             gradient.apply(self.level, source(&dy, slab), source(&x, slab), slab.images, target, epilogue);
@@ -470,10 +548,10 @@ impl Backend for Cpu {
         &self,
         batch: Batch,
         logits: Input<Self>,
-        labels: &[u16],
+        of: &ImageBatch,
         gradient: Option<(Output<Self>, f32)>,
-    ) -> Verdicts {
-        let mut verdicts = Verdicts { loss: vec![0.0; batch.images], correct: vec![false; batch.images] };
+        verdicts: &mut Verdicts,
+    ) {
         let (mut gradient, factor) = gradient.map_or((None, 0.0), |(out, factor)| (Some(out), factor));
         for slab in batch.slabs() {
             let images = slab.start..slab.start + slab.images;
@@ -484,12 +562,12 @@ impl Backend for Cpu {
             });
             let losses = &mut verdicts.loss[images.clone()];
             let x = source(&logits, slab);
-            let correct = loss::softmax_cross_entropy(self.level, x, &labels[images.clone()], losses, target);
+            let correct =
+                loss::softmax_cross_entropy(self.level, x, &of.labels[images.clone()], losses, target);
             for (lane, image) in images.enumerate() {
                 verdicts.correct[image] = correct >> lane & 1 == 1;
             }
         }
-        verdicts
     }
 
     fn optimize(
@@ -547,10 +625,10 @@ fn each_slab(batch: Batch, place: Place, data: &mut Aligned, mut work: impl FnMu
 }
 
 /// The pixels of one slab's images.
-fn slab_pixels<'a>(pixels: &Pixels<'a>, place: Place, slab: Slab) -> image::Pixels<'a> {
+fn slab_pixels<'a>(images: &ImageBatch<'a>, place: Place, slab: Slab) -> image::Pixels<'a> {
     let image = place.c * place.h * place.w;
     let range = image * slab.start..image * (slab.start + slab.images);
-    match pixels.data {
+    match images.pixels {
         PixelData::Bytes(bytes) => image::Pixels::U8(&bytes[range]),
         PixelData::Floats(floats) => image::Pixels::F32(&floats[range]),
     }
@@ -561,13 +639,18 @@ fn pool_shape(pool: Pool, input: Place) -> pool::PoolShape {
     pool::PoolShape { h: input.h, w: input.w, kernel, stride, pad, ceil }
 }
 
-fn inverse_deviation(statistics: &NormStatistics) -> Vec<f32> {
+fn inverse_deviation(statistics: &Statistics<Cpu>) -> Vec<f32> {
     let mut inverse = vec![0.0; statistics.var.len()];
     batch_norm::inverse_deviation(&statistics.var, NORM_EPS, &mut inverse);
     inverse
 }
 
-fn concat(parts: Vec<(Vec<f32>, Vec<f32>)>) -> (Vec<f32>, Vec<f32>) {
-    let (a, b): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-    (a.concat(), b.concat())
+/// Puts what was found of ranges of channels one after the other.
+fn put_together(parts: &[(Vec<f32>, Vec<f32>)], first: &mut [f32], second: &mut [f32]) {
+    let mut at = 0;
+    for (a, b) in parts {
+        first[at..at + a.len()].copy_from_slice(a);
+        second[at..at + b.len()].copy_from_slice(b);
+        at += a.len();
+    }
 }
