@@ -1,0 +1,266 @@
+//! What a full sweep costs on a GPU, from counts alone: `cargo bench --bench gpu_estimate`.
+//!
+//! Every operation of every variant is counted as the engine would run it (clean suffix, backward to the images, FGSM
+//! step, adversarial forward): multiply-adds over valid taps, and the bytes that must be read or written once. The
+//! *bound* of an operation is the larger of its two times at a device's public peak figures; nothing that computes the
+//! same cells operation by operation is faster. The *estimate* adds what this design costs on top: tiles that hang over
+//! the edges, reductions padded to 32, waves that do not fill the multiprocessors, a share of the peak that kernels
+//! reach, and the launch of each node of a graph. Both are arithmetic, not measurements.
+
+use std::collections::BTreeMap;
+use synfilter::backend::SLAB;
+use synfilter::graph::Shape;
+use synfilter::graph::conv::{ConvShape, Direction};
+use synfilter::graph::program::{BackStep, Kernel, Mode, Program, View};
+use synfilter::models::Arch;
+
+/// Public peak figures of a device.
+struct Device {
+    name: &'static str,
+    /// Dense f16 products with sums in f32 on matrix units, multiply-adds per second.
+    matrix: f64,
+    /// Device memory, bytes per second.
+    bandwidth: f64,
+    multiprocessors: f64,
+    /// Share of `matrix` that `mma.sync` can reach: Hopper keeps the rest for its own instructions.
+    reachable: f64,
+}
+
+const DEVICES: [Device; 3] = [
+    Device {
+        name: "A100 SXM 80 GB",
+        matrix: 156e12,
+        bandwidth: 2.039e12,
+        multiprocessors: 108.0,
+        reachable: 1.0,
+    },
+    Device {
+        name: "H100 SXM",
+        matrix: 494.7e12,
+        bandwidth: 3.35e12,
+        multiprocessors: 132.0,
+        reachable: 0.63,
+    },
+    Device { name: "RTX 4090", matrix: 82.6e12, bandwidth: 1.008e12, multiprocessors: 128.0, reachable: 1.0 },
+];
+
+/// Share of the reachable peak in the main loop of a matrix kernel, and of the bandwidth in a streaming one.
+const MATRIX_SHARE: f64 = 0.80;
+const BANDWIDTH_SHARE: f64 = 0.85;
+/// From one node of a graph to the next, seconds.
+const NODE: f64 = 1.5e-6;
+/// Bytes of an element.
+const HALF: f64 = 2.0;
+
+/// One operation on all images.
+#[derive(Clone, Copy)]
+struct Work {
+    kernel: &'static str,
+    multiply_adds: f64,
+    bytes: f64,
+    /// Multiply-adds with the padding of tiles, and blocks that share them.
+    padded: f64,
+    blocks: f64,
+}
+
+/// What a kind of operation adds up to.
+#[derive(Clone, Copy, Default)]
+struct Total {
+    launches: f64,
+    multiply_adds: f64,
+    bytes: f64,
+    bound: [f64; DEVICES.len()],
+    estimate: [f64; DEVICES.len()],
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let (arch, side, classes, images, variants) = match &arguments[..] {
+        [] => (Arch::Resnet50, 64, 200, 10_000, 75),
+        [arch, side, classes, images, variants] => {
+            let number = |text: &String| text.parse().expect("a number");
+            let arch = arch.parse().expect("an architecture");
+            (arch, number(side), number(classes), number(images), number(variants))
+        }
+        _ => panic!("expected ARCH SIDE CLASSES IMAGES VARIANTS, or nothing"),
+    };
+    let graph = arch.build(Shape { c: 3, h: side, w: side }, classes).expect("a network");
+    let program = Program::lower(&graph, Mode::Inference);
+    let layers = graph.filterable();
+    let mut totals = BTreeMap::new();
+    let moves = program.backward(true, |_| false);
+    for &layer in &layers {
+        let step = program.step_of(layer).expect("every weight belongs to a step");
+        let suffix = program.suffix(&[step]);
+        let all = 0..program.steps.len();
+        let clean = suffix.steps.iter().map(|&id| forward(&program, id, images, true));
+        let back = moves.iter().filter_map(|&back| backward(&program, back, images));
+        let adversarial = all.map(|id| forward(&program, id, images, false));
+        let ends = [loss(&program, images, true), step_on(&program, images), loss(&program, images, false)];
+        for work in clean.chain(back).chain(adversarial).chain(ends) {
+            add(totals.entry(work.kernel).or_default(), work, variants as f64);
+        }
+    }
+    println!(
+        "{arch} at {side}×{side}, {classes} classes: {} layers × {variants} variants × {images} images\n",
+        layers.len()
+    );
+    table(&totals);
+}
+
+fn table(totals: &BTreeMap<&str, Total>) {
+    let names = DEVICES.map(|d| d.name);
+    println!(
+        "| kernel | launches | multiply-adds | bytes | {} |",
+        names.map(|n| format!("{n}: bound, estimate")).join(" | ")
+    );
+    println!("|---|---|---|---|{}", "---|".repeat(DEVICES.len()));
+    let mut sum = Total::default();
+    for (name, total) in totals {
+        row(name, total);
+        sum.launches += total.launches;
+        sum.multiply_adds += total.multiply_adds;
+        sum.bytes += total.bytes;
+        for d in 0..DEVICES.len() {
+            sum.bound[d] += total.bound[d];
+            sum.estimate[d] += total.estimate[d];
+        }
+    }
+    row("all", &sum);
+    let ratios: Vec<String> =
+        (0..DEVICES.len()).map(|d| format!("{:.2}", sum.estimate[d] / sum.bound[d])).collect();
+    println!("\nestimate / bound: {}", ratios.join(", "));
+}
+
+fn row(name: &str, total: &Total) {
+    let times: Vec<String> =
+        (0..DEVICES.len()).map(|d| format!("{:.1} s, {:.1} s", total.bound[d], total.estimate[d])).collect();
+    println!(
+        "| {name} | {:.0} | {:.3e} | {:.3e} | {} |",
+        total.launches,
+        total.multiply_adds,
+        total.bytes,
+        times.join(" | ")
+    );
+}
+
+fn add(total: &mut Total, work: Work, times: f64) {
+    total.launches += times;
+    total.multiply_adds += times * work.multiply_adds;
+    total.bytes += times * work.bytes;
+    for (d, device) in DEVICES.iter().enumerate() {
+        let bound = (work.multiply_adds / device.matrix).max(work.bytes / device.bandwidth);
+        total.bound[d] += times * bound;
+        let waves = work.blocks / device.multiprocessors;
+        let idle = if waves > 0.0 { waves.ceil() / waves } else { 1.0 };
+        let matrix = work.padded * idle / (device.matrix * device.reachable * MATRIX_SHARE);
+        let memory = work.bytes / (device.bandwidth * BANDWIDTH_SHARE);
+        total.estimate[d] += times * (matrix.max(memory) + NODE);
+    }
+}
+
+/// Bytes of a value of all images.
+fn value(view: View, images: usize) -> f64 {
+    let place = view.place;
+    HALF * (place.h * place.w * place.c * images) as f64
+}
+
+/// A step of the forward pass; with `save`, sign bits and winners are written.
+fn forward(program: &Program, id: usize, images: usize, save: bool) -> Work {
+    let step = &program.steps[id];
+    let elements = value(step.out, images) / HALF;
+    let mut bytes = value(step.x, images) + value(step.out, images);
+    bytes += step.add.map_or(0.0, |add| value(add, images));
+    if save && step.relu {
+        bytes += elements / 8.0;
+    }
+    match step.kernel {
+        Kernel::Conv { shape, .. } => convolution(shape, Direction::Forward, images, bytes),
+        Kernel::MaxPool(_) => stream("max pool", bytes + if save { elements } else { 0.0 }),
+        Kernel::GlobalAvgPool => stream("average pool", bytes),
+        Kernel::Norm(_) | Kernel::Identity | Kernel::Dropout { .. } => stream("elementwise", bytes),
+    }
+}
+
+/// A step of the backward pass to the images.
+fn backward(program: &Program, back: BackStep, images: usize) -> Option<Work> {
+    let storage = |id: usize| HALF * (program.storages[id].rows() * images) as f64;
+    let bits = |id: usize| storage(id) / HALF / 8.0;
+    let into = |from: View, to: View, add: Option<View>, accumulate: bool, mask: bool| {
+        let again = if accumulate { value(to, images) } else { 0.0 };
+        let signs = if mask { value(to, images) / HALF / 8.0 } else { 0.0 };
+        value(from, images) + value(to, images) + add.map_or(0.0, |a| value(a, images)) + again + signs
+    };
+    match back {
+        BackStep::Params(_) => None,
+        BackStep::Zero(id) => Some(stream("elementwise", storage(id))),
+        BackStep::Mask(id) => Some(stream("elementwise", 2.0 * storage(id) + bits(id))),
+        BackStep::Pass { from, into: flow } => {
+            Some(stream("elementwise", into(from, flow.to, flow.add, flow.accumulate, flow.mask)))
+        }
+        BackStep::Through { step, into: flow } => {
+            let step = &program.steps[step];
+            let bytes = into(step.out, flow.to, flow.add, flow.accumulate, flow.mask);
+            Some(match step.kernel {
+                Kernel::Conv { shape, .. } => convolution(shape, Direction::BackwardInput, images, bytes),
+                Kernel::MaxPool(_) => stream("max pool, backward", bytes + value(step.out, images) / HALF),
+                Kernel::GlobalAvgPool => stream("average pool, backward", bytes),
+                Kernel::Norm(_) | Kernel::Identity | Kernel::Dropout { .. } => stream("elementwise", bytes),
+            })
+        }
+    }
+}
+
+fn loss(program: &Program, images: usize, gradient: bool) -> Work {
+    stream("cross-entropy", value(program.logits, images) * if gradient { 2.0 } else { 1.0 })
+}
+
+/// The FGSM step: pixels as bytes, the gradient, the adversarial image.
+fn step_on(program: &Program, images: usize) -> Work {
+    stream("FGSM step", 2.5 * value(program.input, images))
+}
+
+fn stream(kernel: &'static str, bytes: f64) -> Work {
+    Work { kernel, multiply_adds: 0.0, bytes, padded: 0.0, blocks: 0.0 }
+}
+
+/// A convolution with the bytes of its values; its weights are read once.
+fn convolution(shape: ConvShape, direction: Direction, images: usize, bytes: f64) -> Work {
+    let multiply_adds = (shape.multiply_adds() * images) as f64;
+    let bytes = bytes + HALF * shape.weights() as f64;
+    if shape.groups > 1 {
+        // Not on matrix units, and bound by memory: its products cost nothing beside its bytes.
+        return stream("depthwise convolution", bytes);
+    }
+    let (rows, reduction, map) = match direction {
+        Direction::Forward => (shape.k, shape.c, shape.output()),
+        Direction::BackwardInput => (shape.c, shape.k, (shape.h, shape.w)),
+    };
+    let (oh, ow) = shape.output();
+    let taps = multiply_adds / (shape.k * shape.c * images) as f64 / (map.0 * map.1) as f64;
+    let few = shape.c <= 4;
+    let (tile_rows, tile_images) = match rows {
+        _ if few => (if rows <= 4 { 16 } else { 64 }, 128),
+        129.. => (128, 256),
+        65..=128 => (128, 256),
+        _ => (64, 256),
+    };
+    let lanes = images.next_multiple_of(SLAB);
+    let padded_rows = rows.next_multiple_of(tile_rows);
+    let padded_images = lanes.next_multiple_of(tile_images);
+    let padded_reduction = match (few, direction) {
+        // Taps and channels are packed together.
+        (true, Direction::Forward) => (shape.c * shape.r * shape.s).next_multiple_of(16) as f64,
+        _ => taps * reduction.next_multiple_of(32) as f64,
+    };
+    let pixels = if few && direction == Direction::Forward { oh * ow } else { map.0 * map.1 };
+    let blocks = (padded_rows / tile_rows * pixels * (padded_images / tile_images)) as f64;
+    let padded = (padded_rows * padded_images * pixels) as f64 * padded_reduction;
+    let kernel = match (few, direction) {
+        (true, Direction::Forward) => "first convolution",
+        (true, Direction::BackwardInput) => "first convolution, backward",
+        (false, Direction::Forward) => "convolution",
+        (false, Direction::BackwardInput) => "convolution, backward",
+    };
+    Work { kernel, multiply_adds, bytes, padded, blocks }
+}
