@@ -5,6 +5,8 @@
 //! reads and what it writes, and writes all of it (or adds, where [`Then::accumulate`] says so).
 
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 
 use crate::error::Result;
 use crate::filter::Mask;

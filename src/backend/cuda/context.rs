@@ -1,0 +1,214 @@
+//! A CUDA device that is open: its stream, its kernels, and the first thing that went wrong.
+//!
+//! Operations of a backend return nothing, because they only begin there. So the first error stays here; whatever
+//! comes after it does nothing, and [`Context::synchronize`] reports it.
+
+use super::kernels::MODULES;
+use crate::error::{Error, Result};
+use cudarc::driver::sys::{self, CUdevice_attribute_enum as Attribute};
+use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
+use cudarc::nvrtc::Ptx;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// What a device is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Its number.
+    pub ordinal: usize,
+    /// Its name.
+    pub name: String,
+    /// Compute capability, such as (8, 0).
+    pub compute: (i32, i32),
+    /// Bytes of device memory.
+    pub memory: usize,
+    /// Bytes that nothing uses.
+    pub free: usize,
+    /// Multiprocessors.
+    pub multiprocessors: usize,
+    /// CUDA version of the driver, such as 13000.
+    pub driver: i32,
+}
+
+/// An open device.
+pub struct Context {
+    context: Arc<CudaContext>,
+    stream: Arc<CudaStream>,
+    modules: Mutex<HashMap<&'static str, Arc<CudaModule>>>,
+    functions: Mutex<HashMap<String, CudaFunction>>,
+    failure: Mutex<Option<String>>,
+    multiprocessors: usize,
+    async_memory: bool,
+}
+
+/// Whether there is a driver, and devices that it drives.
+///
+/// # Errors
+/// [`Error::Device`] with what is missing.
+pub fn count() -> Result<usize> {
+    // SAFETY: opening the driver's library runs its initialisers, as every CUDA program does.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::Device("no CUDA driver: libcuda.so.1 is not found".into()));
+    }
+    let count = CudaContext::device_count().map_err(|error| failed("counting the devices", error))?;
+    Ok(usize::try_from(count).unwrap_or(0))
+}
+
+impl Context {
+    /// Opens device `ordinal`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if there is no driver, no such device, or one that cannot run the kernels.
+    pub fn open(ordinal: usize) -> Result<Arc<Context>> {
+        let count = count()?;
+        if ordinal >= count {
+            return Err(Error::Device(format!("cuda:{ordinal}: expected one of {count} devices")));
+        }
+        let opening = |error| failed(format!("cuda:{ordinal}"), error);
+        let context = CudaContext::new(ordinal).map_err(opening)?;
+        // SAFETY: all work of this context goes through one stream, so that no event needs to order it.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(opening)?;
+        let multiprocessors =
+            context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).map_err(opening)?;
+        Ok(Arc::new(Context {
+            async_memory: context.has_async_alloc(),
+            context,
+            stream,
+            modules: Mutex::default(),
+            functions: Mutex::default(),
+            failure: Mutex::default(),
+            multiprocessors: usize::try_from(multiprocessors).unwrap_or(1).max(1),
+        }))
+    }
+
+    /// What the device is.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the driver does not tell.
+    pub fn facts(&self) -> Result<Facts> {
+        let ask = || -> std::result::Result<Facts, DriverError> {
+            let (free, memory) = self.context.mem_get_info()?;
+            let mut driver = 0;
+            // SAFETY: the address of a number that lives through the call.
+            unsafe { sys::cuDriverGetVersion(&mut driver) }.result()?;
+            Ok(Facts {
+                ordinal: self.context.ordinal(),
+                name: self.context.name()?,
+                compute: self.context.compute_capability()?,
+                memory,
+                free,
+                multiprocessors: self.multiprocessors,
+                driver,
+            })
+        };
+        ask().map_err(|error| failed("asking the device", error))
+    }
+
+    /// Multiprocessors of the device.
+    pub fn multiprocessors(&self) -> usize {
+        self.multiprocessors
+    }
+
+    /// Whether memory comes and goes in the order of the stream.
+    pub(super) fn async_memory(&self) -> bool {
+        self.async_memory
+    }
+
+    /// The stream of everything.
+    pub(super) fn stream(&self) -> &Arc<CudaStream> {
+        &self.stream
+    }
+
+    /// Does `work` unless something has failed before; keeps what goes wrong, as that of `what`.
+    pub(super) fn attempt<T>(
+        &self,
+        what: impl Display,
+        work: impl FnOnce() -> std::result::Result<T, DriverError>,
+    ) -> Option<T> {
+        if lock(&self.failure).is_some() {
+            return None;
+        }
+        match self.context.bind_to_thread().and_then(|()| work()) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fail(format!("{what}: {}", words(error)));
+                None
+            }
+        }
+    }
+
+    /// Keeps an error, unless there is one already.
+    pub(super) fn fail(&self, what: String) {
+        lock(&self.failure).get_or_insert(what);
+    }
+
+    /// The first error, if there is one.
+    ///
+    /// # Errors
+    /// That one.
+    pub(super) fn check(&self) -> Result<()> {
+        match &*lock(&self.failure) {
+            Some(what) => Err(Error::Device(format!("cuda:{}: {what}", self.context.ordinal()))),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for everything that was begun.
+    ///
+    /// # Errors
+    /// [`Error::Device`] naming the first operation that failed.
+    pub fn synchronize(&self) -> Result<()> {
+        self.attempt("running kernels", || self.stream.synchronize());
+        self.check()
+    }
+
+    /// Bytes that nothing uses.
+    pub(super) fn free_memory(&self) -> Option<usize> {
+        self.attempt("asking for free memory", result::mem_get_info).map(|(free, _)| free)
+    }
+
+    /// Kernel `name` of file `module`, loaded when it is first asked for.
+    pub(super) fn kernel(&self, module: &'static str, name: &str) -> Option<CudaFunction> {
+        if let Some(function) = lock(&self.functions).get(name) {
+            return Some(function.clone());
+        }
+        let loaded = self.module(module)?;
+        let function = self.attempt(format_args!("kernel {name}"), || loaded.load_function(name))?;
+        lock(&self.functions).insert(name.to_owned(), function.clone());
+        Some(function)
+    }
+
+    fn module(&self, name: &'static str) -> Option<Arc<CudaModule>> {
+        let mut modules = lock(&self.modules);
+        if let Some(module) = modules.get(name) {
+            return Some(module.clone());
+        }
+        let Some((_, ptx)) = MODULES.iter().find(|(stem, _)| *stem == name) else {
+            self.fail(format!("kernels/{name}.cu: not built in"));
+            return None;
+        };
+        let load = || self.context.load_module(Ptx::from_src(*ptx));
+        let module = self.attempt(format_args!("loading kernels/{name}.cu"), load)?;
+        modules.insert(name, module.clone());
+        Some(module)
+    }
+}
+
+/// What is behind a lock: no value in this file is left half-changed by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn failed(what: impl Display, error: DriverError) -> Error {
+    Error::Device(format!("{what}: {}", words(error)))
+}
+
+/// The driver's own words for an error.
+fn words(error: DriverError) -> String {
+    let text = |text: std::result::Result<&std::ffi::CStr, DriverError>| {
+        text.map_or_else(|_| format!("error {}", error.0 as u32), |text| text.to_string_lossy().into_owned())
+    };
+    format!("{} ({})", text(error.error_name()), text(error.error_string()))
+}
