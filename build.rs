@@ -60,7 +60,9 @@ fn build() -> Result<(), String> {
             .iter()
             .map(|source| scope.spawn(|| compile(&nvcc, &arch, source, common, &out)))
             .collect();
-        jobs.into_iter().map(|job| job.join().unwrap_or_else(|_| Err("nvcc: a thread panicked".into()))).collect()
+        jobs.into_iter()
+            .map(|job| job.join().unwrap_or_else(|_| Err("nvcc: a thread panicked".into())))
+            .collect()
     });
     let mut text = format!(
         "/// The compiler of the kernels.\npub const NVCC: &str = {version:?};\n\
@@ -114,12 +116,14 @@ fn version(nvcc: &Path) -> Result<String, String> {
 
 fn find_nvcc(root: &Path) -> Option<PathBuf> {
     let named = env::var_os("NVCC").map(PathBuf::from);
-    let homes = ["CUDA_HOME", "CUDA_PATH"].map(|name| Some(PathBuf::from(env::var_os(name)?).join("bin/nvcc")));
+    let homes =
+        ["CUDA_HOME", "CUDA_PATH"].map(|name| Some(PathBuf::from(env::var_os(name)?).join("bin/nvcc")));
     let path = env::var_os("PATH").unwrap_or_default();
     let on_path = env::split_paths(&path).map(|folder| folder.join("nvcc")).collect::<Vec<_>>();
-    let installed = fs::read_dir(root.join(".cuda/lib")).into_iter().flatten().filter_map(|entry| {
-        Some(entry.ok()?.path().join("site-packages/nvidia/cu13/bin/nvcc"))
-    });
+    let installed = fs::read_dir(root.join(".cuda/lib"))
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("site-packages/nvidia/cu13/bin/nvcc")));
     let candidates = named.into_iter().chain(homes.into_iter().flatten()).chain(on_path).chain(installed);
     candidates.into_iter().find(|path| path.is_file())
 }

@@ -38,6 +38,25 @@ pub struct Mask {
     pub keep_inside: u32,
 }
 
+/// How a convolution's working weights lie; `Working` of kernels/weights.cuh.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Working {
+    pub form: u32,
+    pub k: u32,
+    pub c: u32,
+    pub r: u32,
+    pub s: u32,
+    pub outputs: u32,
+    pub chunks: u32,
+    pub taps: u32,
+    pub stride: u32,
+    pub pad: u32,
+    pub first: i32,
+    pub side: u32,
+}
+
+const _: () = assert!(size_of::<Working>() == 48);
 const _: () = assert!(size_of::<Place>() == 24 && size_of::<Then>() == 64 && size_of::<Mask>() == 12);
 
 impl From<filter::Mask> for Mask {

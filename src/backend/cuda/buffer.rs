@@ -89,7 +89,8 @@ impl Buffer {
         if self.bytes > 0 {
             let stream = self.context.stream().cu_stream();
             // SAFETY: both have that many bytes.
-            let copy = || unsafe { result::memcpy_dtod_async(self.address, other.address, self.bytes, stream) };
+            let copy =
+                || unsafe { result::memcpy_dtod_async(self.address, other.address, self.bytes, stream) };
             self.context.attempt("copying on the device", copy);
         }
     }

@@ -52,14 +52,22 @@ impl Context {
         self.attempt(name, || {
             if grid.shared > FREE_SHARED {
                 use sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
-                function.set_attribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, grid.shared as i32)?;
+                function
+                    .set_attribute(CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, grid.shared as i32)?;
             }
             let mut list = [std::ptr::from_ref(parameters).cast_mut().cast::<c_void>()];
             let (stream, threads) = (self.stream().cu_stream(), (grid.threads, 1, 1));
             // SAFETY: the kernel takes one structure of this size, which the driver copies before it returns; what it
             // points to is as the caller promises.
             unsafe {
-                result::launch_kernel(function.cu_function(), (x, y, z), threads, grid.shared, stream, &mut list)
+                result::launch_kernel(
+                    function.cu_function(),
+                    (x, y, z),
+                    threads,
+                    grid.shared,
+                    stream,
+                    &mut list,
+                )
             }
         });
     }

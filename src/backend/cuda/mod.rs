@@ -11,8 +11,10 @@
 pub mod abi;
 pub mod buffer;
 pub mod context;
+pub mod conv_mma;
 pub mod launch;
 pub mod recording;
+pub mod tiles;
 
 /// What build.rs compiled.
 pub mod kernels {
