@@ -12,11 +12,11 @@
 //
 //   kernel         threads  stages  shared   registers   in the main loop: HMMA / all instructions
 //                                   KiB      sm_80 sm_90 sm_80                 sm_90
-//   128x256 dense  256      3       72       208   213   192/346 = 55.5 %      192/351 = 54.7 %
-//   128x128 dense  128      4       64       208   213   256/468 = 54.7 %      256/475 = 53.9 %
-//   64x256 dense   128      4       80       209   214   256/476 = 53.8 %      256/483 = 53.0 %
-//   64x128 dense   64       4       48       209   214   256/484 = 52.9 %      256/491 = 52.1 %
-//   64x64 dense    128      3       96       210   212   192/405 = 47.4 %      192/405 = 47.4 %
+//   128x256 dense  256      3       72       209   214   192/346 = 55.5 %      192/351 = 54.7 %
+//   128x128 dense  128      4       64       209   213   256/468 = 54.7 %      256/475 = 53.9 %
+//   64x256 dense   128      4       80       210   214   256/476 = 53.8 %      256/483 = 53.0 %
+//   64x128 dense   64       4       48       210   214   256/484 = 52.9 %      256/491 = 52.1 %
+//   64x64 dense    128      3       96       211   212   192/405 = 47.4 %      192/405 = 47.4 %
 //   (ragged: up to 216 registers, 38 to 48 %; packed: up to 201, 33 %; few: 72, 16 %)
 //
 // No spills, no stack frame. A step (32 channels of a tap) of a tile copies 64·K + 64·N bytes and multiplies 32·K·N pairs:

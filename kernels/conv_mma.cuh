@@ -13,6 +13,7 @@
 // pieces, piece p at p ^ (row & 7): eight rows at one piece lie in different banks, both for copies and for ldmatrix.
 #pragma once
 
+#include "epilogue.cuh"
 #include "mma.cuh"
 #include "weights.cuh"
 
@@ -397,57 +398,11 @@ struct Target {
     }
 };
 
-// Eight neighbouring images of a row.
-template <typename T>
-struct alignas(16) Eight {
-    T of[8];
-};
-
-template <typename T>
-__device__ __forceinline__ void add_to(float (&v)[8], const T* from) {
-    const Eight<T> more = *reinterpret_cast<const Eight<T>*>(from);
-#pragma unroll
-    for (int i = 0; i < 8; i++) v[i] += to_float(more.of[i]);
-}
-
-// What `then` does to eight images of a row, and the store.
-template <typename T>
-__device__ __forceinline__ void finish_eight(const ConvMma& p, float (&v)[8], uint32_t slab, uint32_t pixel,
-                                             uint32_t channel, int eighth) {
-    const size_t row = row_of(p.to, slab, pixel, channel);
-    T* out = static_cast<T*>(p.y) + row * SLAB + eighth * 8;
-    const float scale = p.then.scale ? p.then.scale[channel] : 1.0f;
-    const float shift = p.then.shift ? p.then.shift[channel] : 0.0f;
-#pragma unroll
-    for (int i = 0; i < 8; i++) v[i] = v[i] * scale + shift;
-    if (p.then.add) {
-        const size_t other = row_of(p.then.add_place, slab, pixel, channel);
-        add_to(v, static_cast<const T*>(p.then.add) + other * SLAB + eighth * 8);
-    }
-    if (p.then.accumulate) add_to(v, static_cast<const T*>(out));
-    if (p.then.sign != SIGN_NONE) {
-        uint8_t* bits = reinterpret_cast<uint8_t*>(p.then.bits + row) + eighth;
-        uint32_t keep = 0;
-        if (p.then.sign == SIGN_MASK) {
-            keep = *bits;
-        } else {
-#pragma unroll
-            for (int i = 0; i < 8; i++) keep |= (v[i] > 0.0f) << i;
-            if (p.then.sign == SIGN_RELU_SAVE) *bits = static_cast<uint8_t>(keep);
-        }
-#pragma unroll
-        for (int i = 0; i < 8; i++) v[i] = (keep >> i & 1) ? v[i] : 0.0f;
-    }
-    Eight<T> result;
-#pragma unroll
-    for (int i = 0; i < 8; i++) result.of[i] = from_float<T>(v[i]);
-    *reinterpret_cast<Eight<T>*>(out) = result;
-}
-
 // Adds up the groups' sums, and writes a warp's tile. Eight lanes share a row, eight images each.
 template <typename T, typename S, bool RESIDUES>
-__device__ __forceinline__ void finish(const ConvMma& p, const float (&sum)[S::FRAGMENTS][8][4], char* shared,
-                                       uint32_t k0, uint32_t slab, uint32_t pixel, int group, int warp, int lane) {
+__device__ __forceinline__ void write_tile(const ConvMma& p, const float (&sum)[S::FRAGMENTS][8][4], char* shared,
+                                           uint32_t k0, uint32_t slab, uint32_t pixel, int group, int warp,
+                                           int lane) {
     char* mine = shared + (group * S::WARPS + warp) * S::STAGED;
     const char* firsts = shared + warp * S::STAGED;
     constexpr int ROWS = 16 * S::STAGED_FRAGMENTS;
@@ -484,7 +439,9 @@ __device__ __forceinline__ void finish(const ConvMma& p, const float (&sum)[S::F
                 v[plane * 4] = q.x, v[plane * 4 + 1] = q.y, v[plane * 4 + 2] = q.z, v[plane * 4 + 3] = q.w;
             }
             const Target at = Target::of<RESIDUES>(p, pixel, k0 + pass * ROWS + row);
-            if (at.inside && slab < p.slabs) finish_eight<T>(p, v, slab, at.pixel, at.channel, lane & 7);
+            finish<T>(p.then, v, static_cast<T*>(p.y), row_of(p.to, slab, at.pixel, at.channel),
+                      row_of(p.then.add_place, slab, at.pixel, at.channel), at.channel, lane & 7,
+                      at.inside && slab < p.slabs);
         }
     }
 }
@@ -515,5 +472,5 @@ __device__ __forceinline__ void convolve(const ConvMma& p) {
     } else {
         run(Loader<S, SOURCE>(p, pipeline, thread, k0, slab0, pixel, group));
     }
-    finish<T, S, RESIDUES>(p, sum, shared, k0 + warp_k * S::WARP_K, slab0 + warp_n, pixel, group, warp, lane);
+    write_tile<T, S, RESIDUES>(p, sum, shared, k0 + warp_k * S::WARP_K, slab0 + warp_n, pixel, group, warp, lane);
 }
