@@ -15,6 +15,7 @@
 
 #include "epilogue.cuh"
 #include "mma.cuh"
+#include "taps.cuh"
 #include "weights.cuh"
 
 // Mirrors `Parameters` of src/backend/cuda/conv_mma.rs.
@@ -57,25 +58,6 @@ struct Tile {
 // How values enter: DENSE where C is a multiple of 32 and channels are neighbours; RAGGED for any C and step; PACKED for
 // few channels, whose taps and channels together are one reduction.
 enum class Source { DENSE, RAGGED, PACKED };
-
-// Which taps of one axis meet the map: for i < count, tap first + i·tap_step reads source + i·source_step.
-struct Axis {
-    int first, count, tap_step, source, source_step;
-};
-
-__device__ __forceinline__ Axis axis(bool backward, int at, int taps, int stride, int pad, int size) {
-    if (!backward) {
-        const int first = max(0, pad - at * stride);
-        const int end = min(taps, size + pad - at * stride);
-        return {first, max(end - first, 0), 1, at * stride + first - pad, 1};
-    }
-    // Tap t reads (at + pad − t) / stride where that is whole and on the map.
-    const int beyond = max((at + pad) / stride - (size - 1), 0);
-    const int first = (at + pad) % stride + beyond * stride;
-    const int source = (at + pad) / stride - beyond;
-    const int count = min((taps - first + stride - 1) / stride, source + 1);
-    return {first, max(count, 0), stride, source, -1};
-}
 
 // Waits for the threads of a group.
 template <typename S>
