@@ -20,7 +20,7 @@ struct Pack {
     Mask mask;
     uint32_t weights;
     uint32_t k, c, taps;  // of the master: outputs, inputs of a group, R·S
-    uint32_t groups, padded, backward, unused;
+    uint32_t groups, padded, backward, unused[2];
     Working at;
 };
 static_assert(sizeof(Pack) == 128);

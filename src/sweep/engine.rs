@@ -8,7 +8,7 @@ use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::filter::Mask;
 use crate::graph::Graph;
-use crate::graph::program::{Program, StepId, StorageId, Suffix};
+use crate::graph::program::{Mode, Program, StepId, StorageId, Suffix};
 use crate::network::{Network, batch};
 use crate::tape::{Base, Tape};
 use rayon::prelude::*;
@@ -156,7 +156,10 @@ impl<B: Backend> Measure for Engine<'_, B> {
         let tape =
             |range: &Range<usize>| Tape::new(network.backend, &network.program, batch(range), kept, &[]);
         let fixed = self.attack == AttackMode::Fixed;
-        let groups = network.groups(images);
+        let groups = match network.program.mode {
+            Mode::Inference if !B::CONCURRENT => vec![images],
+            _ => network.groups(images),
+        };
         self.block = groups
             .into_iter()
             .map(|images| Group {

@@ -24,6 +24,11 @@ impl Tolerance {
         Tolerance::new(units * f64::from(f32::EPSILON) * scale, 0.0)
     }
 
+    /// With so much more, whatever the value.
+    pub fn plus(self, absolute: f64) -> Self {
+        Tolerance { absolute: self.absolute + absolute, ..self }
+    }
+
     fn limit(&self, expected: f64) -> f64 {
         self.absolute + self.relative * expected.abs()
     }

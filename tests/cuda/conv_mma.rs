@@ -1,7 +1,7 @@
 //! Convolutions on matrix units against the oracle, on inputs rounded to their format: every tile, every way in which
 //! values enter, every edge.
 
-use crate::support::context;
+use crate::driver::context;
 use common::compare::{Tolerance, assert_close};
 use common::formula::uniform_tensor;
 use common::oracle::{Conv, Map};

@@ -1,5 +1,26 @@
-//! Kernels through their launchers, each against the oracle: on a GPU, or on the software device of emulator/
-//! (`cuda-emulator run -- cargo test --features cuda --test cuda`).
+//! The CUDA backend: on a GPU where there is one, else on the emulator with all its checks on, which fail what they report.
 
+#[path = "../conformance/cases.rs"]
+mod conformance;
 mod conv_mma;
-mod support;
+mod driver;
+
+use conformance::{F32, Format, conforms};
+use half::{bf16, f16};
+
+#[test]
+fn f32_conforms() {
+    conforms(&driver::open::<f32>(), F32, 12);
+}
+
+#[test]
+fn f16_conforms() {
+    let format = Format { round: |v| f16::from_f32(v).to_f32(), unit: 0.5_f64.powi(11) };
+    conforms(&driver::open::<f16>(), format, 12);
+}
+
+#[test]
+fn bf16_conforms() {
+    let format = Format { round: |v| bf16::from_f32(v).to_f32(), unit: 0.5_f64.powi(8) };
+    conforms(&driver::open::<bf16>(), format, 12);
+}

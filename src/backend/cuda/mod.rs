@@ -4,17 +4,31 @@
 //! Everything runs in the order of one stream. A file here has the name of the kernel file that it launches:
 //!
 //! ```text
-//! device ─> conv2d, conv_mma, depthwise, weight_grad, filter, elementwise, batch_norm, pool, dropout, loss, image, optimizer
+//! device ─> filter ─> conv2d (also depthwise), conv_mma ─> tiles
+//!        ─> weight_grad, elementwise, batch_norm, pool, dropout, loss, image, optimizer
 //!              └─> launch ─> context ─> driver          buffer: memory; recording: CUDA graphs; abi: structures of kernels
 //! ```
 
 pub mod abi;
+pub mod batch_norm;
 pub mod buffer;
 pub mod context;
+pub mod conv2d;
 pub mod conv_mma;
+pub mod device;
+pub mod dropout;
+pub mod elementwise;
+pub mod filter;
+pub mod format;
+pub mod image;
 pub mod launch;
+pub mod loss;
+pub mod optimizer;
+pub mod pool;
 pub mod recording;
 pub mod tiles;
+pub mod value;
+pub mod weight_grad;
 
 /// What build.rs compiled.
 pub mod kernels {

@@ -1,10 +1,7 @@
-//! What a device computes through the `Backend` trait against the naive oracle, over random shapes, strides, paddings,
-//! groups, batch sizes and places. The list of cases is generic: every device runs the very same one.
+//! The cases: random shapes, strides, paddings, groups, batch sizes and places, each against the naive oracle.
 
 use common::compare::{Tolerance, assert_close};
 use common::oracle::{self, BatchNorm, Conv, Map, MaxPool};
-use synfilter::backend::cpu::device::Cpu;
-use synfilter::backend::cpu::select::ConvMode;
 use synfilter::backend::{
     Backend, Batch, Fgsm, ImageBatch, Input, NormGradients, Output, PixelData, Sign, Standard, Statistics,
     Then,
@@ -15,25 +12,24 @@ use synfilter::graph::place::Place;
 use synfilter::graph::{NORM_EPS, Pool, Shape};
 use synfilter::random::Random;
 
-#[test]
-fn cpu_direct() {
-    conforms(&Cpu::new(ConvMode::Direct, false));
-}
-
-#[test]
-fn cpu_auto_on_all_threads() {
-    conforms(&Cpu::new(ConvMode::Auto, true));
-}
-
-/// Random cases of each operation; the same for every device.
-const CASES: u64 = 25;
-
 /// One kind of operation, checked on random cases.
 type Case<B> = fn(&mut Bench<B>);
 
-/// Runs every case on a device.
-fn conforms<B: Backend>(device: &B) {
-    let cases: [(&str, Case<B>); 8] = [
+/// How a device stores values.
+#[derive(Clone, Copy)]
+pub struct Format {
+    /// To the nearest number of the format.
+    pub round: fn(f32) -> f32,
+    /// The largest relative error of that.
+    pub unit: f64,
+}
+
+/// f32.
+pub const F32: Format = Format { round: |v| v, unit: 0.0 };
+
+/// Runs `cases` random cases of each operation on a device.
+pub fn conforms<B: Backend>(device: &B, format: Format, cases: u64) {
+    let operations: [(&str, Case<B>); 8] = [
         ("convolution", convolution),
         ("elementwise", elementwise),
         ("batch norm", batch_norm),
@@ -43,12 +39,12 @@ fn conforms<B: Backend>(device: &B) {
         ("images", images),
         ("sign bits", sign_bits),
     ];
-    for (stream, (name, case)) in cases.into_iter().enumerate() {
-        for seed in 0..CASES {
+    for (stream, (name, case)) in operations.into_iter().enumerate() {
+        for seed in 0..cases {
             let mut random = Random::new(seed, stream as u64);
             let batch = Batch { images: 1 + random.below(150) as usize };
             let what = format!("{name}, case {seed}, {} images", batch.images);
-            case(&mut Bench { device, random, batch, what });
+            case(&mut Bench { device, format, random, batch, what });
         }
     }
 }
@@ -56,6 +52,7 @@ fn conforms<B: Backend>(device: &B) {
 /// Where one case is tried: a device, a batch, random numbers.
 struct Bench<'b, B: Backend> {
     device: &'b B,
+    format: Format,
     random: Random,
     batch: Batch,
     what: String,
@@ -83,8 +80,9 @@ impl<B: Backend> Bench<'_, B> {
         self.random.below(2) == 1
     }
 
+    /// Normal numbers, as the format stores them.
     fn normals(&mut self, n: usize) -> Vec<f32> {
-        (0..n).map(|_| self.random.normal()).collect()
+        (0..n).map(|_| (self.format.round)(self.random.normal())).collect()
     }
 
     fn shape(&mut self) -> Shape {
@@ -176,6 +174,8 @@ impl<B: Backend> Bench<'_, B> {
     fn close(&self, what: &str, actual: &[f32], expected: &[f64], terms: usize) {
         let scale = expected.iter().fold(1.0, |m: f64, v| m.max(v.abs()));
         let tolerance = Tolerance::f32_roundings(8.0 + 2.0 * (terms as f64).sqrt(), scale);
+        // Operands and results are rounded to the format a few times, sums of products once per operand.
+        let tolerance = tolerance.plus(8.0 * self.format.unit * scale);
         assert_close(format!("{}: {what}", self.what), actual, expected, tolerance);
     }
 }

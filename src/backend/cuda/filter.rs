@@ -1,0 +1,187 @@
+//! A convolution's weights on the device, under a mask: kernels/filter.cu.
+
+use super::abi::{self, Working, size};
+use super::buffer::Buffer;
+use super::context::Context;
+use super::conv_mma::{ConvMma, Half, Plan};
+use super::conv2d::ConvFma;
+use super::format::Format;
+use super::launch::Grid;
+use super::value::{Count, View};
+use crate::error::Result;
+use crate::filter;
+use crate::graph::conv::{ConvShape, Direction};
+use bytemuck::{Pod, Zeroable};
+use std::sync::Arc;
+
+/// `Pack` of kernels/filter.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Pack {
+    master: u64,
+    scale: u64,
+    working: u64,
+    kept: u64,
+    mask: abi::Mask,
+    weights: u32,
+    k: u32,
+    c: u32,
+    taps: u32,
+    groups: u32,
+    padded: u32,
+    backward: u32,
+    unused: [u32; 2],
+    at: Working,
+}
+
+const _: () = assert!(size_of::<Pack>() == 128);
+
+/// One direction of a convolution, with its working weights.
+enum Convolver {
+    /// On matrix units.
+    Matrix(ConvMma, Half),
+    /// On FMA units.
+    Fma(ConvFma),
+}
+
+/// A convolution's weights: the f32 master, and the working weights of both directions.
+pub struct Weights {
+    context: Arc<Context>,
+    shape: ConvShape,
+    master: Buffer,
+    forward: Convolver,
+    backward: Option<Convolver>,
+    /// Factor per output channel of the backward direction.
+    scale: Option<Buffer>,
+    /// Weights that the last mask kept, a u32.
+    kept: Buffer,
+}
+
+impl Convolver {
+    fn new<T: Format>(context: &Arc<Context>, shape: ConvShape, direction: Direction) -> Self {
+        match T::HALF.zip(Plan::new(shape, direction)) {
+            Some((half, plan)) => Convolver::Matrix(ConvMma::new(context, plan), half),
+            None => Convolver::Fma(ConvFma::new(context, shape, direction)),
+        }
+    }
+
+    fn weights(&self) -> &Buffer {
+        match self {
+            Convolver::Matrix(conv, _) => &conv.weights,
+            Convolver::Fma(conv) => &conv.weights,
+        }
+    }
+}
+
+impl Weights {
+    /// Room for the weights of `shape`; `backward` says whether gradients to the input will be asked for.
+    pub fn new<T: Format>(context: &Arc<Context>, shape: ConvShape, backward: bool) -> Self {
+        Weights {
+            context: context.clone(),
+            shape,
+            master: Buffer::zeros(context, 4 * shape.weights()),
+            forward: Convolver::new::<T>(context, shape, Direction::Forward),
+            backward: backward.then(|| Convolver::new::<T>(context, shape, Direction::BackwardInput)),
+            scale: None,
+            kept: Buffer::zeros(context, 4),
+        }
+    }
+
+    /// Takes new masters, all of which count.
+    pub fn load(&mut self, masters: &Buffer, scale: Option<&Buffer>) {
+        self.master.copy_from(masters);
+        match (&mut self.scale, scale) {
+            (Some(ours), Some(scale)) => ours.copy_from(scale),
+            (ours, Some(scale)) => {
+                let mut copy = Buffer::new(&self.context, scale.bytes());
+                copy.copy_from(scale);
+                *ours = Some(copy);
+            }
+            (ours, None) => *ours = None,
+        }
+        self.mask(filter::Mask::ALL);
+    }
+
+    /// Rewrites the working weights in place: those that `mask` drops are zero.
+    pub fn mask(&mut self, mask: filter::Mask) {
+        self.kept.zero();
+        self.pack(mask, &self.forward, 0, self.kept.address());
+        if let Some(backward) = &self.backward {
+            let scale = self.scale.as_ref().map_or(0, Buffer::address);
+            self.pack(mask, backward, scale, 0);
+        }
+    }
+
+    fn pack(&self, mask: filter::Mask, to: &Convolver, scale: u64, kept: u64) {
+        let ConvShape { c, k, r, s, groups, .. } = self.shape;
+        let backward = !std::ptr::eq(to, &self.forward);
+        let (kernel, padded, at) = match to {
+            Convolver::Matrix(conv, Half::F16) => ("pack_matrix_f16", 0, conv.plan().working),
+            Convolver::Matrix(conv, Half::Bf16) => ("pack_matrix_bf16", 0, conv.plan().working),
+            Convolver::Fma(conv) => ("pack_fma", conv.padded, Working::zeroed()),
+        };
+        let parameters = Pack {
+            master: self.master.address(),
+            scale,
+            working: to.weights().address(),
+            kept,
+            mask: mask.into(),
+            weights: size(self.shape.weights()),
+            k: size(k),
+            c: size(c / groups),
+            taps: size(r * s),
+            groups: size(groups),
+            padded: size(padded),
+            backward: u32::from(backward),
+            unused: [0; 2],
+            at,
+        };
+        let grid = Grid::over(self.shape.weights(), 256);
+        // SAFETY: the structure is the kernel's; masters and working weights are of the same shape.
+        unsafe { self.context.launch("filter", kernel, grid, &parameters) };
+    }
+
+    /// Bytes of working weights that a mask writes.
+    pub fn bytes(&self) -> usize {
+        self.forward.weights().bytes() + self.backward.as_ref().map_or(0, |b| b.weights().bytes())
+    }
+
+    /// How many weights the last mask kept.
+    ///
+    /// # Errors
+    /// The first failure on the device.
+    pub fn kept(&self) -> Result<u32> {
+        Ok(self.kept.read::<u32>()?.first().copied().unwrap_or_default())
+    }
+
+    /// Computes y from x, forward or backward.
+    ///
+    /// # Safety
+    /// The addresses are those of buffers of `count` images as the places and `then` say; x and y share no row.
+    ///
+    /// # Panics
+    /// Where the weights were made without a backward direction and it is asked for.
+    pub unsafe fn convolve<T: Format>(
+        &self,
+        direction: Direction,
+        count: Count,
+        x: View,
+        y: View,
+        then: abi::Then,
+    ) {
+        let convolver = match direction {
+            Direction::Forward => &self.forward,
+            Direction::BackwardInput => self.backward.as_ref().expect("made with a backward direction"),
+        };
+        // SAFETY: as the caller promises; the number format is the one that the weights were made for.
+        unsafe {
+            match convolver {
+                Convolver::Fma(conv) => conv.launch::<T>(&self.context, count, x, y, then),
+                Convolver::Matrix(conv, half) => {
+                    let (x, y) = ((x.address, x.place), (y.address, y.place));
+                    conv.launch(&self.context, *half, x, y, count.slabs, then);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! What a device computes through the `Backend` trait against the naive oracle. The list of cases is generic: every device
+//! runs the very same one (tests/cuda has it for CUDA).
+
+mod cases;
+
+use cases::{F32, conforms};
+use synfilter::backend::cpu::device::Cpu;
+use synfilter::backend::cpu::select::ConvMode;
+
+/// Random cases of each operation.
+const CASES: u64 = 25;
+
+#[test]
+fn cpu_direct() {
+    conforms(&Cpu::new(ConvMode::Direct, false), F32, CASES);
+}
+
+#[test]
+fn cpu_auto_on_all_threads() {
+    conforms(&Cpu::new(ConvMode::Auto, true), F32, CASES);
+}

@@ -1,0 +1,44 @@
+//! The driver that the tests run on.
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use synfilter::backend::cuda::context::{self, Context};
+use synfilter::backend::cuda::device::Cuda;
+use synfilter::backend::cuda::format::Format;
+
+/// The first device, computing in one format.
+pub fn open<T: Format>() -> Cuda<T> {
+    load();
+    Cuda::open(0).expect("a device opens")
+}
+
+/// The first device.
+pub fn context() -> Arc<Context> {
+    load();
+    Context::open(0).expect("a device opens")
+}
+
+/// Makes the emulator the driver where there is none that drives a GPU.
+fn load() {
+    static EMULATOR: OnceLock<Option<Library>> = OnceLock::new();
+    EMULATOR.get_or_init(|| {
+        if context::count().is_ok_and(|devices| devices > 0) {
+            eprintln!("CUDA tests run on a GPU");
+            return None;
+        }
+        // Its name as a library is libcuda.so.1: once it is loaded, whoever asks for that gets it.
+        let library = emulator();
+        eprintln!("CUDA tests run on {}", library.display());
+        // SAFETY: the emulator's library has no initialisers but those of Rust.
+        let library = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) };
+        Some(library.expect("the emulator's library loads"))
+    });
+}
+
+/// The emulator's shared library, which cargo builds beside the tests.
+fn emulator() -> PathBuf {
+    let test = std::env::current_exe().expect("a test has a path");
+    let folder = test.parent().expect("a file lies in a folder");
+    folder.join("libcuda_emulator.so")
+}
