@@ -213,8 +213,12 @@ impl Plan {
         };
         match self.tiles() {
             [only] => *only,
-            // Twice the width where the batch fills it.
-            [wide, narrow] if slabs % wide.slabs() > narrow.slabs() || slabs % wide.slabs() == 0 => *wide,
+            // The wider one unless more of its slabs do not exist.
+            [wide, narrow]
+                if slabs.next_multiple_of(wide.slabs()) == slabs.next_multiple_of(narrow.slabs()) =>
+            {
+                *wide
+            }
             [_, narrow] => *narrow,
             _ => Tile::choose(launch),
         }
