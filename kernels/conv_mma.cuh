@@ -297,7 +297,8 @@ struct Fragments {
     uint32_t w[2], x[4];
 
     template <typename S>
-    __device__ __forceinline__ static Fragments of(uint32_t shared, int warp_k, int warp_n, int lane) {
+    __device__ __forceinline__ static Fragments of(uint32_t shared, int warp_k, int warp_n, int lane,
+                                                   int x_at = S::W_BYTES) {
         Fragments at;
         const int row = lane & 15;
 #pragma unroll
@@ -309,23 +310,24 @@ struct Fragments {
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             const int piece = j * 2 + (lane >> 4);
-            at.x[j] = shared + S::W_BYTES + warp_n * SLAB_BYTES + row * ROW + ((piece ^ (row & 7)) << 4);
+            at.x[j] = shared + x_at + warp_n * SLAB_BYTES + row * ROW + ((piece ^ (row & 7)) << 4);
             asm volatile("" : "+r"(at.x[j]));
         }
         return at;
     }
 };
 
-// One warp's products of a step; `stage` in bytes.
+// One warp's products of a step, whose weights and values lie so many bytes behind `at`.
 template <typename T, int FRAGMENTS>
-__device__ __forceinline__ void multiply_step(float (&sum)[FRAGMENTS][8][4], const Fragments& at, int stage) {
+__device__ __forceinline__ void multiply_step(float (&sum)[FRAGMENTS][8][4], const Fragments& at, int w_offset,
+                                              int x_offset) {
 #pragma unroll
     for (int part = 0; part < 2; part++) {
         uint32_t w[FRAGMENTS][4], x[4][4];
 #pragma unroll
-        for (int i = 0; i < FRAGMENTS; i++) load_matrices(w[i], at.w[part] + stage + i * 16 * W_ROW);
+        for (int i = 0; i < FRAGMENTS; i++) load_matrices(w[i], at.w[part] + w_offset + i * 16 * W_ROW);
 #pragma unroll
-        for (int j = 0; j < 4; j++) load_matrices_transposed(x[j], at.x[j] + stage + part * 16 * ROW);
+        for (int j = 0; j < 4; j++) load_matrices_transposed(x[j], at.x[j] + x_offset + part * 16 * ROW);
 #pragma unroll
         for (int i = 0; i < FRAGMENTS; i++) {
 #pragma unroll
@@ -353,7 +355,7 @@ __device__ __forceinline__ bool round(L& loader, float (&sum)[S::FRAGMENTS][8][4
     group_barrier<S>(group);
     if (left >= S::STAGES) loader.template copy_step<(STAGE + S::STAGES - 1) % S::STAGES>();
     copy_commit();
-    multiply_step<T>(sum, at, STAGE * S::STAGE);
+    multiply_step<T>(sum, at, STAGE * S::STAGE, STAGE * S::STAGE);
     if (--left == 0) return false;
     if constexpr (STAGE + 1 < S::STAGES) return round<T, S, STAGE + 1>(loader, sum, at, left, group);
     return true;

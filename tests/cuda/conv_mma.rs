@@ -10,7 +10,8 @@ use std::sync::Arc;
 use synfilter::backend::cuda::abi::{self, Working};
 use synfilter::backend::cuda::buffer::Buffer;
 use synfilter::backend::cuda::context::Context;
-use synfilter::backend::cuda::conv_mma::{ConvMma, Half, Plan};
+use synfilter::backend::cuda::conv_mma::{ConvMma, Half};
+use synfilter::backend::cuda::conv_plan::Plan;
 use synfilter::backend::cuda::tiles::Tile;
 use synfilter::graph::conv::{ConvShape, Direction};
 use synfilter::graph::place::Place;
@@ -293,7 +294,7 @@ impl Ready {
 fn check(case: Case) {
     let ready = Ready::new(case);
     let mut first: Option<Map> = None;
-    for &tile in ready.conv.plan().tiles() {
+    for tile in ready.conv.plan().tiles(ready.from) {
         let what = format!("{case:?} with {tile:?}");
         let left = ready.run(Some(tile));
         assert!(left == ready.run(Some(tile)), "{what}: differs from run to run");
@@ -305,7 +306,7 @@ fn check(case: Case) {
         let Tolerance { absolute, relative } = ready.tolerance();
         assert_close(&what, &map.data, &first.data, Tolerance::new(absolute, 2.0 * relative));
     }
-    let chosen = ready.conv.plan().tile(case.slabs, ready.context.multiprocessors());
+    let chosen = ready.conv.plan().tile(ready.from, case.slabs, ready.context.multiprocessors());
     assert!(ready.run(None) == ready.run(Some(chosen)), "{case:?}: not the chosen tile");
 }
 
@@ -315,6 +316,18 @@ fn dense_values() {
     check(Case { half: Half::Bf16, to: [2, 1, 2], ..forward([32, 72, 4, 5, 3, 3, 2, 1], 3) });
     check(Case { whole: false, sign: Sign::None, ..forward([96, 136, 2, 1, 1, 1, 1, 0], 1) });
     check(Case { sign: Sign::Relu, ..forward([32, 192, 1, 2, 2, 1, 1, 1], 4) });
+}
+
+#[test]
+fn strips() {
+    let tiles = |case: Case| Ready::new(case).conv.plan().tiles(place([4, 4, 64], DENSE));
+    assert!(tiles(forward([64, 64, 4, 4, 3, 3, 1, 1], 1)).contains(&Tile::K128P4));
+    check(forward([64, 128, 2, 9, 3, 3, 1, 1], 2));
+    check(Case { half: Half::Bf16, to: [2, 1, 2], ..backward([72, 64, 4, 5, 3, 3, 1, 1], 1) });
+    check(Case { whole: false, sign: Sign::None, ..forward([32, 200, 3, 6, 3, 3, 1, 0], 1) });
+    check(backward([64, 32, 3, 6, 3, 3, 1, 0], 1));
+    check(Case { sign: Sign::None, ..forward([32, 64, 1, 3, 3, 3, 1, 2], 1) });
+    check(Case { sign: Sign::None, ..backward([64, 32, 2, 5, 3, 3, 1, 2], 3) });
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use super::abi::{self, Working, size};
 use super::buffer::Buffer;
 use super::context::Context;
-use super::conv_mma::{ConvMma, Half, Plan};
+use super::conv_mma::{ConvMma, Half};
+use super::conv_plan::Plan;
 use super::conv2d::ConvFma;
 use super::format::Format;
 use super::launch::Grid;

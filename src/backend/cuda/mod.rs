@@ -4,7 +4,7 @@
 //! Everything runs in the order of one stream. A file here has the name of the kernel file that it launches:
 //!
 //! ```text
-//! device ─> filter ─> conv2d (also depthwise), conv_mma ─> tiles
+//! device ─> filter ─> conv2d (also depthwise), conv_mma (also conv_strip) ─> conv_plan ─> tiles
 //!        ─> weight_grad, elementwise, batch_norm, pool, dropout, loss, image, optimizer
 //!              └─> launch ─> context ─> driver          buffer: memory; recording: CUDA graphs; abi: structures of kernels
 //! ```
@@ -15,6 +15,7 @@ pub mod buffer;
 pub mod context;
 pub mod conv2d;
 pub mod conv_mma;
+pub mod conv_plan;
 pub mod device;
 pub mod dropout;
 pub mod elementwise;

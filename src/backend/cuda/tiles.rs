@@ -19,9 +19,13 @@ pub enum Tile {
     K64N64,
     /// 16 × 128, two warps: few outputs.
     K16N128,
+    /// 128 outputs × four pixels × 64 images, eight warps: 3×3 kernels, `StripTile` of kernels/conv_strip.cu.
+    K128P4,
+    /// 64 × four pixels × 64, four warps.
+    K64P4,
 }
 
-/// Tiles of any number of outputs, as the table's letters name them: a is the first.
+/// Tiles of one pixel and any number of outputs, as the table's letters name them: a is the first.
 pub const TILES: [Tile; 5] = [Tile::K128N256, Tile::K128N128, Tile::K64N256, Tile::K64N128, Tile::K64N64];
 
 /// Steps of a reduction in the rows of the table, and load in its columns: each the smallest of its class.
@@ -41,7 +45,7 @@ const TABLE: [[&str; STEPS.len()]; 4] = [
     ["eeedddddcccc", "eeedddddcccc", "eeeddccdcccc", "eeeddccdcccc", "eeeeeccdcccc", "eeeeeccdcccc"],
     ["eeeddddbbbbb", "eeeddbbbbbbb", "eeeddbbbbbbb", "eeeddbbaabbb", "eeeeebbaabba", "eeeeebbaabba"],
     ["eeeddddbcccc", "eeeddbdbcccc", "eeeddbcbcccc", "eeeddbcacccc", "eeeeebcacccc", "eeeeebcacccc"],
-    ["eedddddbbbbb", "eeeddbbbbbbb", "eeeddbbbbbbb", "eeeddbbaabbb", "eeeeebbaabba", "eeeeebbaabba"],
+    ["eeeddddbbbbb", "eeeddbbbbbbb", "eeeddbbbbbbb", "eeeddbbaabbb", "eeeeebbaabba", "eeeeebbaabba"],
 ];
 
 /// How a tile is made up.
@@ -63,6 +67,8 @@ impl Tile {
             Tile::K64N128 => (4, [1, 2, 1], 4),
             Tile::K64N64 => (4, [1, 1, 4], 3),
             Tile::K16N128 => (1, [1, 2, 1], 4),
+            Tile::K128P4 => (4, [2, 4, 1], 2),
+            Tile::K64P4 => (4, [1, 4, 1], 2),
         };
         Parts { fragments, warps, stages }
     }
@@ -73,9 +79,22 @@ impl Tile {
         16 * fragments * warps[0]
     }
 
+    /// Pixels of a tile, neighbours in a row.
+    pub const fn pixels(self) -> usize {
+        match self {
+            Tile::K128P4 | Tile::K64P4 => 4,
+            _ => 1,
+        }
+    }
+
     /// Slabs of a tile.
     pub const fn slabs(self) -> usize {
-        self.parts().warps[1]
+        self.parts().warps[1] / self.pixels()
+    }
+
+    /// Taps of a step.
+    const fn taps(self) -> usize {
+        if self.pixels() == 1 { 1 } else { 3 }
     }
 
     /// Threads of a block.
@@ -86,7 +105,8 @@ impl Tile {
 
     /// Bytes of one stage of the pipeline of one group of warps.
     const fn stage(self) -> usize {
-        64 * self.outputs() + 4096 * self.slabs()
+        let columns = self.pixels() + self.taps() - 1;
+        64 * self.outputs() * self.taps() + 4096 * self.slabs() * columns
     }
 
     /// Bytes of shared memory of a block, without a packed reduction's table.
@@ -106,6 +126,8 @@ impl Tile {
             Tile::K64N128 => "64x128",
             Tile::K64N64 => "64x64",
             Tile::K16N128 => "16x128",
+            Tile::K128P4 => "128",
+            Tile::K64P4 => "64",
         }
     }
 
@@ -119,9 +141,19 @@ impl Tile {
             _ => 3,
         };
         let load = 8 * units * launch.columns() / launch.multiprocessors.max(1);
-        let row = TABLE[class][index(&STEPS, launch.steps)].as_bytes();
+        let row = TABLE[class][index(&STEPS, launch.steps as usize)].as_bytes();
         let tile = TILES[usize::from(row[index(&LOADS, load)] - b'a')];
-        tile.no_wider_than(launch.slabs)
+        let tile = tile.no_wider_than(launch.slabs);
+        match launch.strips {
+            Some(_) => Tile::cheapest(&[tile, Tile::K128P4, Tile::K64P4], launch),
+            None => tile,
+        }
+    }
+
+    fn cheapest(tiles: &[Tile], launch: Launch) -> Tile {
+        let cost = |tile: Tile| (tile, tile.cost(launch));
+        let costs = tiles.iter().map(|&tile| cost(tile));
+        costs.min_by(|a, b| a.1.total_cmp(&b.1)).expect("there are tiles").0
     }
 
     /// This tile, or a narrower one where too many of its slabs would not exist.
@@ -143,31 +175,42 @@ impl Tile {
     /// warps reach 75 % and eight 90 %) and its copies from the L2 cache (28 bytes per cycle), a sixth of the shorter of the
     /// two, and 2000 cycles to begin and end, of which blocks side by side hide half.
     pub fn cost(self, launch: Launch) -> f64 {
-        let blocks =
-            launch.outputs.div_ceil(self.outputs()) * launch.pixels * launch.slabs.div_ceil(self.slabs());
+        let (pixels, steps, share) = match launch.strips {
+            Some(strips) if self.pixels() > 1 => (strips.count, strips.steps, strips.share),
+            _ => (launch.pixels, launch.steps, 1.0),
+        };
+        let blocks = launch.outputs.div_ceil(self.outputs()) * pixels * launch.slabs.div_ceil(self.slabs());
         let resident = (164 * 1024 / (self.shared() + 1024)).min(65536 / (224 * self.threads())).max(1);
-        let groups = self.parts().warps[2];
+        let columns = self.slabs() * self.pixels() * 64;
+        let products = steps * share * (self.outputs() * columns * self.taps() * 32) as f64 / 1024.0;
+        let copies = steps * self.stage() as f64 / 28.0;
+        // Warps that share a reduction end with a sum over shared memory.
+        let shared = 250.0 * (self.parts().warps[2] - 1) as f64;
         let wave = |resident: usize| {
-            let warps = resident * self.threads() / 32;
-            let share = match warps {
+            let reached = match resident * self.threads() / 32 {
                 8.. => 0.9,
                 4.. => 0.75,
-                n => 0.75 * n as f64 / 4.0,
+                warps => 0.75 * warps as f64 / 4.0,
             };
-            let steps = (resident * launch.steps) as f64;
-            let products = steps * (self.outputs() * self.slabs() * 64 * 32) as f64 / (1024.0 * share);
-            let copies = steps * self.stage() as f64 / 28.0;
-            // Warps that share a reduction end with a sum over shared memory.
-            products.max(copies)
-                + products.min(copies) / 6.0
-                + 2000.0 / resident.min(2) as f64
-                + 250.0 * (groups - 1) as f64
+            let (products, copies) = (resident as f64 * products / reached, resident as f64 * copies);
+            products.max(copies) + products.min(copies) / 6.0 + 2000.0 / resident.min(2) as f64 + shared
         };
         let (at_once, multiprocessors) = (resident * launch.multiprocessors, launch.multiprocessors);
         let tail = blocks % at_once;
         (blocks / at_once) as f64 * wave(resident)
             + if tail == 0 { 0.0 } else { wave(tail.div_ceil(multiprocessors)) }
     }
+}
+
+/// Strips of four pixels that a convolution's result falls into.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Strips {
+    /// How many.
+    pub count: usize,
+    /// Steps of one, on average.
+    pub steps: f64,
+    /// Share of the products of a step that are needed.
+    pub share: f64,
 }
 
 /// What a choice depends on.
@@ -179,8 +222,10 @@ pub struct Launch {
     pub pixels: usize,
     /// Slabs of 64 images.
     pub slabs: usize,
-    /// Steps of 32 in the longest reduction.
-    pub steps: usize,
+    /// Steps of 32 in the reduction of a pixel, on average.
+    pub steps: f64,
+    /// Strips of pixels, where they can be computed together.
+    pub strips: Option<Strips>,
     /// Multiprocessors of the device.
     pub multiprocessors: usize,
 }
@@ -202,7 +247,8 @@ impl Launch {
             let eighths = low as f64 + (high - low) as f64 * (sample as f64 + 0.5) / SAMPLES as f64;
             let columns = eighths / 8.0 * multiprocessors as f64 / units as f64;
             let pixels = (columns as usize).div_ceil(4).max(1);
-            Launch { outputs: 64 * units, pixels, slabs: 4, steps: (least + end) / 2, multiprocessors }
+            let steps = (least + end) as f64 / 2.0;
+            Launch { outputs: 64 * units, pixels, slabs: 4, steps, strips: None, multiprocessors }
         };
         (0..SAMPLES).map(launch).collect()
     }
@@ -240,7 +286,8 @@ mod tests {
     fn no_tile_is_much_wider_than_the_batch() {
         for slabs in 1..40 {
             for outputs in [24, 64, 128, 512] {
-                let launch = Launch { outputs, pixels: 64, slabs, steps: 18, multiprocessors: 108 };
+                let launch =
+                    Launch { outputs, pixels: 64, slabs, steps: 18.0, strips: None, multiprocessors: 108 };
                 let width = Tile::choose(launch).slabs();
                 assert!(5 * slabs >= 4 * slabs.next_multiple_of(width), "{slabs} slabs, {width} at a time");
             }
