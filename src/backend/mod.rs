@@ -7,6 +7,7 @@
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
+pub mod open;
 
 use crate::error::Result;
 use crate::filter::Mask;

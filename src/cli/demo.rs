@@ -1,6 +1,6 @@
 //! `synfilter demo`: the whole path on the embedded digits, small enough to watch.
 
-use super::device::{Compute, describe};
+use super::device::Compute;
 use super::eps::Eps;
 use super::output::{Output, note, percent};
 use super::progress::duration;
@@ -15,9 +15,9 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::time::Instant;
-use synfilter::backend::Optimizer;
-use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::optimizer::Sgd;
+use synfilter::backend::open::OnDevice;
+use synfilter::backend::{Backend, Optimizer};
 use synfilter::data::{DatasetKind, Images, Split, digits};
 use synfilter::filter::FilterKind;
 use synfilter::models::Arch;
@@ -70,14 +70,13 @@ struct Document<'a> {
 /// training and sweep.
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let started = Instant::now();
-    let cpu = args.compute.open(true)?;
     let folder = new_folder(args.out.as_deref())?;
     let test = digits::load(Split::Test)?;
 
     note(&format!(
         "1 of 3: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
     ));
-    let Trained { checkpoint, epochs } = trained(args, &cpu, &folder, &test)?;
+    let Trained { checkpoint, epochs } = trained(args, &folder, &test)?;
     let accuracy = epochs.last().map_or(0.0, |last| last.test_accuracy);
     if accuracy < ENOUGH {
         return Err(Error::Failed(format!(
@@ -93,7 +92,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         FilterKind::ALL.len()
     ));
     let run = folder.join("sweep");
-    swept(args, Cpu { spread: false, ..cpu }, &checkpoint, &run, test.first(IMAGES)?)?;
+    swept(args, &checkpoint, &run, test.first(IMAGES)?)?;
 
     note("3 of 3: score");
     let scores = score_run(&run, Options::default())?;
@@ -139,49 +138,82 @@ fn is_free(folder: &Path) -> Result<bool> {
     }
 }
 
-fn trained(args: &Args, cpu: &Cpu, folder: &Path, test: &Images) -> Result<Trained> {
-    let images = digits::load(Split::Train)?;
-    let settings = TrainSettings {
-        epochs: EPOCHS,
-        save_every: EPOCHS,
-        seed: args.compute.seed,
-        optimizer: Optimizer::Sgd(Sgd { lr: LR, momentum: 0.9, nesterov: false, weight_decay: 0.0 }),
-        lr_drops: vec![EPOCHS - 1],
-        ..TrainSettings::new(ARCH, DatasetKind::Digits, &images)
-    };
-    let session = train::session(describe(cpu));
-    let job = synfilter::train::Job { folder: &folder.join("train"), resume: false, session };
-    train::shown(cpu, &settings, Data { train: &images, test }, job)
+fn trained(args: &Args, folder: &Path, test: &Images) -> Result<Trained> {
+    args.compute.run(true, Training { args, folder, test })
 }
 
-fn swept(args: &Args, cpu: Cpu, checkpoint: &PathBuf, run: &Path, images: Images) -> Result<()> {
-    let choices = Choices {
-        filters: FilterKind::ALL.to_vec(),
-        thresholds: THRESHOLDS,
-        scope: Scope::Layer,
-        layers: None,
-        eps: EPS,
-        attack: AttackMode::Adaptive,
-        no_clamp: false,
-        bn: BnMode::Running,
-    };
-    let study = Study {
-        backend: &cpu,
-        backend_name: args.compute.backend_name(),
-        dtype: args.compute.dtype.name(),
-        images: &images,
-        dataset: DatasetKind::Digits,
-        arch: Some(ARCH),
-        checkpoints: slice::from_ref(checkpoint),
-        normalise: &Normalise::default(),
-        choices: &choices,
-        block: Block::Fitting,
-        last: RefCell::default(),
-    };
-    let mut plan = study.plan()?;
-    let provenance = provenance::of_this_command(args.compute.seed, describe(&cpu), study.checkpoints);
-    let job = Job { folder: run, shard: Shard::WHOLE, resume: false, provenance };
-    study.run(&mut plan, job).map(|_| ())
+/// The training, on a device.
+struct Training<'a> {
+    args: &'a Args,
+    folder: &'a Path,
+    test: &'a Images,
+}
+
+impl OnDevice for Training<'_> {
+    type Output = Trained;
+
+    fn run<B: Backend>(self, backend: &B, description: String) -> Result<Trained> {
+        let Training { args, folder, test } = self;
+        let images = digits::load(Split::Train)?;
+        let settings = TrainSettings {
+            epochs: EPOCHS,
+            save_every: EPOCHS,
+            seed: args.compute.seed,
+            optimizer: Optimizer::Sgd(Sgd { lr: LR, momentum: 0.9, nesterov: false, weight_decay: 0.0 }),
+            lr_drops: vec![EPOCHS - 1],
+            ..TrainSettings::new(ARCH, DatasetKind::Digits, &images)
+        };
+        let session = train::session(description);
+        let job = synfilter::train::Job { folder: &folder.join("train"), resume: false, session };
+        train::shown(backend, &settings, Data { train: &images, test }, job)
+    }
+}
+
+fn swept(args: &Args, checkpoint: &PathBuf, run: &Path, images: Images) -> Result<()> {
+    args.compute.run(false, Sweep { args, checkpoint, run, images })
+}
+
+/// The sweep, on a device.
+struct Sweep<'a> {
+    args: &'a Args,
+    checkpoint: &'a PathBuf,
+    run: &'a Path,
+    images: Images,
+}
+
+impl OnDevice for Sweep<'_> {
+    type Output = ();
+
+    fn run<B: Backend>(self, backend: &B, description: String) -> Result<()> {
+        let Sweep { args, checkpoint, run, images } = self;
+        let choices = Choices {
+            filters: FilterKind::ALL.to_vec(),
+            thresholds: THRESHOLDS,
+            scope: Scope::Layer,
+            layers: None,
+            eps: EPS,
+            attack: AttackMode::Adaptive,
+            no_clamp: false,
+            bn: BnMode::Running,
+        };
+        let study = Study {
+            backend,
+            backend_name: args.compute.backend_name(),
+            dtype: args.compute.dtype.name(),
+            images: &images,
+            dataset: DatasetKind::Digits,
+            arch: Some(ARCH),
+            checkpoints: slice::from_ref(checkpoint),
+            normalise: &Normalise::default(),
+            choices: &choices,
+            block: Block::Fitting,
+            last: RefCell::default(),
+        };
+        let mut plan = study.plan()?;
+        let provenance = provenance::of_this_command(args.compute.seed, description, study.checkpoints);
+        let job = Job { folder: run, shard: Shard::WHOLE, resume: false, provenance };
+        study.run(&mut plan, job).map(|_| ())
+    }
 }
 
 /// What the unfiltered network does, in words.

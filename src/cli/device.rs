@@ -3,9 +3,11 @@
 use clap::ValueEnum;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::open::{NumberFormat, OnDevice, on_cuda};
 use synfilter::{Error, Result};
 
 /// A device as the user names it.
@@ -63,6 +65,16 @@ impl Dtype {
     }
 }
 
+impl From<Dtype> for NumberFormat {
+    fn from(dtype: Dtype) -> Self {
+        match dtype {
+            Dtype::F32 => NumberFormat::F32,
+            Dtype::F16 => NumberFormat::F16,
+            Dtype::Bf16 => NumberFormat::Bf16,
+        }
+    }
+}
+
 /// How convolutions are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Conv {
@@ -93,40 +105,47 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// Opens the device and makes the thread pool; to be called once. `spread`: see [`Cpu::spread`].
+    /// Does `job` on the device. `spread`: see [`Cpu::spread`].
     ///
     /// # Errors
-    /// [`Error::Device`] if it is not there, a usage error if it lacks the number format.
-    pub fn open(&self, spread: bool) -> Result<Cpu> {
-        if let Device::Cuda(_) = self.device {
-            return Err(Error::Device(format!(
-                "--device {}: this synfilter is built without CUDA; expected --device cpu",
-                self.device
-            )));
+    /// [`Error::Device`] if it is not there, a usage error if it lacks the number format; those of the job.
+    pub fn run<J: OnDevice>(&self, spread: bool, job: J) -> Result<J::Output> {
+        self.set_threads()?;
+        if let Device::Cuda(ordinal) = self.device {
+            return on_cuda(ordinal, self.dtype.into(), job);
         }
         if self.dtype != Dtype::F32 {
             let dtype = self.dtype.name();
             return Err(Error::usage(format!("--dtype {dtype}: the CPU computes in f32; expected f32")));
         }
-        if let Some(threads) = self.threads {
-            rayon::ThreadPoolBuilder::new()
-                .num_threads(threads.into())
-                .build_global()
-                .map_err(|error| Error::Failed(format!("--threads {threads}: {error}")))?;
-        }
         let conv = match self.conv {
             Conv::Direct => ConvMode::Direct,
             Conv::Auto => ConvMode::Auto,
         };
-        Ok(Cpu::new(conv, spread))
+        let cpu = Cpu::new(conv, spread);
+        let threads = rayon::current_num_threads();
+        job.run(&cpu, format!("cpu, {}, {threads} threads", level_name(cpu.level)))
+    }
+
+    /// Makes the thread pool, once.
+    fn set_threads(&self) -> Result<()> {
+        static MADE: AtomicBool = AtomicBool::new(false);
+        let Some(threads) = self.threads.filter(|_| !MADE.swap(true, Ordering::Relaxed)) else {
+            return Ok(());
+        };
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.into())
+            .build_global()
+            .map_err(|error| Error::Failed(format!("--threads {threads}: {error}")))
     }
 
     /// The kind of backend, as results record it: what counts may depend on in the last bit, such as how
     /// convolutions are computed.
     pub fn backend_name(&self) -> &'static str {
-        match self.conv {
-            Conv::Direct => "cpu-direct",
-            Conv::Auto => "cpu",
+        match (self.device, self.conv) {
+            (Device::Cuda(_), _) => "cuda",
+            (Device::Cpu, Conv::Direct) => "cpu-direct",
+            (Device::Cpu, Conv::Auto) => "cpu",
         }
     }
 }
@@ -138,9 +157,4 @@ pub fn level_name(level: Level) -> &'static str {
         Level::Avx2 => "avx2",
         Level::Avx512 => "avx512",
     }
-}
-
-/// The device in words, for the record.
-pub fn describe(cpu: &Cpu) -> String {
-    format!("cpu, {}, {} threads", level_name(cpu.level), rayon::current_num_threads())
 }

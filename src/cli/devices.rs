@@ -6,6 +6,7 @@ use serde::Serialize;
 use std::fs;
 use synfilter::Result;
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::open::{self, cuda_build, cuda_devices};
 
 #[derive(Serialize)]
 struct Devices {
@@ -28,6 +29,75 @@ struct CpuDevice {
 #[derive(Serialize)]
 struct Cuda {
     built_in: bool,
+    /// Compiler of the kernels.
+    nvcc: Option<&'static str>,
+    /// What they are compiled for.
+    arch: Option<&'static str>,
+    devices: Vec<CudaDevice>,
+    /// Why there are none.
+    missing: Option<String>,
+    dtypes: [&'static str; 3],
+}
+
+#[derive(Serialize)]
+struct CudaDevice {
+    name: String,
+    model: String,
+    compute_capability: String,
+    multiprocessors: usize,
+    memory_bytes: usize,
+    free_bytes: usize,
+    driver: String,
+}
+
+/// The CUDA devices, or why there are none.
+fn cuda() -> Cuda {
+    let build = cuda_build();
+    let (devices, missing) = match cuda_devices() {
+        Ok(devices) => (devices, None),
+        Err(error) => (Vec::new(), Some(error.to_string())),
+    };
+    let device = |device: open::CudaDevice| CudaDevice {
+        name: format!("cuda:{}", device.ordinal),
+        model: device.name,
+        compute_capability: device.compute,
+        multiprocessors: device.multiprocessors,
+        memory_bytes: device.memory,
+        free_bytes: device.free,
+        driver: device.driver,
+    };
+    Cuda {
+        built_in: build.is_some(),
+        nvcc: build.as_ref().map(|build| build.nvcc),
+        arch: build.as_ref().map(|build| build.arch),
+        devices: devices.into_iter().map(device).collect(),
+        missing,
+        dtypes: ["f32", "f16", "bf16"],
+    }
+}
+
+/// The lines of the CUDA devices.
+fn cuda_lines(cuda: &Cuda) -> String {
+    let Some((nvcc, arch)) = cuda.nvcc.zip(cuda.arch) else { return "cuda  not built in\n".into() };
+    let mut text = match &cuda.missing {
+        Some(missing) => format!("cuda  {missing}; kernels of nvcc {nvcc} for {arch}\n"),
+        None => format!("cuda  kernels of nvcc {nvcc} for {arch}\n"),
+    };
+    for device in &cuda.devices {
+        let gib = |bytes: usize| bytes as f64 / (1u64 << 30) as f64;
+        text += &format!(
+            "{}  {}, compute capability {}, {} multiprocessors, {:.1} of {:.1} GiB free, driver {}, {}\n",
+            device.name,
+            device.model,
+            device.compute_capability,
+            device.multiprocessors,
+            gib(device.free_bytes),
+            gib(device.memory_bytes),
+            device.driver,
+            cuda.dtypes.join(", ")
+        );
+    }
+    text
 }
 
 /// Prints the devices.
@@ -43,15 +113,16 @@ pub fn run(output: Output) -> Result<()> {
         threads: rayon::current_num_threads(),
         dtypes: ["f32"],
     };
-    let document = Devices { devices: vec![cpu], cuda: Cuda { built_in: false } };
+    let document = Devices { devices: vec![cpu], cuda: cuda() };
     output.result(&document, || {
         let cpu = &document.devices[0];
         format!(
-            "cpu   {}, {} (of {}), {} threads, f32\ncuda  not built in\n",
+            "cpu   {}, {} (of {}), {} threads, f32\n{}",
             cpu.model.as_deref().unwrap_or("unknown model"),
             cpu.simd,
             cpu.simd_available.join(", "),
-            cpu.threads
+            cpu.threads,
+            cuda_lines(&document.cuda)
         )
     })
 }

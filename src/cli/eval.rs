@@ -15,6 +15,7 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use synfilter::atomic_file::AtomicFile;
+use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Fgsm, SLAB, Verdicts};
 use synfilter::data::Images;
 use synfilter::eval::{Evaluation, Tally, evaluate};
@@ -86,7 +87,24 @@ struct Adversarial {
 /// # Errors
 /// Those of the images, the checkpoint, the device and the files that are written.
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let backend = args.compute.open(false)?;
+    args.compute.run(false, Eval { args, output })
+}
+
+/// The evaluation, on a device.
+struct Eval<'a> {
+    args: &'a Args,
+    output: Output,
+}
+
+impl OnDevice for Eval<'_> {
+    type Output = ();
+
+    fn run<B: Backend>(self, backend: &B, _: String) -> Result<()> {
+        evaluated(backend, self.args, self.output)
+    }
+}
+
+fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()> {
     let images = args.images.load()?;
     let dataset = args.images.source.dataset;
     let model = Model::load(&args.checkpoint, args.arch, dataset, &images, &args.images.normalise)?;
@@ -98,7 +116,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         BnMode::Batch => Mode::BatchStatistics,
     };
     let arch = model.arch;
-    let network = Network::new(&backend, model.graph, &model.weights, model.norm, mode);
+    let network = Network::new(backend, model.graph, &model.weights, model.norm, mode);
     let attacks: Vec<Fgsm> = args.eps.iter().map(|eps| eps.attack(!args.no_clamp)).collect();
     let whole = if args.bn == BnMode::Batch { STATISTICS_BATCH } else { SLAB };
     let chunk =

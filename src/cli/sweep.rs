@@ -1,6 +1,6 @@
 //! `synfilter sweep`: every filter at every threshold on every layer.
 
-use super::device::{Compute, describe};
+use super::device::Compute;
 use super::estimate;
 use super::output::{Output, note};
 use super::progress::duration;
@@ -12,6 +12,8 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use synfilter::backend::Backend;
+use synfilter::backend::open::OnDevice;
 use synfilter::models::Arch;
 use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
 use synfilter::sweep::plan::Counts;
@@ -85,10 +87,27 @@ struct Document<'a> {
 /// # Errors
 /// Those of the images, the checkpoints, the device and the run's folder.
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let backend = args.compute.open(false)?;
+    args.compute.run(false, Sweep { args, output })
+}
+
+/// The sweep, on a device.
+struct Sweep<'a> {
+    args: &'a Args,
+    output: Output,
+}
+
+impl OnDevice for Sweep<'_> {
+    type Output = ();
+
+    fn run<B: Backend>(self, backend: &B, description: String) -> Result<()> {
+        swept(backend, self.args, description, self.output)
+    }
+}
+
+fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Output) -> Result<()> {
     let images = args.images.load()?;
     let study = Study {
-        backend: &backend,
+        backend,
         backend_name: args.compute.backend_name(),
         dtype: args.compute.dtype.name(),
         images: &images,
@@ -110,7 +129,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         return dry_run(&plan, args.shard, seconds, output);
     };
     let started = Instant::now();
-    let provenance = provenance::of_this_command(args.compute.seed, describe(&backend), &args.checkpoint);
+    let provenance = provenance::of_this_command(args.compute.seed, description, &args.checkpoint);
     let job = Job { folder, shard: args.shard, resume: args.resume, provenance };
     let finished = study.run(&mut plan, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {

@@ -1,6 +1,6 @@
 //! `synfilter train`: a network from scratch, with checkpoints.
 
-use super::device::{Compute, describe};
+use super::device::{Compute, Dtype};
 use super::interrupt::INTERRUPTED;
 use super::output::{Output, note};
 use super::progress::{Meter, duration};
@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use synfilter::backend::cpu::optimizer::{Adam, Sgd};
+use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
 use synfilter::data::Split;
 use synfilter::models::Arch;
@@ -89,7 +90,36 @@ struct Document<'a> {
 /// Those of the images, the settings, the device and the run's folder.
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let optimizer = optimizer(args)?;
-    let backend = args.compute.open(true)?;
+    if args.compute.dtype != Dtype::F32 {
+        let dtype = args.compute.dtype.name();
+        return Err(Error::usage(format!("--dtype {dtype}: expected f32, in which all training runs")));
+    }
+    args.compute.run(true, Training { args, optimizer, output })
+}
+
+/// The training, on a device.
+struct Training<'a> {
+    args: &'a Args,
+    optimizer: Optimizer,
+    output: Output,
+}
+
+impl OnDevice for Training<'_> {
+    type Output = ();
+
+    fn run<B: Backend>(self, backend: &B, description: String) -> Result<()> {
+        let Training { args, optimizer, output } = self;
+        trained(backend, args, optimizer, description, output)
+    }
+}
+
+fn trained<B: Backend>(
+    backend: &B,
+    args: &Args,
+    optimizer: Optimizer,
+    description: String,
+    output: Output,
+) -> Result<()> {
     let (images, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
     let own = TrainSettings::new(args.arch, args.source.dataset, &images);
     let norm = args.normalise.over(Normalisation { mean: own.mean.clone(), std: own.std.clone() })?;
@@ -104,10 +134,10 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         lr_drops: args.lr_drops.clone(),
         ..own
     };
-    let session = session(describe(&backend));
+    let session = session(description);
     let job = Job { folder: &args.out, resume: args.resume, session };
     let data = Data { train: &images, test: &test };
-    let trained = shown(&backend, &settings, data, job).inspect_err(|error| {
+    let trained = shown(backend, &settings, data, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
             note(&format!(
                 "the same command with --resume goes on from the last checkpoint in {}",
