@@ -1,12 +1,6 @@
-//! Every operation's gradient, through lowering and tape, against finite differences of a naive f64 evaluation of the
-//! same graph; and that a masked run continued from a base equals, bit for bit, one run whole.
-//!
-//! Differences are taken along random directions, in f64, so that neither rounding nor the step matters beside the
-//! engine's f32.
+//! The cases of every operation's gradient.
 
 use common::oracle::{self, BatchNorm, Conv, Map, MaxPool};
-use synfilter::backend::cpu::device::Cpu;
-use synfilter::backend::cpu::select::ConvMode;
 use synfilter::backend::{Backend, Batch, DropoutKey, ImageBatch, Input, Output, PixelData, Standard, Then};
 use synfilter::filter::{FilterKind, Mask};
 use synfilter::graph::build::{Builder, ConvSpec};
@@ -21,6 +15,14 @@ const CLASSES: usize = 5;
 const IMAGES: usize = 19;
 const SEED: u64 = 11;
 const DROPOUT: (u64, u64) = (3, 8);
+
+/// What is tried.
+pub struct Tried<'b, B: Backend> {
+    /// The device.
+    pub device: &'b B,
+    /// Whether it computes in f32, so that f64 says what must come out; masked runs equal whole ones in any format.
+    pub against_f64: bool,
+}
 
 /// A graph under construction: a builder that names parameters itself.
 struct Net {
@@ -96,8 +98,8 @@ fn parameters(graph: &Graph, random: &mut Random) -> Vec<Vec<f32>> {
 }
 
 /// What the engine makes of a graph.
-struct Engine<B: Backend> {
-    device: B,
+struct Engine<'b, B: Backend> {
+    device: &'b B,
     graph: Graph,
     program: Program,
     moves: Vec<BackStep>,
@@ -106,9 +108,9 @@ struct Engine<B: Backend> {
     labels: Vec<u16>,
 }
 
-impl<B: Backend> Engine<B> {
+impl<'b, B: Backend> Engine<'b, B> {
     fn new(
-        device: B,
+        device: &'b B,
         graph: Graph,
         mode: Mode,
         params: &[Vec<f32>],
@@ -120,18 +122,18 @@ impl<B: Backend> Engine<B> {
         let moves = program.backward(true, |p| trains && graph.params[p].kind != ParamKind::Statistic);
         let c = graph.input().c;
         let norm = [&vec![0.0; c][..], &vec![1.0; c]];
-        let mut prepared = Prepared::new(&device, &graph, &program, true, norm);
+        let mut prepared = Prepared::new(device, &graph, &program, true, norm);
         let params: Vec<_> = params.iter().map(|p| device.upload(p)).collect();
-        prepared.load(&device, &program, &params);
+        prepared.load(device, &program, &params);
         Engine { device, graph, program, moves, prepared, pixels, labels }
     }
 
     fn run(&self) -> Run<'_, B> {
-        Run { backend: &self.device, program: &self.program, prepared: &self.prepared }
+        Run { backend: self.device, program: &self.program, prepared: &self.prepared }
     }
 
     fn tape(&self, keep: bool) -> Tape<B> {
-        Tape::new(&self.device, &self.program, Batch { images: IMAGES }, |_| keep, &self.moves)
+        Tape::new(self.device, &self.program, Batch { images: IMAGES }, |_| keep, &self.moves)
     }
 
     fn images(&self) -> B::Images<'_> {
@@ -170,7 +172,7 @@ impl<B: Backend> Engine<B> {
         for param in self.graph.filterable() {
             let step = self.program.step_of(param).unwrap();
             let mask = Mask::new(FilterKind::HighPass, params[param][0].abs(), 0.0);
-            self.prepared.mask(&self.device, step, mask);
+            self.prepared.mask(self.device, step, mask);
             let suffix = self.program.suffix(&[step]);
             let continued = Base { tape: &base, suffix: &suffix };
             worker.forward_suffix(self.run(), continued, true);
@@ -182,7 +184,7 @@ impl<B: Backend> Engine<B> {
             };
             let (part, all) = (self.results(&worker, Some(continued)), self.results(&whole, None));
             assert!(bits(part) == bits(all), "{what}: {name} filtered, continued from a base and run whole");
-            self.prepared.mask(&self.device, step, Mask::ALL);
+            self.prepared.mask(self.device, step, Mask::ALL);
         }
     }
 
@@ -262,25 +264,36 @@ fn wide(values: &[f32]) -> Vec<f64> {
 }
 
 /// Checks logits, gradients and suffixes of a graph in the modes that it makes a difference for.
-fn check(what: &str, c: usize, side: usize, build: impl Fn(&mut Net, NodeId) -> NodeId) {
+fn check<B: Backend>(
+    tried: &Tried<B>,
+    what: &str,
+    c: usize,
+    side: usize,
+    build: impl Fn(&mut Net, NodeId) -> NodeId,
+) {
     let graph = graph(c, side, build);
-    check_mode(what, &graph, Mode::Inference);
-    check_mode(what, &graph, Mode::BatchStatistics);
+    check_mode(tried, what, &graph, Mode::Inference);
+    check_mode(tried, what, &graph, Mode::BatchStatistics);
     if graph.nodes.iter().any(|node| matches!(node.op, Op::Dropout { .. })) {
-        check_mode(what, &graph, Mode::Training);
+        check_mode(tried, what, &graph, Mode::Training);
     }
 }
 
-fn check_mode(what: &str, graph: &Graph, mode: Mode) {
+fn check_mode<B: Backend>(tried: &Tried<B>, what: &str, graph: &Graph, mode: Mode) {
     let what = format!("{what} ({mode:?})");
     let mut random = Random::new(SEED, 0);
     let params = parameters(graph, &mut random);
     let Shape { c, h, w } = graph.input();
     let pixels: Vec<f32> = (0..IMAGES * c * h * w).map(|_| random.normal()).collect();
     let labels: Vec<u16> = (0..IMAGES).map(|_| random.below(graph.classes() as u32) as u16).collect();
-    let device = Cpu::new(ConvMode::Auto, false);
-    let mut engine = Engine::new(device, graph.clone(), mode, &params, pixels, labels);
+    let mut engine = Engine::new(tried.device, graph.clone(), mode, &params, pixels, labels);
 
+    if mode != Mode::Training {
+        engine.check_suffixes(&what, &params);
+    }
+    if !tried.against_f64 {
+        return;
+    }
     let dropouts: Vec<(f32, Shape)> = (graph.nodes.iter())
         .filter_map(|node| match node.op {
             Op::Dropout { p } => Some((p, node.shape)),
@@ -316,9 +329,6 @@ fn check_mode(what: &str, graph: &Graph, mode: Mode) {
         let what = format!("{what}: {}", graph.params[param].name);
         check_gradient(&what, &gradient, &exact[param], loss, &mut random);
     }
-    if mode != Mode::Training {
-        engine.check_suffixes(&what, &params);
-    }
 }
 
 /// ⟨g, d⟩ against (L(x + h·d) − L(x − h·d)) / 2h for some directions d.
@@ -349,8 +359,7 @@ fn check_gradient(
     }
 }
 
-#[test]
-fn convolutions() {
+pub fn convolutions<B: Backend>(tried: &Tried<B>) {
     let bias = Init::Normal(0.3);
     for (what, spec, side) in [
         ("dense 3×3", ConvSpec::new(9, 3, 1, 1), 6),
@@ -367,36 +376,35 @@ fn convolutions() {
         ("7×7, stride 2", ConvSpec::new(6, 7, 2, 3), 9),
     ] {
         // Once on the images, once on a value that is a ReLU's.
-        check(what, 8, side, |net, x| {
+        check(tried, what, 8, side, |net, x| {
             let x = net.conv(x, spec);
             let x = net.relu(x);
             net.head(x)
         });
-        check(&format!("{what}, later"), 3, side, |net, x| {
+        check(tried, &format!("{what}, later"), 3, side, |net, x| {
             let x = net.layer(x, 8);
             let x = net.conv(x, spec);
             net.head(x)
         });
     }
-    check("stem of three channels", 3, 16, |net, x| {
+    check(tried, "stem of three channels", 3, 16, |net, x| {
         let x = net.conv(x, ConvSpec::new(6, 7, 2, 3));
         net.head(x)
     });
 }
 
-#[test]
-fn norms() {
-    check("convolution, norm, ReLU", 3, 5, |net, x| {
+pub fn norms<B: Backend>(tried: &Tried<B>) {
+    check(tried, "convolution, norm, ReLU", 3, 5, |net, x| {
         let x = net.block(x, 7);
         net.head(x)
     });
-    check("norm on its own", 3, 5, |net, x| {
+    check(tried, "norm on its own", 3, 5, |net, x| {
         let x = net.norm(x);
         let x = net.layer(x, 6);
         let x = net.norm(x);
         net.head(x)
     });
-    check("norm of a value with two readers", 3, 5, |net, x| {
+    check(tried, "norm of a value with two readers", 3, 5, |net, x| {
         let x = net.conv3(x, 6);
         let y = net.norm(x);
         let x = net.builder.add(x, y);
@@ -404,9 +412,8 @@ fn norms() {
     });
 }
 
-#[test]
-fn sums() {
-    check("residual with ReLU", 3, 5, |net, x| {
+pub fn sums<B: Backend>(tried: &Tried<B>) {
+    check(tried, "residual with ReLU", 3, 5, |net, x| {
         let x = net.block(x, 6);
         let y = net.block(x, 6);
         let y = net.conv3(y, 6);
@@ -415,7 +422,7 @@ fn sums() {
         let x = net.relu(x);
         net.head(x)
     });
-    check("residual with its own convolution", 3, 5, |net, x| {
+    check(tried, "residual with its own convolution", 3, 5, |net, x| {
         let x = net.layer(x, 6);
         let y = net.conv(x, ConvSpec::new(8, 3, 2, 1));
         let z = net.conv(x, ConvSpec::new(8, 1, 2, 0));
@@ -424,13 +431,13 @@ fn sums() {
         let x = net.relu(x);
         net.head(x)
     });
-    check("a value added to itself", 3, 4, |net, x| {
+    check(tried, "a value added to itself", 3, 4, |net, x| {
         let x = net.layer(x, 6);
         let x = net.builder.add(x, x);
         let x = net.relu(x);
         net.head(x)
     });
-    check("both operands used twice", 3, 4, |net, x| {
+    check(tried, "both operands used twice", 3, 4, |net, x| {
         let a = net.layer(x, 6);
         let b = net.conv3(x, 6);
         let c = net.builder.add(a, b);
@@ -439,13 +446,13 @@ fn sums() {
         let e = net.builder.add(c, d);
         net.head(e)
     });
-    check("sums of the images", 6, 4, |net, x| {
+    check(tried, "sums of the images", 6, 4, |net, x| {
         let y = net.conv3(x, 6);
         let y = net.builder.add(x, y);
         let y = net.builder.add(y, x);
         net.head(y)
     });
-    check("a value with five readers of two kinds", 3, 4, |net, x| {
+    check(tried, "a value with five readers of two kinds", 3, 4, |net, x| {
         let x = net.layer(x, 6);
         let a = net.conv3(x, 6);
         let b = net.builder.add(x, a);
@@ -457,8 +464,7 @@ fn sums() {
     });
 }
 
-#[test]
-fn pools_and_linear_layers() {
+pub fn pools_and_linear_layers<B: Backend>(tried: &Tried<B>) {
     for (what, side, kernel, stride, pad, ceil) in [
         ("2×2", 6, 2, 2, 0, false),
         ("3×3 with padding", 7, 3, 2, 1, false),
@@ -467,18 +473,18 @@ fn pools_and_linear_layers() {
         ("overlapping", 5, 3, 1, 1, false),
     ] {
         let pool = Pool { kernel, stride, pad, ceil };
-        check(&format!("max pool {what}"), 3, side, |net, x| {
+        check(tried, &format!("max pool {what}"), 3, side, |net, x| {
             let x = net.layer(x, 5);
             let x = net.builder.max_pool("pool", x, pool).unwrap();
             net.head(x)
         });
-        check(&format!("max pool {what} of the images"), 3, side, |net, x| {
+        check(tried, &format!("max pool {what} of the images"), 3, side, |net, x| {
             let x = net.builder.max_pool("pool", x, pool).unwrap();
             let x = net.relu(x);
             net.head(x)
         });
     }
-    check("average pool and linear layers", 3, 5, |net, x| {
+    check(tried, "average pool and linear layers", 3, 5, |net, x| {
         let x = net.layer(x, 7);
         let x = net.builder.global_avg_pool("pool", x);
         let x = net.builder.linear("hidden", x, 9);
@@ -487,46 +493,44 @@ fn pools_and_linear_layers() {
     });
 }
 
-#[test]
-fn dropouts() {
-    check("dropout", 3, 4, |net, x| {
+pub fn dropouts<B: Backend>(tried: &Tried<B>) {
+    check(tried, "dropout", 3, 4, |net, x| {
         let x = net.layer(x, 6);
         let x = net.builder.dropout("first", x, 0.5);
         let x = net.layer(x, 5);
         let x = net.builder.dropout("second", x, 0.2);
         net.head(x)
     });
-    check("a value beside its dropout", 3, 4, |net, x| {
+    check(tried, "a value beside its dropout", 3, 4, |net, x| {
         let x = net.layer(x, 4);
         let y = net.builder.dropout("drop", x, 0.3);
         let x = net.builder.concat(&[y, x]);
         net.head(x)
     });
-    check("logits behind a dropout", 3, 4, |net, x| {
+    check(tried, "logits behind a dropout", 3, 4, |net, x| {
         let x = net.head(x);
         net.builder.dropout("drop", x, 0.4)
     });
 }
 
-#[test]
-fn slices() {
-    check("channels that nothing reads", 3, 4, |net, x| {
+pub fn slices<B: Backend>(tried: &Tried<B>) {
+    check(tried, "channels that nothing reads", 3, 4, |net, x| {
         let x = net.layer(x, 8);
         let x = net.builder.slice(x, 2..5);
         net.head(x)
     });
-    check("of the images", 4, 4, |net, x| {
+    check(tried, "of the images", 4, 4, |net, x| {
         let x = net.builder.slice(x, 1..3);
         net.head(x)
     });
-    check("overlapping", 3, 4, |net, x| {
+    check(tried, "overlapping", 3, 4, |net, x| {
         let x = net.layer(x, 8);
         let a = net.builder.slice(x, 0..5);
         let b = net.builder.slice(x, 3..8);
         let x = net.builder.add(a, b);
         net.head(x)
     });
-    check("a slice beside its whole", 3, 4, |net, x| {
+    check(tried, "a slice beside its whole", 3, 4, |net, x| {
         let x = net.block(x, 8);
         let a = net.builder.slice(x, 4..8);
         let a = net.conv3(a, 8);
@@ -534,7 +538,7 @@ fn slices() {
         let x = net.relu(x);
         net.head(x)
     });
-    check("a slice of a slice, two halves", 3, 4, |net, x| {
+    check(tried, "a slice of a slice, two halves", 3, 4, |net, x| {
         let x = net.layer(x, 8);
         let a = net.builder.slice(x, 0..4);
         let b = net.builder.slice(x, 4..8);
@@ -543,45 +547,44 @@ fn slices() {
         let x = net.builder.concat(&[b, a]);
         net.head(x)
     });
-    check("logits that are a slice", 3, 4, |net, x| {
+    check(tried, "logits that are a slice", 3, 4, |net, x| {
         let x = net.head(x);
         net.builder.slice(x, 1..4)
     });
 }
 
-#[test]
-fn concatenations() {
-    check("of ReLUs", 3, 4, |net, x| {
+pub fn concatenations<B: Backend>(tried: &Tried<B>) {
+    check(tried, "of ReLUs", 3, 4, |net, x| {
         let x = net.layer(x, 4);
         let (a, b) = (net.layer(x, 3), net.layer(x, 5));
         let x = net.builder.concat(&[a, b]);
         net.head(x)
     });
-    check("with and without ReLU", 3, 4, |net, x| {
+    check(tried, "with and without ReLU", 3, 4, |net, x| {
         let x = net.layer(x, 4);
         let (a, b, c) = (net.conv3(x, 3), net.block(x, 5), net.norm(x));
         let x = net.builder.concat(&[a, b, c]);
         net.head(x)
     });
-    check("of a value with itself", 3, 4, |net, x| {
+    check(tried, "of a value with itself", 3, 4, |net, x| {
         let x = net.layer(x, 4);
         let x = net.builder.concat(&[x, x]);
         net.head(x)
     });
-    check("of a value with itself, and read by others", 3, 4, |net, x| {
+    check(tried, "of a value with itself, and read by others", 3, 4, |net, x| {
         let x = net.block(x, 4);
         let y = net.conv3(x, 8);
         let z = net.builder.concat(&[x, x]);
         let x = net.builder.add(y, z);
         net.head(x)
     });
-    check("of a value with a slice of it", 3, 4, |net, x| {
+    check(tried, "of a value with a slice of it", 3, 4, |net, x| {
         let x = net.layer(x, 4);
         let a = net.builder.slice(x, 1..3);
         let x = net.builder.concat(&[x, a]);
         net.head(x)
     });
-    check("of a value with what is made of it", 3, 4, |net, x| {
+    check(tried, "of a value with what is made of it", 3, 4, |net, x| {
         let a = net.layer(x, 4);
         let b = net.layer(a, 3);
         let c = net.block(b, 5);
@@ -589,7 +592,7 @@ fn concatenations() {
         let x = net.layer(x, 4);
         net.head(x)
     });
-    check("of a value with what is made of it, with steps between", 3, 4, |net, x| {
+    check(tried, "of a value with what is made of it, with steps between", 3, 4, |net, x| {
         let a = net.layer(x, 4);
         let b = net.conv3(a, 3);
         let b = net.norm(b);
@@ -597,7 +600,7 @@ fn concatenations() {
         let d = net.builder.concat(&[a, c]);
         net.head(d)
     });
-    check("a fresh part that a stale step reads before another part is written", 3, 4, |net, x| {
+    check(tried, "a fresh part that a stale step reads before another part is written", 3, 4, |net, x| {
         let a = net.layer(x, 4);
         let b = net.conv3(x, 4);
         let c = net.builder.add(b, a);
@@ -606,20 +609,20 @@ fn concatenations() {
         let e = net.builder.concat(&[a, d]);
         net.head(e)
     });
-    check("the same value in two of them", 3, 4, |net, x| {
+    check(tried, "the same value in two of them", 3, 4, |net, x| {
         let (a, b) = (net.block(x, 4), net.block(x, 3));
         let c = net.builder.concat(&[a, b]);
         let d = net.builder.concat(&[b, a]);
         let x = net.builder.add(c, d);
         net.head(x)
     });
-    check("nested, with the images", 3, 4, |net, x| {
+    check(tried, "nested, with the images", 3, 4, |net, x| {
         let a = net.layer(x, 4);
         let b = net.builder.concat(&[x, a]);
         let c = net.builder.concat(&[b, a, x]);
         net.head(c)
     });
-    check("with a residual inside", 3, 4, |net, x| {
+    check(tried, "with a residual inside", 3, 4, |net, x| {
         let a = net.block(x, 4);
         let b = net.conv3(x, 4);
         let b = net.norm(b);
@@ -628,7 +631,7 @@ fn concatenations() {
         let x = net.builder.concat(&[a, b]);
         net.head(x)
     });
-    check("logits that are one", 3, 4, |net, x| {
+    check(tried, "logits that are one", 3, 4, |net, x| {
         let a = net.head(x);
         let a = net.relu(a);
         let b = net.builder.linear("fc", a, 3);
@@ -637,15 +640,14 @@ fn concatenations() {
     });
 }
 
-#[test]
-fn shuffles() {
-    check("behind a concatenation", 3, 4, |net, x| {
+pub fn shuffles<B: Backend>(tried: &Tried<B>) {
+    check(tried, "behind a concatenation", 3, 4, |net, x| {
         let (a, b) = (net.block(x, 4), net.block(x, 4));
         let x = net.builder.concat(&[a, b]);
         let x = net.builder.shuffle(x, 2);
         net.head(x)
     });
-    check("behind a concatenation, as ShuffleNet's units have it", 3, 4, |net, x| {
+    check(tried, "behind a concatenation, as ShuffleNet's units have it", 3, 4, |net, x| {
         let x = net.block(x, 4);
         let (a, b) = (net.block(x, 4), net.block(x, 4));
         let x = net.builder.concat(&[a, b]);
@@ -656,43 +658,42 @@ fn shuffles() {
         let x = net.builder.shuffle(x, 2);
         net.head(x)
     });
-    check("behind parts of another size", 3, 4, |net, x| {
+    check(tried, "behind parts of another size", 3, 4, |net, x| {
         let (a, b) = (net.layer(x, 4), net.layer(x, 2));
         let x = net.builder.concat(&[a, b]);
         let x = net.builder.shuffle(x, 3);
         net.head(x)
     });
-    check("with a second reader of the concatenation", 3, 4, |net, x| {
+    check(tried, "with a second reader of the concatenation", 3, 4, |net, x| {
         let (a, b) = (net.layer(x, 3), net.layer(x, 3));
         let x = net.builder.concat(&[a, b]);
         let y = net.builder.shuffle(x, 2);
         let x = net.builder.add(x, y);
         net.head(x)
     });
-    check("not behind a concatenation", 3, 4, |net, x| {
+    check(tried, "not behind a concatenation", 3, 4, |net, x| {
         let x = net.block(x, 6);
         let x = net.builder.shuffle(x, 3);
         let x = net.layer(x, 4);
         net.head(x)
     });
-    check("of the images", 6, 4, |net, x| {
+    check(tried, "of the images", 6, 4, |net, x| {
         let x = net.builder.shuffle(x, 2);
         net.head(x)
     });
 }
 
-#[test]
-fn ends_of_the_network() {
-    check("logits that end in a ReLU", 3, 4, |net, x| {
+pub fn ends_of_the_network<B: Backend>(tried: &Tried<B>) {
+    check(tried, "logits that end in a ReLU", 3, 4, |net, x| {
         let x = net.head(x);
         net.relu(x)
     });
-    check("logits that something else reads too", 3, 4, |net, x| {
+    check(tried, "logits that something else reads too", 3, 4, |net, x| {
         let x = net.head(x);
         net.relu(x);
         x
     });
-    check("a branch that leads nowhere", 3, 4, |net, x| {
+    check(tried, "a branch that leads nowhere", 3, 4, |net, x| {
         let x = net.layer(x, 4);
         let y = net.layer(x, 4);
         net.block(y, 3);

@@ -1,8 +1,6 @@
-//! The numeric engine of a sweep against the plain way: zero the weights in a copy, run everything.
+//! The cases, for any device.
 
-use synfilter::backend::Fgsm;
-use synfilter::backend::cpu::device::Cpu;
-use synfilter::backend::cpu::select::ConvMode;
+use synfilter::backend::{Backend, Fgsm};
 use synfilter::data::{DatasetKind, Images, Split, load};
 use synfilter::eval::evaluate;
 use synfilter::filter::{Census, FilterKind, Mask, Variant, WeightRange, variants};
@@ -30,13 +28,9 @@ fn setup(arch: Arch) -> (Graph, Weights, Images) {
     (graph, weights, images)
 }
 
-fn network<'b>(cpu: &'b Cpu, graph: &Graph, weights: &Weights, mode: Mode) -> Network<'b, Cpu> {
+fn network<'b, B: Backend>(device: &'b B, graph: &Graph, weights: &Weights, mode: Mode) -> Network<'b, B> {
     let norm = Normalisation { mean: vec![0.1307], std: vec![0.3081] };
-    Network::new(cpu, graph.clone(), weights, norm, mode)
-}
-
-fn cpu(conv: ConvMode) -> Cpu {
-    Cpu::new(conv, false)
+    Network::new(device, graph.clone(), weights, norm, mode)
 }
 
 /// The variants of one tensor, at four thresholds.
@@ -54,7 +48,7 @@ fn zeroed(weights: &Weights, params: &[usize], mask: Mask) -> Weights {
 }
 
 /// What the engine says must be what a network with zeros in its weights does, run whole.
-fn assert_same(what: &str, outcome: &Outcome, zeroed: &Network<Cpu>, images: &Images) {
+fn assert_same<B: Backend>(what: &str, outcome: &Outcome, zeroed: &Network<B>, images: &Images) {
     let full = evaluate(zeroed, images, &[STEP], false, |_| ()).unwrap();
     let mut plain = Outcome::default();
     for (clean, adv) in full.clean.per_image().zip(full.adversarial[0].per_image()) {
@@ -64,22 +58,15 @@ fn assert_same(what: &str, outcome: &Outcome, zeroed: &Network<Cpu>, images: &Im
 }
 
 /// Every filter, every threshold, boundary values among the weights; layers from the first to the last.
-#[test]
-fn masked_suffix_equals_zeroed_copy_run_whole() {
-    for (arch, conv, layers) in [
-        (Arch::Resnet18, ConvMode::Auto, &[0, 7, 20][..]),
-        (Arch::Resnet50, ConvMode::Direct, &[30]),
-        (Arch::Squeezenet1_1, ConvMode::Auto, &[0, 2, 3, 10, 25]),
-        (Arch::ShufflenetV2X0_5, ConvMode::Auto, &[0, 1, 4, 6, 20, 56]),
-    ] {
-        let cpu = cpu(conv);
+pub fn masked_suffix_equals_zeroed_copy_run_whole<B: Backend>(device: &B, networks: &[(Arch, &[usize])]) {
+    for &(arch, layers) in networks {
         let (graph, weights, images) = setup(arch);
         let params = graph.filterable();
         let targets: Vec<Target> = layers.iter().map(|&layer| Target::Layer(layer)).collect();
-        let net = network(&cpu, &graph, &weights, Mode::Inference);
+        let net = network(device, &graph, &weights, Mode::Inference);
         let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &targets);
         let base = engine.begin_block(0..images.len()).unwrap();
-        assert_same("unfiltered", &base, &network(&cpu, &graph, &weights, Mode::Inference), &images);
+        assert_same("unfiltered", &base, &network(device, &graph, &weights, Mode::Inference), &images);
         for (&layer, target) in layers.iter().zip(&targets) {
             engine.begin_target(target).unwrap();
             for variant in masks(&weights.tensors[params[layer]]) {
@@ -87,7 +74,7 @@ fn masked_suffix_equals_zeroed_copy_run_whole() {
                 let copy = zeroed(&weights, &params[layer..=layer], variant.mask);
                 let name = &graph.params[params[layer]].name;
                 let what = format!("{arch} {name} {:?} {}", variant.filter, variant.k);
-                assert_same(&what, &outcome, &network(&cpu, &graph, &copy, Mode::Inference), &images);
+                assert_same(&what, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
             }
             engine.end_target().unwrap();
         }
@@ -95,12 +82,10 @@ fn masked_suffix_equals_zeroed_copy_run_whole() {
     }
 }
 
-#[test]
-fn network_scope_filters_every_tensor() {
-    let cpu = cpu(ConvMode::Auto);
+pub fn network_scope_filters_every_tensor<B: Backend>(device: &B) {
     let (graph, weights, images) = setup(Arch::Squeezenet1_1);
     let layers = graph.filterable();
-    let net = network(&cpu, &graph, &weights, Mode::Inference);
+    let net = network(device, &graph, &weights, Mode::Inference);
     let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[Target::Network]);
     engine.begin_block(0..images.len()).unwrap();
     engine.begin_target(&Target::Network).unwrap();
@@ -109,38 +94,34 @@ fn network_scope_filters_every_tensor() {
         let outcome = engine.variant(&variant.mask).unwrap();
         let copy = zeroed(&weights, &layers, variant.mask);
         let what = format!("{:?} {}", variant.filter, variant.k);
-        assert_same(&what, &outcome, &network(&cpu, &graph, &copy, Mode::Inference), &images);
+        assert_same(&what, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
     }
 }
 
-#[test]
-fn batch_statistics_use_batches_of_a_hundred() {
-    let cpu = cpu(ConvMode::Direct);
+pub fn batch_statistics_use_batches_of_a_hundred<B: Backend>(device: &B) {
     let (graph, weights, _) = setup(Arch::ShufflenetV2X0_5);
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(150).unwrap();
     let layers = graph.filterable();
-    let net = network(&cpu, &graph, &weights, Mode::BatchStatistics);
+    let net = network(device, &graph, &weights, Mode::BatchStatistics);
     let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[Target::Layer(9)]);
     engine.begin_block(0..images.len()).unwrap();
     engine.begin_target(&Target::Layer(9)).unwrap();
     for variant in masks(&weights.tensors[layers[9]]).into_iter().step_by(4) {
         let outcome = engine.variant(&variant.mask).unwrap();
         let copy = zeroed(&weights, &layers[9..10], variant.mask);
-        assert_same("batch", &outcome, &network(&cpu, &graph, &copy, Mode::BatchStatistics), &images);
+        assert_same("batch", &outcome, &network(device, &graph, &copy, Mode::BatchStatistics), &images);
     }
 }
 
 /// Blocks of any size, any number of threads, images in any block: the same bits and the same losses.
-#[test]
-fn blocks_and_threads_change_nothing() {
-    let cpu = cpu(ConvMode::Auto);
+pub fn blocks_and_threads_change_nothing<B: Backend>(device: &B) {
     let (graph, weights, _) = setup(Arch::Squeezenet1_1);
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(200).unwrap();
     let mask = masks(&weights.tensors[graph.filterable()[3]])[2].mask;
     let measure = |attack: AttackMode, threads: usize, block: usize| -> (Outcome, Outcome) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
-            let net = network(&cpu, &graph, &weights, Mode::Inference);
+            let net = network(device, &graph, &weights, Mode::Inference);
             let mut engine = Engine::new(net, &images, attack, STEP, &[Target::Layer(3)]);
             let (mut base, mut filtered) = (Outcome::default(), Outcome::default());
             for start in (0..images.len()).step_by(block) {
@@ -165,15 +146,13 @@ fn blocks_and_threads_change_nothing() {
 }
 
 /// Distinct kept sets are computed once; equal ones really give equal outcomes.
-#[test]
-fn equal_kept_sets_give_equal_outcomes() {
-    let cpu = cpu(ConvMode::Auto);
+pub fn equal_kept_sets_give_equal_outcomes<B: Backend>(device: &B) {
     let (graph, weights, images) = setup(Arch::Resnet18);
     let param = *graph.filterable().last().unwrap();
     let target = Target::Layer(graph.filterable().len() - 1);
     let variants = masks(&weights.tensors[param]);
     let census = Census::of(&variants, &[&weights.tensors[param]]);
-    let net = network(&cpu, &graph, &weights, Mode::Inference);
+    let net = network(device, &graph, &weights, Mode::Inference);
     let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[target]);
     let base = engine.begin_block(0..images.len()).unwrap();
     engine.begin_target(&target).unwrap();

@@ -1,11 +1,9 @@
-//! The engine against PyTorch: every network at every data set's shape, forward, backward, one Adam step.
+//! The cases, for any device.
 
 use common::compare::{Tolerance, assert_close};
 use common::formula;
-use common::golden::{Case, Check, Results, Slack, manifest, networks};
-use synfilter::backend::cpu::device::Cpu;
+use common::golden::{Case, Check, Results, Slack, manifest};
 use synfilter::backend::cpu::optimizer::Adam;
-use synfilter::backend::cpu::select::ConvMode;
 use synfilter::backend::{Backend, Batch, ImageBatch, Optimizer, PixelData};
 use synfilter::graph::program::{Mode, Program};
 use synfilter::graph::{Graph, ParamKind, Shape};
@@ -18,42 +16,9 @@ use synfilter::tape::{Prepared, Run, Tape};
 /// tensor is some four standard deviations, so twice that is far. The cases that are safe are the tight test.
 const SAFE_MARGIN: f64 = 2.0;
 
-/// torchvision's names and shapes, in its order.
-#[test]
-fn parameters_are_torchvisions() {
-    for (arch, network) in networks() {
-        let shape = Shape { c: 3, h: 224, w: 224 };
-        let graph = arch.parse::<Arch>().unwrap().build(shape, 1000).unwrap();
-        let named = |wanted: &dyn Fn(ParamKind) -> bool| -> Vec<(String, Vec<usize>)> {
-            let params = graph.params.iter().filter(|p| wanted(p.kind));
-            params.map(|p| (p.name.clone(), p.shape.clone())).collect()
-        };
-        let trained: Vec<_> = network.parameters.iter().map(|e| (e.name.clone(), e.shape.clone())).collect();
-        assert_eq!(named(&|k| k != ParamKind::Statistic), trained, "{arch}");
-        let state: Vec<_> = network.statistics().map(|e| (e.name.clone(), e.shape.clone())).collect();
-        assert_eq!(named(&|k| k == ParamKind::Statistic), state, "{arch}");
-        let filterable: Vec<_> =
-            graph.filterable().into_iter().map(|p| graph.params[p].name.clone()).collect();
-        assert_eq!(filterable, network.filterable, "{arch}");
-        assert_eq!(filterable.len(), network.filterable_count, "{arch}");
-    }
-}
-
-#[test]
-fn inference_and_input_gradients() {
-    for conv in [ConvMode::Direct, ConvMode::Auto] {
-        inference(&Cpu::new(conv, true), &format!("{conv:?}"));
-    }
-}
-
-#[test]
-fn training_step() {
-    training(&Cpu::new(ConvMode::Direct, true));
-}
-
 /// Logits, loss and input gradients of every case.
-fn inference<B: Backend>(backend: &B, name: &str) {
-    for case in manifest().cases {
+pub fn inference<B: Backend>(backend: &B, name: &str, which: impl Fn(&Case) -> bool) {
+    for case in manifest().cases.into_iter().filter(|case| which(case)) {
         let graph = graph(&case);
         let program = Program::lower(&graph, Mode::Inference);
         let params = params(backend, &graph, &case);
@@ -105,8 +70,8 @@ fn inference<B: Backend>(backend: &B, name: &str) {
 }
 
 /// Logits, gradients of all parameters and one Adam step of every case.
-fn training<B: Backend>(backend: &B) {
-    for case in manifest().cases {
+pub fn training<B: Backend>(backend: &B, which: impl Fn(&Case) -> bool) {
+    for case in manifest().cases.into_iter().filter(|case| which(case)) {
         let graph = graph(&case);
         // The goldens were made without dropout: its mask is the one thing that no two programs share.
         let program = Program::lower(&graph, Mode::BatchStatistics);

@@ -1,0 +1,72 @@
+//! Whole networks: gradients of every operation, PyTorch's goldens, sweeps.
+
+use crate::driver::open;
+use crate::gradients::{self, Tried};
+use crate::sweep_engine;
+use crate::golden;
+use half::{bf16, f16};
+use synfilter::backend::Backend;
+use synfilter::models::Arch;
+
+/// Every operation's gradient against f64 where `against_f64`, and masked runs that continue a base against whole ones.
+fn operations<B: Backend>(device: &B, against_f64: bool) {
+    let tried = Tried { device, against_f64 };
+    gradients::convolutions(&tried);
+    gradients::norms(&tried);
+    gradients::sums(&tried);
+    gradients::pools_and_linear_layers(&tried);
+    gradients::dropouts(&tried);
+    gradients::slices(&tried);
+    gradients::concatenations(&tried);
+    gradients::shuffles(&tried);
+    gradients::ends_of_the_network(&tried);
+}
+
+#[test]
+fn f32_gradients() {
+    operations(&open::<f32>(), true);
+}
+
+#[test]
+fn f16_masked_runs() {
+    operations(&open::<f16>(), false);
+}
+
+#[test]
+fn bf16_masked_runs() {
+    operations(&open::<bf16>(), false);
+}
+
+#[test]
+fn f32_goldens() {
+    golden::inference(&open::<f32>(), "CUDA", |case| case.side < 64);
+}
+
+#[test]
+fn f32_golden_training() {
+    golden::training(&open::<f32>(), |case| case.side < 64);
+}
+
+/// A sweep's variants are those of zeroed copies run whole, bit for bit.
+fn sweeps<B: Backend>(device: &B) {
+    let networks: [(Arch, &[usize]); 2] = [(Arch::Squeezenet1_1, &[2]), (Arch::ShufflenetV2X0_5, &[4, 56])];
+    sweep_engine::masked_suffix_equals_zeroed_copy_run_whole(device, &networks);
+}
+
+#[test]
+fn f32_sweeps() {
+    let device = open::<f32>();
+    sweeps(&device);
+    sweep_engine::blocks_and_threads_change_nothing(&device);
+    sweep_engine::equal_kept_sets_give_equal_outcomes(&device);
+}
+
+#[test]
+fn f16_sweeps() {
+    sweeps(&open::<f16>());
+}
+
+#[test]
+fn bf16_sweeps() {
+    sweeps(&open::<bf16>());
+}
