@@ -4,6 +4,13 @@
 mod conformance;
 mod conv_mma;
 mod driver;
+#[path = "../golden/cases.rs"]
+mod golden;
+#[path = "../gradients/cases.rs"]
+mod gradients;
+mod networks;
+#[path = "../sweep_engine/cases.rs"]
+mod sweep_engine;
 
 use conformance::{F32, Format, conforms};
 use half::{bf16, f16};

@@ -1,9 +1,9 @@
 //! Whole networks: gradients of every operation, PyTorch's goldens, sweeps.
 
 use crate::driver::open;
+use crate::golden;
 use crate::gradients::{self, Tried};
 use crate::sweep_engine;
-use crate::golden;
 use half::{bf16, f16};
 use synfilter::backend::Backend;
 use synfilter::models::Arch;
@@ -59,6 +59,12 @@ fn f32_sweeps() {
     sweeps(&device);
     sweep_engine::blocks_and_threads_change_nothing(&device);
     sweep_engine::equal_kept_sets_give_equal_outcomes(&device);
+    sweep_engine::network_scope_filters_every_tensor(&device);
+}
+
+#[test]
+fn f32_sweeps_by_batch_statistics() {
+    sweep_engine::batch_statistics_use_batches_of_a_hundred(&open::<f32>());
 }
 
 #[test]
