@@ -164,6 +164,21 @@ impl Context {
         self.check()
     }
 
+    /// Seconds that `work` takes on the device, after everything that was begun before.
+    ///
+    /// # Errors
+    /// [`Error::Device`] naming the first operation that failed.
+    pub fn timed(&self, work: impl FnOnce()) -> Result<f64> {
+        let record = || self.stream.record_event(Some(sys::CUevent_flags::CU_EVENT_DEFAULT));
+        let start = self.attempt("timing", record);
+        work();
+        let end = self.attempt("timing", record);
+        let elapsed = start.zip(end).and_then(|(start, end)| {
+            self.attempt("timing", || start.elapsed_ms(&end)).map(|ms| f64::from(ms) / 1e3)
+        });
+        self.check().map(|()| elapsed.unwrap_or_default())
+    }
+
     /// Bytes that nothing uses.
     pub(super) fn free_memory(&self) -> Option<usize> {
         self.attempt("asking for free memory", result::mem_get_info).map(|(free, _)| free)
