@@ -50,7 +50,7 @@ struct Tile {
     static constexpr int W_BYTES = K * W_ROW, STAGE = W_BYTES + SLABS * SLAB_BYTES;
     static constexpr int PIPELINE = GR * STAGES * STAGE;
     // Results leave through shared memory, up to 32 rows of f32 per warp at a time.
-    static constexpr int STAGED_FRAGMENTS = FRAGMENTS < 2 ? FRAGMENTS : 2;
+    static constexpr int STAGED_FRAGMENTS = FRAGMENTS % 2 == 0 ? 2 : 1;
     static constexpr int STAGED = 16 * STAGED_FRAGMENTS * STAGED_ROW;
     static constexpr int SHARED = PIPELINE > GR * WARPS * STAGED ? PIPELINE : GR * WARPS * STAGED;
 };
@@ -84,8 +84,9 @@ constexpr int BIAS = 2048;
 // What a thread copies of the weights of a step: every warp consecutive pieces, eight rows at a time.
 template <typename S>
 struct WeightCopies {
-    static constexpr int PIECES = S::K * 4 > S::GROUP ? S::K * 4 / S::GROUP : 1;
-    static constexpr bool SPARE = S::K * 4 < S::GROUP;  // threads without a piece
+    static constexpr int PIECES = (S::K * 4 + S::GROUP - 1) / S::GROUP;
+    static constexpr bool SPARE = S::K * 4 % S::GROUP != 0;  // warps without a piece
+    static_assert(S::K % (PIECES * 8) == 0);
 
     const void* w;
     uint32_t at;  // the next piece

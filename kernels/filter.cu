@@ -59,7 +59,10 @@ template <typename T> __device__ __forceinline__ void pack_matrix(const Pack& p)
     if (i < p.weights) {
         const uint32_t tap = i % p.taps, c = i / p.taps % p.c, k = i / p.taps / p.c;
         const float w = masked(p, i, k, keep);
-        static_cast<T*>(p.working)[working_index(p.at, k, c, tap / p.at.s, tap % p.at.s)] = from_float<T>(w);
+        for (uint32_t place = 0; place < working_places(p.at); place++) {
+            const size_t at = working_index(p.at, k, c, tap / p.at.s, tap % p.at.s, place);
+            static_cast<T*>(p.working)[at] = from_float<T>(w);
+        }
     }
     count(p.kept, keep);
 }

@@ -11,9 +11,10 @@ enum Form : uint32_t {
     FORM_FORWARD = 0,   // (r·S + s, k, c)
     FORM_BACKWARD = 1,  // (r·S + s, c, k)
     FORM_PACKED = 2,    // few input channels: (0, k, (r·S + s)·C + c), one reduction over taps and channels
-    // Backward to few channels: the stride² pixels of one residue are computed together, each (residue, channel) an output
-    // of a convolution of stride 1 over a map stride times smaller. Tap r belongs to residue a = (r − pad) mod stride of the
-    // result's row, and is tap (r − a − pad) / stride − first of that convolution.
+    // Backward to few channels: `residues`² neighbouring pixels of the result (a multiple of the stride each way) are one, and
+    // each (row a, column b, c) of them an output of a forward convolution, whose tap u of pixel i reads pixel
+    // i·residues / stride + u + first of the source. There tap r of the master serves all a with a + pad − r a multiple of
+    // the stride: a weight has (residues / stride)² places.
     FORM_RESIDUES = 3,
 };
 
@@ -23,28 +24,47 @@ constexpr uint32_t WORKING_PAD = 128 * WORKING_CHUNK;
 // Mirrors `abi::Working`.
 struct Working {
     uint32_t form;
-    uint32_t k, c, r, s;       // of the master
+    uint32_t k, c, s;                // of the master: outputs, inputs, taps of a row
     uint32_t outputs, chunks, taps;  // of the working weights
-    uint32_t stride, pad;            // FORM_RESIDUES
-    int32_t first;                   // FORM_RESIDUES: smallest (r − a − pad) / stride
-    uint32_t side;                   // FORM_RESIDUES: taps along each axis
+    uint32_t stride, pad;            // FORM_RESIDUES, as the others below
+    uint32_t residues;
+    int32_t first;  // source of tap 0 for pixel 0
+    uint32_t side;  // taps along each axis
 };
 static_assert(sizeof(Working) == 48);
 
-// Index of a weight of the master among the working weights.
-__device__ __forceinline__ size_t working_index(const Working& at, uint32_t k, uint32_t c, uint32_t r, uint32_t s) {
+// How many places a weight has.
+__device__ __forceinline__ uint32_t working_places(const Working& at) {
+    const uint32_t each_way = at.form == FORM_RESIDUES ? at.residues / at.stride : 1;
+    return each_way * each_way;
+}
+
+// One of two axes of FORM_RESIDUES: which of the residues, and which tap.
+struct Residue {
+    uint32_t at, tap;
+
+    __device__ __forceinline__ Residue(const Working& working, uint32_t tap_of_master, uint32_t place) {
+        const int stride = static_cast<int>(working.stride);
+        const int before = static_cast<int>(tap_of_master) - static_cast<int>(working.pad);
+        const int residue = (before % stride + stride) % stride + static_cast<int>(place) * stride;
+        at = static_cast<uint32_t>(residue);
+        tap = static_cast<uint32_t>((residue - before) / stride - working.first);
+    }
+};
+
+// Index of a weight of the master among the working weights; `place` of its places.
+__device__ __forceinline__ size_t working_index(const Working& at, uint32_t k, uint32_t c, uint32_t r, uint32_t s,
+                                                uint32_t place) {
     uint32_t tap = r * at.s + s, output = k, input = c;
     if (at.form == FORM_BACKWARD) {
         output = c, input = k;
     } else if (at.form == FORM_PACKED) {
         input = tap * at.c + c, tap = 0;
     } else if (at.form == FORM_RESIDUES) {
-        const int stride = static_cast<int>(at.stride);
-        const int down = static_cast<int>(r) - static_cast<int>(at.pad), right = static_cast<int>(s) - static_cast<int>(at.pad);
-        const int a = (down % stride + stride) % stride, b = (right % stride + stride) % stride;
-        tap = static_cast<uint32_t>((down - a) / stride - at.first) * at.side +
-              static_cast<uint32_t>((right - b) / stride - at.first);
-        output = static_cast<uint32_t>(a * stride + b) * at.c + c, input = k;
+        const uint32_t each_way = at.residues / at.stride;
+        const Residue down(at, r, place / each_way), right(at, s, place % each_way);
+        tap = down.tap * at.side + right.tap;
+        output = (down.at * at.residues + right.at) * at.c + c, input = k;
     }
     return ((static_cast<size_t>(tap) * at.chunks + input / WORKING_CHUNK) * at.outputs + output) * WORKING_CHUNK +
            input % WORKING_CHUNK;

@@ -16,6 +16,8 @@ const CHUNK: usize = 32;
 const PAD: usize = 128 * CHUNK;
 /// Channels up to which taps and channels are one reduction, and outputs up to which the narrow tile is used.
 const FEW: usize = 16;
+/// Outputs that neighbouring pixels of few channels may be together.
+const MANY_RESIDUES: usize = 48;
 /// Length of the table of a packed reduction.
 const PACKED: usize = 2048;
 
@@ -113,23 +115,25 @@ impl Plan {
         };
         let (mut outputs, mut inputs, mut taps, mut first) = (outputs, inputs, r * s, 0);
         let packed = (r * s * c).div_ceil(CHUNK);
-        if backward && stride > 1 && outputs * stride * stride <= FEW {
-            // Pixel i·stride + a of the result reads pixel i − d of the source under tap a + pad + d·stride.
-            let (stride, pad) = (stride.cast_signed(), pad.cast_signed());
-            first = -((stride - 1 + pad) / stride);
-            let last = (r.max(s).cast_signed() - 1 - pad).div_euclid(stride);
+        let across = h.max(w).next_multiple_of(stride);
+        let fits = |side: &usize| outputs * side * side <= MANY_RESIDUES && *side <= across;
+        if let Some(residues) = (1..=4).rev().map(|n| n * stride).find(fits).filter(|_| backward) {
+            // Pixel i·residues + a of the result reads pixel i·residues / stride + e under tap a + pad − e·stride.
+            let [all, step, pad] = [residues, stride, pad].map(usize::cast_signed);
+            first = (pad - (r.max(s).cast_signed() - 1) + step - 1).div_euclid(step).min(0);
+            let last = (all - 1 + pad) / step;
             let axis = |size| Axis {
-                backward,
+                backward: false,
                 taps: (last - first + 1).unsigned_abs(),
-                stride: 1,
+                stride: residues / stride,
                 pad: first.unsigned_abs(),
                 size,
             };
-            plan.residues = stride.unsigned_abs();
+            plan.residues = residues;
             (plan.vertical, plan.horizontal) = (axis(oh), axis(ow));
-            (plan.height, plan.width) = (h.div_ceil(plan.residues), w.div_ceil(plan.residues));
+            (plan.height, plan.width) = (h.div_ceil(residues), w.div_ceil(residues));
             plan.form = Form::Residues;
-            outputs *= plan.residues * plan.residues;
+            outputs *= residues * residues;
             taps = plan.vertical.taps * plan.horizontal.taps;
         } else if !backward && c <= FEW && packed < r * s && packed * CHUNK <= PACKED {
             plan.form = Form::Packed;
@@ -139,13 +143,13 @@ impl Plan {
             form: plan.form as u32,
             k: size(k),
             c: size(c),
-            r: size(r),
             s: size(s),
             outputs: size(outputs),
             chunks: size(inputs.div_ceil(CHUNK)),
             taps: size(taps),
             stride: size(stride),
             pad: size(pad),
+            residues: size(plan.residues),
             first: i32::try_from(first).expect("a tap"),
             side: size(plan.vertical.taps),
         };
@@ -198,6 +202,7 @@ impl Plan {
     pub fn tiles(&self, from: Place) -> Vec<Tile> {
         match self.form {
             Form::Packed => vec![Tile::K64N256, Tile::K64N128],
+            Form::Residues if self.working.outputs as usize > FEW => vec![Tile::K48N256, Tile::K48N128],
             _ if self.working.outputs as usize <= FEW => vec![Tile::K16N128],
             _ if self.strips.is_some() && Self::is_dense(from) => {
                 [&TILES[..], &[Tile::K128P4, Tile::K64P4]].concat()
@@ -208,15 +213,13 @@ impl Plan {
 
     /// The best of them for `slabs` slabs, as far as is known.
     pub fn tile(&self, from: Place, slabs: usize, multiprocessors: usize) -> Tile {
-        let (wide, narrow) = (Tile::K64N256, Tile::K64N128);
+        // The wider one unless more of its slabs do not exist.
+        let wide = slabs.next_multiple_of(4) == slabs.next_multiple_of(2);
         match self.form {
-            // The wider one unless more of its slabs do not exist.
-            Form::Packed
-                if slabs.next_multiple_of(wide.slabs()) == slabs.next_multiple_of(narrow.slabs()) =>
-            {
-                wide
-            }
-            Form::Packed => narrow,
+            Form::Packed if wide => Tile::K64N256,
+            Form::Packed => Tile::K64N128,
+            Form::Residues if self.working.outputs as usize > FEW && wide => Tile::K48N256,
+            Form::Residues if self.working.outputs as usize > FEW => Tile::K48N128,
             _ if self.working.outputs as usize <= FEW => Tile::K16N128,
             _ => Tile::choose(Launch {
                 outputs: self.working.outputs as usize,
@@ -234,7 +237,7 @@ impl Plan {
         let (module, source) = match (self.form, tile) {
             (_, Tile::K128P4 | Tile::K64P4) => ("conv_strip", ""),
             (Form::Packed, _) => ("conv_mma", "_packed"),
-            (_, Tile::K16N128) => ("conv_mma", "_few"),
+            (_, Tile::K16N128) | (Form::Residues, _) => ("conv_mma", "_few"),
             _ if Self::is_dense(from) => ("conv_mma", "_dense"),
             _ => ("conv_mma", "_ragged"),
         };

@@ -40,7 +40,7 @@ const _: () = assert!(size_of::<Pack>() == 128);
 /// One direction of a convolution, with its working weights.
 enum Convolver {
     /// On matrix units.
-    Matrix(ConvMma, Half),
+    Matrix(Box<ConvMma>, Half),
     /// On FMA units.
     Fma(ConvFma),
 }
@@ -61,7 +61,7 @@ pub struct Weights {
 impl Convolver {
     fn new<T: Format>(context: &Arc<Context>, shape: ConvShape, direction: Direction) -> Self {
         match T::HALF.zip(Plan::new(shape, direction)) {
-            Some((half, plan)) => Convolver::Matrix(ConvMma::new(context, plan), half),
+            Some((half, plan)) => Convolver::Matrix(Box::new(ConvMma::new(context, plan)), half),
             None => Convolver::Fma(ConvFma::new(context, shape, direction)),
         }
     }

@@ -17,7 +17,11 @@ pub enum Tile {
     K64N128,
     /// 64 × 64, four warps that share the reduction.
     K64N64,
-    /// 16 × 128, two warps: few outputs.
+    /// 48 × 256, four warps: few outputs.
+    K48N256,
+    /// 48 × 128, two warps.
+    K48N128,
+    /// 16 × 128, two warps.
     K16N128,
     /// 128 outputs × four pixels × 64 images, eight warps: 3×3 kernels, `StripTile` of kernels/conv_strip.cu.
     K128P4,
@@ -66,6 +70,8 @@ impl Tile {
             Tile::K64N256 => (4, [1, 4, 1], 4),
             Tile::K64N128 => (4, [1, 2, 1], 4),
             Tile::K64N64 => (4, [1, 1, 4], 3),
+            Tile::K48N256 => (3, [1, 4, 1], 4),
+            Tile::K48N128 => (3, [1, 2, 1], 4),
             Tile::K16N128 => (1, [1, 2, 1], 4),
             Tile::K128P4 => (4, [2, 4, 1], 2),
             Tile::K64P4 => (4, [1, 4, 1], 2),
@@ -113,7 +119,7 @@ impl Tile {
     pub const fn shared(self) -> usize {
         let Parts { fragments, warps: [k, n, r], stages } = self.parts();
         let pipeline = r * stages * self.stage();
-        let staged = r * k * n * 256 * 16 * if fragments < 2 { fragments } else { 2 };
+        let staged = r * k * n * 256 * 16 * if fragments % 2 == 0 { 2 } else { 1 };
         if pipeline > staged { pipeline } else { staged }
     }
 
@@ -125,6 +131,8 @@ impl Tile {
             Tile::K64N256 => "64x256",
             Tile::K64N128 => "64x128",
             Tile::K64N64 => "64x64",
+            Tile::K48N256 => "48x256",
+            Tile::K48N128 => "48x128",
             Tile::K16N128 => "16x128",
             Tile::K128P4 => "128",
             Tile::K64P4 => "64",
