@@ -281,7 +281,7 @@ pub trait Backend: Sync {
     /// # Errors
     /// As [`Backend::download`].
     fn wait(&self, pending: Self::Pending) -> Result<Verdicts>;
-    /// Runs `work`, or what an earlier call with the same `recording` recorded of it: the same operations on the same
+    /// Runs `work`, or what earlier calls with the same `recording` recorded of it: the same operations on the same
     /// buffers. `work` allocates nothing and brings nothing to the host.
     fn replayable(&self, recording: &mut Option<Self::Recording>, work: impl FnOnce());
 

@@ -57,8 +57,12 @@ fn assert_same<B: Backend>(what: &str, outcome: &Outcome, zeroed: &Network<B>, i
     assert_eq!(*outcome, plain, "{what}");
 }
 
-/// Every filter, every threshold, boundary values among the weights; layers from the first to the last.
-pub fn masked_suffix_equals_zeroed_copy_run_whole<B: Backend>(device: &B, networks: &[(Arch, &[usize])]) {
+/// Every filter, every threshold (with `apart` 1; else one in so many variants), boundary values among the weights.
+pub fn masked_suffix_equals_zeroed_copy_run_whole<B: Backend>(
+    device: &B,
+    networks: &[(Arch, &[usize])],
+    apart: usize,
+) {
     for &(arch, layers) in networks {
         let (graph, weights, images) = setup(arch);
         let params = graph.filterable();
@@ -69,7 +73,7 @@ pub fn masked_suffix_equals_zeroed_copy_run_whole<B: Backend>(device: &B, networ
         assert_same("unfiltered", &base, &network(device, &graph, &weights, Mode::Inference), &images);
         for (&layer, target) in layers.iter().zip(&targets) {
             engine.begin_target(target).unwrap();
-            for variant in masks(&weights.tensors[params[layer]]) {
+            for variant in masks(&weights.tensors[params[layer]]).into_iter().step_by(apart) {
                 let outcome = engine.variant(&variant.mask).unwrap();
                 let copy = zeroed(&weights, &params[layer..=layer], variant.mask);
                 let name = &graph.params[params[layer]].name;
@@ -82,7 +86,7 @@ pub fn masked_suffix_equals_zeroed_copy_run_whole<B: Backend>(device: &B, networ
     }
 }
 
-pub fn network_scope_filters_every_tensor<B: Backend>(device: &B) {
+pub fn network_scope_filters_every_tensor<B: Backend>(device: &B, apart: usize) {
     let (graph, weights, images) = setup(Arch::Squeezenet1_1);
     let layers = graph.filterable();
     let net = network(device, &graph, &weights, Mode::Inference);
@@ -90,7 +94,7 @@ pub fn network_scope_filters_every_tensor<B: Backend>(device: &B) {
     engine.begin_block(0..images.len()).unwrap();
     engine.begin_target(&Target::Network).unwrap();
     let all: Vec<f32> = layers.iter().flat_map(|&p| weights.tensors[p].iter().copied()).collect();
-    for variant in masks(&all) {
+    for variant in masks(&all).into_iter().step_by(apart) {
         let outcome = engine.variant(&variant.mask).unwrap();
         let copy = zeroed(&weights, &layers, variant.mask);
         let what = format!("{:?} {}", variant.filter, variant.k);

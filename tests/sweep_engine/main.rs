@@ -17,13 +17,13 @@ fn masked_suffix_equals_zeroed_copy_run_whole() {
         (Arch::Squeezenet1_1, &[0, 2, 3, 10, 25]),
         (Arch::ShufflenetV2X0_5, &[0, 1, 4, 6, 20, 56]),
     ];
-    cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Auto), &networks);
-    cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Direct), &[(Arch::Resnet50, &[30])]);
+    cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Auto), &networks, 1);
+    cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Direct), &[(Arch::Resnet50, &[30])], 1);
 }
 
 #[test]
 fn network_scope_filters_every_tensor() {
-    cases::network_scope_filters_every_tensor(&cpu(ConvMode::Auto));
+    cases::network_scope_filters_every_tensor(&cpu(ConvMode::Auto), 1);
 }
 
 #[test]

@@ -219,12 +219,7 @@ impl<T: Format> Backend for Cuda<T> {
     }
 
     fn replayable(&self, recording: &mut Option<Recording>, work: impl FnOnce()) {
-        if recording.is_none() {
-            *recording = Recording::of(&self.context, work);
-        }
-        if let Some(recording) = recording {
-            recording.replay();
-        }
+        Recording::run(recording, &self.context, work);
     }
 
     fn filter(&self, shape: ConvShape, backward: bool) -> Weights {

@@ -4,30 +4,56 @@ use super::context::Context;
 use cudarc::driver::{CudaGraph, sys};
 use std::sync::Arc;
 
+/// Operations that can be run again.
+pub enum Recording {
+    /// They have run once, so that all their kernels are loaded: a driver loads none while it records.
+    Warm,
+    /// They are recorded.
+    Graph(Graph),
+}
+
 /// A CUDA graph.
-pub struct Recording {
+pub struct Graph {
     graph: CudaGraph,
     /// Keeps the device open.
     context: Arc<Context>,
 }
 
 // SAFETY: a graph may move between threads as long as one at a time uses it; it is only used through `&mut`.
-unsafe impl Send for Recording {}
+unsafe impl Send for Graph {}
 
 impl Recording {
+    /// Runs `work`: as it is the first time, recorded the second, replayed from then on.
+    pub fn run(recording: &mut Option<Recording>, context: &Arc<Context>, work: impl FnOnce()) {
+        match recording {
+            None => {
+                work();
+                *recording = Some(Recording::Warm);
+            }
+            Some(Recording::Warm) => {
+                if let Some(mut graph) = Graph::of(context, work) {
+                    graph.replay();
+                    *recording = Some(Recording::Graph(graph));
+                }
+            }
+            Some(Recording::Graph(graph)) => graph.replay(),
+        }
+    }
+}
+
+impl Graph {
     /// Records what `work` begins on the context's stream, without running it. Nothing is recorded after a failure.
-    pub fn of(context: &Arc<Context>, work: impl FnOnce()) -> Option<Recording> {
+    fn of(context: &Arc<Context>, work: impl FnOnce()) -> Option<Graph> {
         let stream = context.stream();
         let mode = sys::CUstreamCaptureMode_enum::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
         context.attempt("beginning a recording", || stream.begin_capture(mode))?;
         work();
         let flags = sys::CUgraphInstantiate_flags_enum::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
         let graph = context.attempt("ending a recording", || stream.end_capture(flags))??;
-        Some(Recording { graph, context: context.clone() })
+        Some(Graph { graph, context: context.clone() })
     }
 
-    /// Runs what was recorded.
-    pub fn replay(&mut self) {
+    fn replay(&mut self) {
         self.context.attempt("replaying a recording", || self.graph.launch());
     }
 }
