@@ -5,6 +5,7 @@
 //   copy_bits:  bits of one value into those of another     or all set, where the source keeps none
 //
 // Grid: enough threads for 16 (f32) or 8 (f16, bf16) per row of 64 images. Block: 256 threads, no shared memory.
+// Registers (sm_80): 30 (map), 14 (the others).
 // Bytes: each operand once. FLOPs: at most four per element.
 #include "epilogue.cuh"
 

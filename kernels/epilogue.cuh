@@ -62,10 +62,10 @@ __device__ __forceinline__ void finish(const Then& then, float (&v)[Row<T>::VEC]
     if (live) {
         const float scale = then.scale ? then.scale[channel] : 1.0f;
         const float shift = then.shift ? then.shift[channel] : 0.0f;
+        if (then.scale || then.shift) {
+            // One rounding, as on the CPU.
 #pragma unroll
-        for (int i = 0; i < VEC; i++) {
-            if (then.scale) v[i] *= scale;
-            if (then.shift) v[i] += shift;
+            for (int i = 0; i < VEC; i++) v[i] = __fmaf_rn(v[i], scale, shift);
         }
         if (then.add) {
             float other[VEC];

@@ -6,11 +6,26 @@
 //
 // Every operation is rounded once and in the order of the CPU's (src/backend/cpu/image.rs), so that f32 equals it bit for
 // bit. Grid: (tiles of 64 pixels, channels, slabs). Block: 256 threads that turn 64 images × 64 pixels in 16.6 KB of shared
-// memory, so that both sides are read and written along lines. Bytes: pixels and values once. Overwrites.
+// memory, so that both sides are read and written along lines. Registers (sm_80): 32 (download) to 48. Bytes: pixels, values
+// and gradients once. FLOPs: 2 to 6 per element, divisions among them. Overwrites.
 #include "epilogue.cuh"
 
-constexpr uint32_t TILE = 64;       // pixels
-constexpr uint32_t PITCH = SLAB + 1;
+constexpr uint32_t THREADS = 256;
+constexpr uint32_t TILE = 64;  // pixels
+
+// Where lane `lane` of pixel `pixel` lies in the tile, whose pixels are an odd number of words apart. A pixel's lanes lie in
+// the order in which the threads of a row take them: first lane 0 of every thread, then lane 1.
+template <typename T> __device__ __forceinline__ uint32_t in_tile(uint32_t pixel, uint32_t lane) {
+    return pixel * (SLAB + 1) + lane % Row<T>::VEC * Row<T>::THREADS + lane / Row<T>::VEC;
+}
+
+// The pixel of the tile that a thread of a row has in step `step`. The rows of a warp are as many pixels apart as a row has
+// threads: so all 32 read different banks.
+template <typename T> __device__ __forceinline__ uint32_t pixel_of_step(uint32_t step) {
+    constexpr uint32_t APART = Row<T>::THREADS;
+    const uint32_t turn = step * (THREADS / 32) + threadIdx.x / 32;
+    return turn / APART * 32 + threadIdx.x % 32 / APART * APART + turn % APART;
+}
 
 // Mirrors `Load` of src/backend/cuda/image.rs.
 struct Load {
@@ -30,32 +45,40 @@ __device__ __forceinline__ float pixel_of(uint8_t v) { return __fdiv_rn(static_c
 __device__ __forceinline__ float pixel_of(float v) { return v; }
 
 template <typename T, typename P> __device__ __forceinline__ void load(const Load& p) {
-    __shared__ float tile[TILE * PITCH];
+    __shared__ float tile[TILE * (SLAB + 1)];
     const uint32_t size = p.at.h * p.at.w, first = blockIdx.x * TILE, channel = blockIdx.y, slab = blockIdx.z;
     const P* pixels = static_cast<const P*>(p.pixels);
-    for (uint32_t i = threadIdx.x; i < TILE * SLAB; i += blockDim.x) {
-        const uint32_t lane = i / TILE, pixel = first + i % TILE, image = slab * SLAB + lane;
-        float v = 0.0f;  // lanes without an image are black
-        if (image < p.images && pixel < size) {
-            v = pixel_of(pixels[(static_cast<size_t>(image) * p.at.c + channel) * size + pixel]);
+    constexpr uint32_t READS = TILE * SLAB / THREADS;
+    const uint32_t column = threadIdx.x % TILE, from = first + column;
+    P read[READS];
+#pragma unroll
+    for (uint32_t i = 0; i < READS; i++) {
+        const uint32_t image = slab * SLAB + threadIdx.x / TILE + i * (THREADS / TILE);
+        read[i] = P(0);  // lanes without an image are black
+        if (image < p.images && from < size) {
+            read[i] = pixels[(static_cast<size_t>(image) * p.at.c + channel) * size + from];
         }
-        tile[i % TILE * PITCH + lane] = v;
+    }
+#pragma unroll
+    for (uint32_t i = 0; i < READS; i++) {
+        tile[in_tile<T>(column, threadIdx.x / TILE + i * (THREADS / TILE))] = pixel_of(read[i]);
     }
     __syncthreads();
     const float mean = p.mean[channel], std = p.std[channel];
     T* z = static_cast<T*>(p.z);
     const T* gradient = static_cast<const T*>(p.gradient);
-    constexpr uint32_t PER_ROW = Row<T>::THREADS;
-    for (uint32_t i = threadIdx.x; i < TILE * PER_ROW; i += blockDim.x) {
-        const uint32_t pixel = first + i / PER_ROW;
-        const int part = static_cast<int>(i % PER_ROW);
+    const int part = static_cast<int>(threadIdx.x % Row<T>::THREADS);
+    constexpr uint32_t STEPS = TILE * Row<T>::THREADS / THREADS;
+#pragma unroll
+    for (uint32_t step = 0; step < STEPS; step++) {
+        const uint32_t column = pixel_of_step<T>(step), pixel = first + column;
         if (pixel >= size) continue;
         float v[Row<T>::VEC], g[Row<T>::VEC] = {};
         if (gradient) load_row(gradient, row_of(p.gradient_at, slab, pixel, channel), part, g);
 #pragma unroll
         for (int j = 0; j < Row<T>::VEC; j++) {
             const uint32_t lane = part * Row<T>::VEC + j;
-            float x = tile[i / PER_ROW * PITCH + lane];
+            float x = tile[in_tile<T>(column, lane)];
             if (gradient) {
                 const bool image = slab * SLAB + lane < p.images;
                 const float up = image && g[j] > 0.0f ? p.eps : 0.0f, down = image && g[j] < 0.0f ? p.eps : 0.0f;
@@ -81,32 +104,39 @@ struct Download {
 static_assert(sizeof(Download) == 48);
 
 template <typename T> __device__ __forceinline__ void download(const Download& p) {
-    __shared__ float tile[TILE * PITCH];
+    __shared__ float tile[TILE * (SLAB + 1)];
     const uint32_t size = p.at.h * p.at.w, first = blockIdx.x * TILE, channel = blockIdx.y, slab = blockIdx.z;
-    for (uint32_t i = threadIdx.x; i < TILE * SLAB; i += blockDim.x) {
-        const uint32_t pixel = first + i / SLAB, lane = i % SLAB;
-        if (pixel < size) {
-            const T v = static_cast<const T*>(p.x)[row_of(p.at, slab, pixel, channel) * SLAB + lane];
-            tile[i / SLAB * PITCH + lane] = to_float(v);
-        }
+    const int part = static_cast<int>(threadIdx.x % Row<T>::THREADS);
+    constexpr uint32_t STEPS = TILE * Row<T>::THREADS / THREADS;
+#pragma unroll
+    for (uint32_t step = 0; step < STEPS; step++) {
+        const uint32_t column = pixel_of_step<T>(step), pixel = first + column;
+        if (pixel >= size) continue;
+        float v[Row<T>::VEC];
+        load_row(static_cast<const T*>(p.x), row_of(p.at, slab, pixel, channel), part, v);
+#pragma unroll
+        for (int j = 0; j < Row<T>::VEC; j++) tile[in_tile<T>(column, part * Row<T>::VEC + j)] = v[j];
     }
     __syncthreads();
-    for (uint32_t i = threadIdx.x; i < TILE * SLAB; i += blockDim.x) {
-        const uint32_t lane = i / TILE, pixel = first + i % TILE, image = slab * SLAB + lane;
-        if (image < p.images && pixel < size) {
-            p.out[(static_cast<size_t>(image) * p.at.c + channel) * size + pixel] = tile[i % TILE * PITCH + lane];
+    const uint32_t column = threadIdx.x % TILE, to = first + column;
+    if (to >= size) return;
+#pragma unroll
+    for (uint32_t i = 0; i < TILE * SLAB / THREADS; i++) {
+        const uint32_t lane = threadIdx.x / TILE + i * (THREADS / TILE), image = slab * SLAB + lane;
+        if (image < p.images) {
+            p.out[(static_cast<size_t>(image) * p.at.c + channel) * size + to] = tile[in_tile<T>(column, lane)];
         }
     }
 }
 
-#define INSTANCE(T, suffix)                                                                                   \
-    extern "C" __global__ void __launch_bounds__(256) load_bytes_##suffix(const __grid_constant__ Load p) {   \
-        load<T, uint8_t>(p);                                                                                  \
-    }                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(256) load_floats_##suffix(const __grid_constant__ Load p) {  \
-        load<T, float>(p);                                                                                    \
-    }                                                                                                         \
-    extern "C" __global__ void __launch_bounds__(256) download_##suffix(const __grid_constant__ Download p) { \
-        download<T>(p);                                                                                       \
+#define INSTANCE(T, suffix)                                                                                       \
+    extern "C" __global__ void __launch_bounds__(THREADS) load_bytes_##suffix(const __grid_constant__ Load p) {   \
+        load<T, uint8_t>(p);                                                                                      \
+    }                                                                                                             \
+    extern "C" __global__ void __launch_bounds__(THREADS) load_floats_##suffix(const __grid_constant__ Load p) {  \
+        load<T, float>(p);                                                                                        \
+    }                                                                                                             \
+    extern "C" __global__ void __launch_bounds__(THREADS) download_##suffix(const __grid_constant__ Download p) { \
+        download<T>(p);                                                                                           \
     }
 FOR_EACH_FORMAT(INSTANCE)

@@ -1,16 +1,25 @@
 //! The CUDA backend: on a GPU where there is one, else on the emulator with all its checks on, which fail what they report.
 
+mod batch_norm;
 #[path = "../conformance/cases.rs"]
 mod conformance;
 mod conv_mma;
 mod driver;
+mod dropout;
+mod elementwise;
+mod filter;
 #[path = "../golden/cases.rs"]
 mod golden;
 #[path = "../gradients/cases.rs"]
 mod gradients;
+mod image;
+mod loss;
 mod networks;
+mod optimizer;
+mod pool;
 #[path = "../sweep_engine/cases.rs"]
 mod sweep_engine;
+mod twins;
 
 use conformance::{F32, Format, conforms};
 use half::{bf16, f16};

@@ -1,12 +1,14 @@
 //! Batch normalisation by the statistics of the batch: kernels/batch_norm.cu.
 
 use super::abi::{self, size};
+use super::buffer::Buffer;
 use super::context::Context;
 use super::format::Format;
 use super::launch::Grid;
 use super::value::{Count, View, instance, over_rows, rows};
 use crate::graph::NORM_EPS;
 use bytemuck::{Pod, Zeroable};
+use std::sync::Arc;
 
 /// `Sums` of kernels/batch_norm.cu.
 #[repr(C)]
@@ -20,9 +22,19 @@ struct Sums {
     var: u64,
     first: u64,
     second: u64,
+    parts: u64,
     slabs: u32,
     images: u32,
+    part_rows: u32,
     epsilon: f32,
+}
+
+/// `Merge` of kernels/batch_norm.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Merge {
+    of: Sums,
+    parts: u32,
     unused: u32,
 }
 
@@ -77,7 +89,8 @@ struct UpdateRunning {
     unused: u32,
 }
 
-const _: () = assert!(size_of::<Sums>() == 112 && size_of::<NormBackward>() == 216);
+const _: () = assert!(size_of::<Sums>() == 120 && size_of::<NormBackward>() == 216);
+const _: () = assert!(size_of::<Merge>() == 128);
 const _: () = assert!(size_of::<Coefficients>() == 64 && size_of::<UpdateRunning>() == 48);
 
 /// Addresses of numbers per channel.
@@ -89,59 +102,89 @@ pub struct Moments {
     pub var: u64,
 }
 
-/// Mean and biased variance per channel.
+/// Blocks of a kernel that sums over channels, for each multiprocessor.
+const BLOCKS: usize = 4;
+/// Rows that a block has in registers at a time: a part has no fewer.
+const BLOCK_ROWS: usize = 128;
+/// Bytes of the sums of one part.
+const PART_BYTES: usize = 3 * size_of::<f64>();
+/// Channels of a block that merges parts.
+const MERGED_CHANNELS: usize = 8;
+
+/// Room for the sums of all parts of all channels, whatever value they are those of.
+pub fn room(context: &Arc<Context>) -> Buffer {
+    // Where there is more than one part of a channel, there are fewer channels than wanted blocks.
+    Buffer::new(context, 2 * BLOCKS * context.multiprocessors() * PART_BYTES)
+}
+
+/// Sums over channels: a kernel with a block for every part of every channel, and, where a channel has more than one,
+/// one that merges them.
+///
+/// # Safety
+/// As [`statistics`], for the addresses in `sums`.
+unsafe fn launch<T: Format>(context: &Context, count: Count, x: View, room: &Buffer, sums: Sums, what: &str) {
+    let (channels, rows) = (x.place.c, x.place.h * x.place.w * count.slabs);
+    let wanted = (BLOCKS * context.multiprocessors()).div_ceil(channels.max(1));
+    let part_rows = rows.div_ceil(wanted).next_multiple_of(BLOCK_ROWS);
+    let parts = rows.div_ceil(part_rows);
+    let sums = Sums {
+        x: x.address,
+        at: x.place.into(),
+        parts: room.address(),
+        slabs: size(count.slabs),
+        images: size(count.images),
+        part_rows: size(part_rows),
+        epsilon: NORM_EPS,
+        ..sums
+    };
+    let grid = Grid { blocks: [channels, parts, 1], threads: 256, shared: 0 };
+    // SAFETY: the structure is the kernel's; its addresses are as the caller promises, and there is room for the parts.
+    unsafe { context.launch("batch_norm", &instance::<T>(&format!("norm_{what}")), grid, &sums) };
+    if parts > 1 {
+        assert!(
+            channels * parts * PART_BYTES <= room.bytes(),
+            "room for {parts} parts of {channels} channels"
+        );
+        let merge = Merge { of: sums, parts: size(parts), unused: 0 };
+        let grid = Grid::line(channels.div_ceil(MERGED_CHANNELS), 256);
+        // SAFETY: as above.
+        unsafe { context.launch("batch_norm", &format!("merge_{what}"), grid, &merge) };
+    }
+}
+
+/// Mean and biased variance per channel; `room` is [`room`].
 ///
 /// # Safety
 /// The addresses are those of a buffer of `count` images as the place says, and of a number per channel.
-pub unsafe fn statistics<T: Format>(context: &Context, count: Count, x: View, out: Moments) {
-    let parameters = Sums {
-        x: x.address,
-        dy: 0,
-        at: x.place.into(),
-        dy_at: x.place.into(),
-        mean: 0,
-        var: 0,
-        first: out.mean,
-        second: out.var,
-        slabs: size(count.slabs),
-        images: size(count.images),
-        epsilon: NORM_EPS,
-        unused: 0,
-    };
-    let grid = Grid::line(x.place.c, 256);
-    // SAFETY: the structure is the kernel's; its addresses are as the caller promises.
-    unsafe { context.launch("batch_norm", &instance::<T>("norm_statistics"), grid, &parameters) };
+pub unsafe fn statistics<T: Format>(context: &Context, count: Count, x: View, out: Moments, room: &Buffer) {
+    let sums = Sums { first: out.mean, second: out.var, ..Sums::zeroed() };
+    // SAFETY: as the caller promises.
+    unsafe { launch::<T>(context, count, x, room, sums, "statistics") };
 }
 
-/// Σ dy·x̂ and Σ dy per channel, into `[gamma, beta]`.
+/// Σ dy·x̂ and Σ dy per channel, into `[gamma, beta]`; `room` is [`room`].
 ///
 /// # Safety
 /// As [`statistics`].
 pub unsafe fn gradients<T: Format>(
     context: &Context,
     count: Count,
-    x: View,
-    dy: View,
+    [x, dy]: [View; 2],
     of: Moments,
     [gamma, beta]: [u64; 2],
+    room: &Buffer,
 ) {
-    let parameters = Sums {
-        x: x.address,
+    let sums = Sums {
         dy: dy.address,
-        at: x.place.into(),
         dy_at: dy.place.into(),
         mean: of.mean,
         var: of.var,
         first: gamma,
         second: beta,
-        slabs: size(count.slabs),
-        images: size(count.images),
-        epsilon: NORM_EPS,
-        unused: 0,
+        ..Sums::zeroed()
     };
-    let grid = Grid::line(x.place.c, 256);
     // SAFETY: as the caller promises.
-    unsafe { context.launch("batch_norm", &instance::<T>("norm_gradients"), grid, &parameters) };
+    unsafe { launch::<T>(context, count, x, room, sums, "gradients") };
 }
 
 /// Addresses of what a batch norm's backward needs per channel.

@@ -30,6 +30,8 @@ pub struct Cuda<T> {
     context: Arc<Context>,
     /// Sums over parts of a weight gradient.
     scratch: Mutex<Option<Buffer>>,
+    /// Sums over parts of the rows of a channel.
+    sums: Buffer,
     format: PhantomData<fn() -> T>,
 }
 
@@ -59,7 +61,9 @@ impl<T: Format> Cuda<T> {
     /// # Errors
     /// As [`Context::open`].
     pub fn open(ordinal: usize) -> Result<Self> {
-        Ok(Cuda { context: Context::open(ordinal)?, scratch: Mutex::default(), format: PhantomData })
+        let context = Context::open(ordinal)?;
+        let sums = batch_norm::room(&context);
+        Ok(Cuda { context, scratch: Mutex::default(), sums, format: PhantomData })
     }
 
     /// The device.
@@ -321,7 +325,9 @@ impl<T: Format> Backend for Cuda<T> {
     fn norm_statistics(&self, batch: Batch, x: Input<Self>, statistics: &mut Statistics<Self>) {
         let count = Count::of(batch.images);
         // SAFETY: as above; statistics have a number per channel.
-        unsafe { batch_norm::statistics::<T>(&self.context, count, input(&x), moments(statistics)) };
+        unsafe {
+            batch_norm::statistics::<T>(&self.context, count, input(&x), moments(statistics), &self.sums)
+        };
     }
 
     fn norm_coefficients(
@@ -368,9 +374,9 @@ impl<T: Format> Backend for Cuda<T> {
         bias: &mut Buffer,
     ) {
         let (count, of) = (Count::of(batch.images), moments(statistics));
-        let out = [weight.address(), bias.address()];
+        let (values, out) = ([input(&x), input(&dy)], [weight.address(), bias.address()]);
         // SAFETY: as above; gradients have a number per channel.
-        unsafe { batch_norm::gradients::<T>(&self.context, count, input(&x), input(&dy), of, out) };
+        unsafe { batch_norm::gradients::<T>(&self.context, count, values, of, out, &self.sums) };
     }
 
     fn norm_backward(

@@ -24,7 +24,7 @@ struct Pack {
     working: u64,
     kept: u64,
     mask: abi::Mask,
-    weights: u32,
+    columns: u32,
     k: u32,
     c: u32,
     taps: u32,
@@ -36,6 +36,16 @@ struct Pack {
 }
 
 const _: () = assert!(size_of::<Pack>() == 128);
+
+/// Output channels of a block's tile.
+const TILE_K: usize = 32;
+/// The most weights of an output channel in a tile.
+const MOST_COLUMNS: usize = 320;
+
+/// Weights of an output channel in a tile, for kernels of `taps`: those of up to 32 inputs, or as many as there is room for.
+fn columns(taps: usize) -> usize {
+    if taps > MOST_COLUMNS { MOST_COLUMNS } else { taps * (MOST_COLUMNS / taps).min(32) }
+}
 
 /// One direction of a convolution, with its working weights.
 enum Convolver {
@@ -121,13 +131,14 @@ impl Weights {
             Convolver::Matrix(conv, Half::Bf16) => ("pack_matrix_bf16", 0, conv.plan().working),
             Convolver::Fma(conv) => ("pack_fma", conv.padded, Working::zeroed()),
         };
+        let columns = columns(r * s);
         let parameters = Pack {
             master: self.master.address(),
             scale,
             working: to.weights().address(),
             kept,
             mask: mask.into(),
-            weights: size(self.shape.weights()),
+            columns: size(columns),
             k: size(k),
             c: size(c / groups),
             taps: size(r * s),
@@ -137,7 +148,8 @@ impl Weights {
             unused: [0; 2],
             at,
         };
-        let grid = Grid::over(self.shape.weights(), 256);
+        let blocks = [(c / groups * r * s).div_ceil(columns), k.div_ceil(TILE_K), 1];
+        let grid = Grid { blocks, threads: 256, shared: size(4 * TILE_K * (columns | 1)) };
         // SAFETY: the structure is the kernel's; masters and working weights are of the same shape.
         unsafe { self.context.launch("filter", kernel, grid, &parameters) };
     }

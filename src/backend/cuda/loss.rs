@@ -57,7 +57,7 @@ pub unsafe fn cross_entropy<T: Format>(
         images: size(count.images),
         factor,
     };
-    let grid = Grid::line(count.slabs, 64);
+    let grid = Grid::line(count.slabs, 256);
     // SAFETY: the structure is the kernel's; its addresses are as the caller promises.
     unsafe { context.launch("loss", &instance::<T>("cross_entropy"), grid, &parameters) };
 }

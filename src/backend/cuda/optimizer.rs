@@ -28,6 +28,9 @@ struct Step {
 
 const _: () = assert!(size_of::<Step>() == 80);
 
+/// Weights of a thread.
+const WEIGHTS: usize = 4;
+
 /// Addresses of a tensor, its gradient and the optimiser's two states.
 #[derive(Clone, Copy, Debug)]
 pub struct Tensor {
@@ -44,7 +47,7 @@ pub struct Tensor {
 /// Step number `step`, counted from 1.
 ///
 /// # Safety
-/// The addresses are those of `len` numbers each.
+/// The addresses are those of `len` numbers each, and multiples of 16.
 pub unsafe fn step(context: &Context, optimizer: Optimizer, step: u64, tensor: Tensor) {
     let Tensor { weights, gradient, moments: [first, second], len } = tensor;
     let mut parameters = Step { weights, gradient, first, second, len: len as u64, ..Step::zeroed() };
@@ -69,6 +72,7 @@ pub unsafe fn step(context: &Context, optimizer: Optimizer, step: u64, tensor: T
             "sgd"
         }
     };
+    let grid = Grid::over(len.div_ceil(WEIGHTS), 256);
     // SAFETY: the structure is the kernel's; its addresses are as the caller promises.
-    unsafe { context.launch("optimizer", kernel, Grid::over(len, 256), &parameters) };
+    unsafe { context.launch("optimizer", kernel, grid, &parameters) };
 }
