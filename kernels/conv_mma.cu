@@ -26,7 +26,7 @@
 //
 // No spills, no stack frame. A step (32 channels of a tap) of a tile copies 64·K + 64·N bytes and multiplies 32·K·N pairs:
 // 128x256 42.7 multiply-adds per byte from the L2 cache, 128x128 32, 64x256 25.6, 64x128 21.3, 64x64 16.
-// On the software device, over all tests: no bank conflicts; of the sectors that are read and written, 96.9 to 100 % is used.
+// On the software device, over all tests: no bank conflicts; of the sectors that are read and written, 97 to 100 % is used.
 // To see it: kernels/gates.py;
 // CUDA_EMULATOR_PROFILE=profile.json cargo test --features cuda --test cuda conv_mma
 #include "conv_mma.cuh"

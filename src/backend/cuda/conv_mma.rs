@@ -36,6 +36,10 @@ struct Parameters {
 
 const _: () = assert!(size_of::<Parameters>() == 192);
 
+/// Pieces of 16 bytes in a row of 64 images, and elements of one.
+const PIECES_OF_ROW: usize = 8;
+const HALVES_OF_PIECE: usize = 8;
+
 /// One direction of a convolution on a device.
 pub struct ConvMma {
     plan: Plan,
@@ -112,6 +116,12 @@ impl ConvMma {
         then: abi::Then,
     ) {
         let plan = &self.plan;
+        // Kernels count what they copy in pieces of 16 bytes.
+        let pieces = (slabs * from.rows()).saturating_mul(PIECES_OF_ROW).max(plan.len() / HALVES_OF_PIECE);
+        if u32::try_from(pieces).is_err() {
+            context.fail(format!("a convolution of {pieces} × 16 bytes is more than its kernel can count"));
+            return;
+        }
         let parameters = Parameters {
             x,
             w: self.weights.address(),
