@@ -1,4 +1,5 @@
-//! What a full sweep costs on a GPU, from counts alone: `cargo bench --bench gpu_estimate`.
+//! What a full sweep costs on a GPU, from counts alone:
+//! `cargo bench --features cuda --bench gpu_estimate` (no GPU is needed).
 //!
 //! Every operation of every variant is counted as the engine would run it (clean suffix, backward to the images, FGSM
 //! step, adversarial forward): multiply-adds over valid taps, and the bytes that must be read or written once. The
@@ -9,8 +10,10 @@
 
 use std::collections::BTreeMap;
 use synfilter::backend::SLAB;
+use synfilter::backend::cuda::conv_plan::Plan;
 use synfilter::graph::Shape;
 use synfilter::graph::conv::{ConvShape, Direction};
+use synfilter::graph::place::Place;
 use synfilter::graph::program::{BackStep, Kernel, Mode, Program, View};
 use synfilter::models::Arch;
 
@@ -49,6 +52,8 @@ const MATRIX_SHARE: f64 = 0.80;
 const BANDWIDTH_SHARE: f64 = 0.85;
 /// From one node of a graph to the next, seconds.
 const NODE: f64 = 1.5e-6;
+/// Those for which tiles are chosen.
+const MULTIPROCESSORS: usize = 108;
 /// Bytes of an element.
 const HALF: f64 = 2.0;
 
@@ -232,35 +237,33 @@ fn convolution(shape: ConvShape, direction: Direction, images: usize, bytes: f64
         // Not on matrix units, and bound by memory: its products cost nothing beside its bytes.
         return stream("depthwise convolution", bytes);
     }
-    let (rows, reduction, map) = match direction {
-        Direction::Forward => (shape.k, shape.c, shape.output()),
-        Direction::BackwardInput => (shape.c, shape.k, (shape.h, shape.w)),
+    let (map, from) = match direction {
+        Direction::Forward => (shape.output(), Shape { c: shape.c, h: shape.h, w: shape.w }),
+        Direction::BackwardInput => {
+            let (h, w) = shape.output();
+            ((shape.h, shape.w), Shape { c: shape.k, h, w })
+        }
     };
-    let (oh, ow) = shape.output();
-    let taps = multiply_adds / (shape.k * shape.c * images) as f64 / (map.0 * map.1) as f64;
+    let plan = Plan::new(shape, direction).expect("no groups");
+    let (from, slabs) = (Place::dense(from), images.div_ceil(SLAB));
+    let tile = plan.tile(from, slabs, MULTIPROCESSORS);
+    let blocks = plan.kernel(tile, from, slabs).grid.blocks[0];
+    let working = plan.working;
+    // Products of a block, from the mean number of taps of a pixel; of packed reductions, all of them.
+    let pixels = map.0 * map.1;
+    let taps = shape.multiply_adds() as f64 / (shape.k * shape.c * pixels) as f64;
     let few = shape.c <= 4;
-    let (tile_rows, tile_images) = match rows {
-        _ if few => (if rows <= 4 { 16 } else { 64 }, 128),
-        129.. => (128, 256),
-        65..=128 => (128, 256),
-        _ => (64, 256),
+    let reduction = match (few, direction) {
+        (true, Direction::Forward) => f64::from(working.chunks * 32),
+        (true, Direction::BackwardInput) => f64::from(working.taps * working.chunks * 32),
+        _ => taps * f64::from(working.chunks * 32),
     };
-    let lanes = images.next_multiple_of(SLAB);
-    let padded_rows = rows.next_multiple_of(tile_rows);
-    let padded_images = lanes.next_multiple_of(tile_images);
-    let padded_reduction = match (few, direction) {
-        // Taps and channels are packed together.
-        (true, Direction::Forward) => (shape.c * shape.r * shape.s).next_multiple_of(16) as f64,
-        _ => taps * reduction.next_multiple_of(32) as f64,
-    };
-    let pixels = if few && direction == Direction::Forward { oh * ow } else { map.0 * map.1 };
-    let blocks = (padded_rows / tile_rows * pixels * (padded_images / tile_images)) as f64;
-    let padded = (padded_rows * padded_images * pixels) as f64 * padded_reduction;
+    let padded = (blocks * tile.outputs() * tile.slabs() * SLAB * tile.pixels()) as f64 * reduction;
     let kernel = match (few, direction) {
         (true, Direction::Forward) => "first convolution",
         (true, Direction::BackwardInput) => "first convolution, backward",
         (false, Direction::Forward) => "convolution",
         (false, Direction::BackwardInput) => "convolution, backward",
     };
-    Work { kernel, multiply_adds, bytes, padded, blocks }
+    Work { kernel, multiply_adds, bytes, padded, blocks: blocks as f64 }
 }
