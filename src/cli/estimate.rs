@@ -11,7 +11,8 @@ use synfilter::sweep::{BnMode, Engine, Measure, Plan, Shard};
 const SAMPLES: usize = 5;
 
 /// Seconds that the shard would take, from variants of a few layers (spread over the network: deep layers leave
-/// less to compute again) on one group of images per thread. `engine` is that of the first checkpoint.
+/// less to compute again) on one group of images per thread, or on a block where a device takes it whole. `engine` is
+/// that of the first checkpoint.
 ///
 /// # Errors
 /// Those of the engine.
@@ -19,7 +20,9 @@ pub fn seconds<B: Backend>(plan: &Plan, shard: Shard, engine: &mut Engine<B>) ->
     let targets = &plan.checkpoints[0].targets;
     let [first, end] = plan.settings.images;
     let group = if plan.settings.bn == BnMode::Batch { BN_BATCH } else { SLAB };
-    let images = first..end.min(first + group * rayon::current_num_threads());
+    // What one variant computes at a time, so that it fills the device.
+    let most = if B::CONCURRENT { group * rayon::current_num_threads() } else { plan.block };
+    let images = first..end.min(first + most);
     let base = time_base(engine, &images)?;
 
     let last = targets.len() - 1;

@@ -21,12 +21,15 @@ pub mod state {
 }
 
 /// Address ranges beyond the limit, so that freed ones can rest.
-const SPARE: u64 = 16 << 30;
+const SPARE: u64 = 2 << 30;
+
+/// Bytes of a page of the system's memory.
+const PAGE: u64 = 4096;
 
 /// Global memory of a device.
 pub struct GlobalMemory {
     /// Own the two mappings; all accesses go through the pointers.
-    _data: MmapMut,
+    data: MmapMut,
     shadow: MmapMut,
     start: u64,
     bytes: u64,
@@ -57,7 +60,7 @@ impl GlobalMemory {
         }
         let shift = (shadow.as_mut_ptr() as u64).wrapping_sub(start);
         let heap = Mutex::new(Heap::new(start, start + bytes, limit));
-        Ok(GlobalMemory { _data: data, shadow, start, bytes, shift, heap, wide: Mutex::new(()) })
+        Ok(GlobalMemory { data, shadow, start, bytes, shift, heap, wide: Mutex::new(()) })
     }
 
     fn heap(&self) -> MutexGuard<'_, Heap> {
@@ -100,6 +103,7 @@ impl GlobalMemory {
         let mut heap = self.heap();
         let Some(allocation) = heap.free(address) else { return false };
         self.fill_shadow(address, allocation.bytes, state::FREED);
+        self.release(address, allocation.bytes);
         true
     }
 
@@ -193,9 +197,25 @@ impl GlobalMemory {
         (self.start, self.bytes)
     }
 
+    /// Gives the whole pages of freed memory back to the system: nothing reads them any more.
+    fn release(&self, address: u64, bytes: u64) {
+        let start = address - self.start;
+        let (first, last) = (start.next_multiple_of(PAGE), (start + bytes) / PAGE * PAGE);
+        if first < last {
+            // SAFETY: the range lies in the mapping, which is private and anonymous; what stands there is of no allocation.
+            // Where the system refuses, the pages stay: no harm.
+            let _ = unsafe {
+                self.data.unchecked_advise_range(
+                    memmap2::UncheckedAdvice::DontNeed,
+                    first as usize,
+                    (last - first) as usize,
+                )
+            };
+        }
+    }
+
     /// Sets the states of bytes that lie in the mapping.
     pub(super) fn fill_shadow(&self, address: u64, bytes: u64, state: u8) {
-        const PAGE: u64 = 4096;
         let start = address - self.start;
         if state == state::UNALLOCATED && bytes >= 16 * PAGE {
             // Whole pages go back to the system, and read as zero afterwards.
