@@ -19,8 +19,13 @@ pub fn context() -> Arc<Context> {
     Context::open(0).expect("a device opens")
 }
 
+/// Whether the driver is one of this machine, and not the emulator that these tests bring along.
+pub fn on_gpu() -> bool {
+    load().is_none()
+}
+
 /// Makes the emulator the driver where there is none that drives a GPU.
-fn load() {
+fn load() -> &'static Option<Library> {
     static EMULATOR: OnceLock<Option<Library>> = OnceLock::new();
     EMULATOR.get_or_init(|| {
         if context::count().is_ok_and(|devices| devices > 0) {
@@ -33,7 +38,7 @@ fn load() {
         // SAFETY: the emulator's library has no initialisers but those of Rust.
         let library = unsafe { Library::open(Some(&library), RTLD_NOW | RTLD_GLOBAL) };
         Some(library.expect("the emulator's library loads"))
-    });
+    })
 }
 
 /// The emulator's shared library, which cargo builds beside the tests.

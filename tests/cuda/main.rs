@@ -19,6 +19,7 @@ mod optimizer;
 mod pool;
 #[path = "../sweep_engine/cases.rs"]
 mod sweep_engine;
+mod traffic;
 mod twins;
 
 use conformance::{F32, Format, conforms};

@@ -78,6 +78,9 @@ pub unsafe fn max<T: Format>(
     unsafe { context.launch("pool", &kernel, grid, &parameters) };
 }
 
+/// Pixels that a thread writes one gradient of a mean to.
+const STRIP: usize = 8;
+
 /// Mean over the map, or its backward.
 ///
 /// # Safety
@@ -99,8 +102,14 @@ pub unsafe fn average<T: Format>(
         unused: 0,
         then: then.unwrap_or(PLAIN),
     };
-    let kernel = instance::<T>(if way == Way::Forward { "avg_pool" } else { "avg_pool_backward" });
-    let Some(grid) = over_rows::<T>(context, rows(y.place, count)) else { return };
+    let (kernel, rows) = match way {
+        Way::Forward => ("avg_pool", y.place.c * count.slabs),
+        Way::Backward => {
+            let strips = (y.place.h * y.place.w).div_ceil(STRIP);
+            ("avg_pool_backward", y.place.c * strips * count.slabs)
+        }
+    };
+    let Some(grid) = over_rows::<T>(context, rows) else { return };
     // SAFETY: as the caller promises.
-    unsafe { context.launch("pool", &kernel, grid, &parameters) };
+    unsafe { context.launch("pool", &instance::<T>(kernel), grid, &parameters) };
 }
