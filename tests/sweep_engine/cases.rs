@@ -118,9 +118,9 @@ pub fn batch_statistics_use_batches_of_a_hundred<B: Backend>(device: &B) {
 }
 
 /// Blocks of any size, any number of threads, images in any block: the same bits and the same losses.
-pub fn blocks_and_threads_change_nothing<B: Backend>(device: &B) {
+pub fn blocks_and_threads_change_nothing<B: Backend>(device: &B, count: usize) {
     let (graph, weights, _) = setup(Arch::Squeezenet1_1);
-    let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(200).unwrap();
+    let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(count).unwrap();
     let mask = masks(&weights.tensors[graph.filterable()[3]])[2].mask;
     let measure = |attack: AttackMode, threads: usize, block: usize| -> (Outcome, Outcome) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -138,20 +138,20 @@ pub fn blocks_and_threads_change_nothing<B: Backend>(device: &B) {
         })
     };
     for attack in [AttackMode::Adaptive, AttackMode::Fixed] {
-        let whole = measure(attack, 1, 200);
-        for (threads, block) in [(2, 200), (3, 64), (1, 128)] {
+        let whole = measure(attack, 1, count);
+        for (threads, block) in [(2, count), (3, 64), (1, 128)] {
             assert_eq!(measure(attack, threads, block), whole, "{attack} {threads} threads, block {block}");
         }
     }
-    let adaptive = measure(AttackMode::Adaptive, 2, 200);
-    let fixed = measure(AttackMode::Fixed, 2, 200);
+    let adaptive = measure(AttackMode::Adaptive, 2, count);
+    let fixed = measure(AttackMode::Fixed, 2, count);
     assert_eq!(adaptive.0, fixed.0, "both attack the unfiltered network alike");
     assert_eq!(adaptive.1.clean, fixed.1.clean);
 }
 
 /// Distinct kept sets are computed once; equal ones really give equal outcomes.
-pub fn equal_kept_sets_give_equal_outcomes<B: Backend>(device: &B) {
-    let (graph, weights, images) = setup(Arch::Resnet18);
+pub fn equal_kept_sets_give_equal_outcomes<B: Backend>(device: &B, arch: Arch) {
+    let (graph, weights, images) = setup(arch);
     let param = *graph.filterable().last().unwrap();
     let target = Target::Layer(graph.filterable().len() - 1);
     let variants = masks(&weights.tensors[param]);

@@ -33,10 +33,10 @@ fn batch_statistics_use_batches_of_a_hundred() {
 
 #[test]
 fn blocks_and_threads_change_nothing() {
-    cases::blocks_and_threads_change_nothing(&cpu(ConvMode::Auto));
+    cases::blocks_and_threads_change_nothing(&cpu(ConvMode::Auto), 200);
 }
 
 #[test]
 fn equal_kept_sets_give_equal_outcomes() {
-    cases::equal_kept_sets_give_equal_outcomes(&cpu(ConvMode::Auto));
+    cases::equal_kept_sets_give_equal_outcomes(&cpu(ConvMode::Auto), Arch::Resnet18);
 }
