@@ -13,7 +13,7 @@ use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a device is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Facts {
     /// Its number.
     pub ordinal: usize,
@@ -29,6 +29,8 @@ pub struct Facts {
     pub multiprocessors: usize,
     /// CUDA version of the driver, such as 13000.
     pub driver: i32,
+    /// Peak bandwidth of the memory, bytes per second, where the driver tells its clock and width.
+    pub bandwidth: Option<f64>,
 }
 
 /// An open device.
@@ -101,9 +103,17 @@ impl Context {
                 free,
                 multiprocessors: self.multiprocessors,
                 driver,
+                bandwidth: self.bandwidth(),
             })
         };
         ask().map_err(|error| failed("asking the device", error))
+    }
+
+    /// Two transfers per clock, in kHz, of so many bits.
+    fn bandwidth(&self) -> Option<f64> {
+        let clock = self.context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE).ok()?;
+        let bits = self.context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH).ok()?;
+        (clock > 0 && bits > 0).then(|| 2.0 * 1e3 * f64::from(clock) * f64::from(bits) / 8.0)
     }
 
     /// Multiprocessors of the device.
