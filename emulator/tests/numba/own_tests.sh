@@ -25,15 +25,19 @@ for module in "$@"; do
     code=$?
     # Ran 24 tests in 1.9s … FAILED (failures=1, errors=11, skipped=1)
     last=$(tail -n 1 "$out")
-    count() { echo "$last" | grep -oE "$1=[0-9]+" | grep -oE '[0-9]+' || echo 0; }
-    r=$(grep -oE '^Ran [0-9]+' "$out" | grep -oE '[0-9]+' || echo 0)
+    count() {
+        number=$(echo "$last" | tr '(,)' '\n' | sed -n "s/^ *$1=\([0-9]*\)$/\1/p")
+        echo "${number:-0}"
+    }
+    r=$(sed -n 's/^Ran \([0-9]*\) tests* in .*/\1/p' "$out")
+    r=${r:-0}
     f=$(($(count failures) + $(count errors))) s=$(count skipped)
     words="$((r - f - s)) passed, $f failed, $s skipped"
     if [ $code -eq 124 ] || [ $code -eq 137 ]; then words="not finished in $limit s"; fi
     if [ $code -gt 128 ] && [ $code -ne 137 ]; then words="ended by signal $((code - 128))"; fi
     printf '%-44s %s\n' "$module" "$words"
     # Why: the last line of each trace, told once.
-    grep -E '^[A-Za-z_.]*(Error|Exception)\b' "$out" | cut -c 1-140 | sort | uniq -c | sort -rn | sed 's/^ */        /' | head -n 4
+    grep -aE '^[A-Za-z_.]*(Error|Exception)\b' "$out" | cut -c 1-140 | sort | uniq -c | sort -rn | sed 's/^ */        /' | head -n 4
     ran=$((ran + r)) failed=$((failed + f)) skipped=$((skipped + s))
 done
 echo "all: $((ran - failed - skipped)) passed, $failed failed, $skipped skipped"
