@@ -12,10 +12,10 @@ use synfilter::sweep::{AttackMode, Engine, Measure, Outcome, Target};
 use synfilter::weights::Weights;
 
 const FILTERS: [FilterKind; 3] = [FilterKind::HighPass, FilterKind::LowPass, FilterKind::Pulse];
-const STEP: Fgsm = Fgsm { eps: 0.1, clamp: true };
+pub const STEP: Fgsm = Fgsm { eps: 0.1, clamp: true };
 
 /// Weights with structure: some layers hold values that lie exactly on thresholds.
-fn setup(arch: Arch) -> (Graph, Weights, Images) {
+pub fn setup(arch: Arch) -> (Graph, Weights, Images) {
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(20).unwrap();
     let graph = arch.build(Shape { c: 1, h: 28, w: 28 }, 10).unwrap();
     let mut weights = Weights::init(&graph, 7);
@@ -28,18 +28,23 @@ fn setup(arch: Arch) -> (Graph, Weights, Images) {
     (graph, weights, images)
 }
 
-fn network<'b, B: Backend>(device: &'b B, graph: &Graph, weights: &Weights, mode: Mode) -> Network<'b, B> {
+pub fn network<'b, B: Backend>(
+    device: &'b B,
+    graph: &Graph,
+    weights: &Weights,
+    mode: Mode,
+) -> Network<'b, B> {
     let norm = Normalisation { mean: vec![0.1307], std: vec![0.3081] };
     Network::new(device, graph.clone(), weights, norm, mode)
 }
 
 /// The variants of one tensor, at four thresholds.
-fn masks(values: &[f32]) -> Vec<Variant> {
+pub fn masks(values: &[f32]) -> Vec<Variant> {
     let range = WeightRange::of(&[("tensor", values)], std::path::Path::new("test")).unwrap();
     variants(&FILTERS, 4, range).unwrap()
 }
 
-fn zeroed(weights: &Weights, params: &[usize], mask: Mask) -> Weights {
+pub fn zeroed(weights: &Weights, params: &[usize], mask: Mask) -> Weights {
     let mut copy = weights.clone();
     for &param in params {
         copy.tensors[param].iter_mut().filter(|w| !mask.keeps(**w)).for_each(|w| *w = 0.0);
@@ -48,7 +53,7 @@ fn zeroed(weights: &Weights, params: &[usize], mask: Mask) -> Weights {
 }
 
 /// What the engine says must be what a network with zeros in its weights does, run whole.
-fn assert_same<B: Backend>(what: &str, outcome: &Outcome, zeroed: &Network<B>, images: &Images) {
+pub fn assert_same<B: Backend>(what: &str, outcome: &Outcome, zeroed: &Network<B>, images: &Images) {
     let full = evaluate(zeroed, images, &[STEP], false, |_| ()).unwrap();
     let mut plain = Outcome::default();
     for (clean, adv) in full.clean.per_image().zip(full.adversarial[0].per_image()) {
@@ -86,22 +91,6 @@ pub fn masked_suffix_equals_zeroed_copy_run_whole<B: Backend>(
     }
 }
 
-pub fn network_scope_filters_every_tensor<B: Backend>(device: &B, apart: usize) {
-    let (graph, weights, images) = setup(Arch::Squeezenet1_1);
-    let layers = graph.filterable();
-    let net = network(device, &graph, &weights, Mode::Inference);
-    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[Target::Network]);
-    engine.begin_block(0..images.len()).unwrap();
-    engine.begin_target(&Target::Network).unwrap();
-    let all: Vec<f32> = layers.iter().flat_map(|&p| weights.tensors[p].iter().copied()).collect();
-    for variant in masks(&all).into_iter().step_by(apart) {
-        let outcome = engine.variant(&variant.mask).unwrap();
-        let copy = zeroed(&weights, &layers, variant.mask);
-        let what = format!("{:?} {}", variant.filter, variant.k);
-        assert_same(&what, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
-    }
-}
-
 pub fn batch_statistics_use_batches_of_a_hundred<B: Backend>(device: &B) {
     let (graph, weights, _) = setup(Arch::ShufflenetV2X0_5);
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(150).unwrap();
@@ -115,38 +104,6 @@ pub fn batch_statistics_use_batches_of_a_hundred<B: Backend>(device: &B) {
         let copy = zeroed(&weights, &layers[9..10], variant.mask);
         assert_same("batch", &outcome, &network(device, &graph, &copy, Mode::BatchStatistics), &images);
     }
-}
-
-/// Blocks of any size, any number of threads, images in any block: the same bits and the same losses.
-pub fn blocks_and_threads_change_nothing<B: Backend>(device: &B, count: usize) {
-    let (graph, weights, _) = setup(Arch::Squeezenet1_1);
-    let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(count).unwrap();
-    let mask = masks(&weights.tensors[graph.filterable()[3]])[2].mask;
-    let measure = |attack: AttackMode, threads: usize, block: usize| -> (Outcome, Outcome) {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| {
-            let net = network(device, &graph, &weights, Mode::Inference);
-            let mut engine = Engine::new(net, &images, attack, STEP, &[Target::Layer(3)]);
-            let (mut base, mut filtered) = (Outcome::default(), Outcome::default());
-            for start in (0..images.len()).step_by(block) {
-                base.append(&engine.begin_block(start..(start + block).min(images.len())).unwrap());
-                engine.begin_target(&Target::Layer(3)).unwrap();
-                filtered.append(&engine.variant(&mask).unwrap());
-                engine.end_target().unwrap();
-            }
-            (base, filtered)
-        })
-    };
-    for attack in [AttackMode::Adaptive, AttackMode::Fixed] {
-        let whole = measure(attack, 1, count);
-        for (threads, block) in [(2, count), (3, 64), (1, 128)] {
-            assert_eq!(measure(attack, threads, block), whole, "{attack} {threads} threads, block {block}");
-        }
-    }
-    let adaptive = measure(AttackMode::Adaptive, 2, count);
-    let fixed = measure(AttackMode::Fixed, 2, count);
-    assert_eq!(adaptive.0, fixed.0, "both attack the unfiltered network alike");
-    assert_eq!(adaptive.1.clean, fixed.1.clean);
 }
 
 /// Distinct kept sets are computed once; equal ones really give equal outcomes.

@@ -2,9 +2,13 @@
 
 mod cases;
 
+use cases::{STEP, assert_same, masks, network, setup, zeroed};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
+use synfilter::data::{DatasetKind, Split, load};
+use synfilter::graph::program::Mode;
 use synfilter::models::Arch;
+use synfilter::sweep::{AttackMode, Engine, Measure, Outcome, Target};
 
 fn cpu(conv: ConvMode) -> Cpu {
     Cpu::new(conv, false)
@@ -23,7 +27,20 @@ fn masked_suffix_equals_zeroed_copy_run_whole() {
 
 #[test]
 fn network_scope_filters_every_tensor() {
-    cases::network_scope_filters_every_tensor(&cpu(ConvMode::Auto), 1);
+    let device = &cpu(ConvMode::Auto);
+    let (graph, weights, images) = setup(Arch::Squeezenet1_1);
+    let layers = graph.filterable();
+    let net = network(device, &graph, &weights, Mode::Inference);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[Target::Network]);
+    engine.begin_block(0..images.len()).unwrap();
+    engine.begin_target(&Target::Network).unwrap();
+    let all: Vec<f32> = layers.iter().flat_map(|&p| weights.tensors[p].iter().copied()).collect();
+    for variant in masks(&all) {
+        let outcome = engine.variant(&variant.mask).unwrap();
+        let copy = zeroed(&weights, &layers, variant.mask);
+        let what = format!("{:?} {}", variant.filter, variant.k);
+        assert_same(&what, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
+    }
 }
 
 #[test]
@@ -31,9 +48,39 @@ fn batch_statistics_use_batches_of_a_hundred() {
     cases::batch_statistics_use_batches_of_a_hundred(&cpu(ConvMode::Direct));
 }
 
+/// Blocks of any size, any number of threads, images in any block: the same bits and the same losses.
 #[test]
 fn blocks_and_threads_change_nothing() {
-    cases::blocks_and_threads_change_nothing(&cpu(ConvMode::Auto), 200);
+    const COUNT: usize = 200;
+    let device = &cpu(ConvMode::Auto);
+    let (graph, weights, _) = setup(Arch::Squeezenet1_1);
+    let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(COUNT).unwrap();
+    let mask = masks(&weights.tensors[graph.filterable()[3]])[2].mask;
+    let measure = |attack: AttackMode, threads: usize, block: usize| -> (Outcome, Outcome) {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let net = network(device, &graph, &weights, Mode::Inference);
+            let mut engine = Engine::new(net, &images, attack, STEP, &[Target::Layer(3)]);
+            let (mut base, mut filtered) = (Outcome::default(), Outcome::default());
+            for start in (0..images.len()).step_by(block) {
+                base.append(&engine.begin_block(start..(start + block).min(images.len())).unwrap());
+                engine.begin_target(&Target::Layer(3)).unwrap();
+                filtered.append(&engine.variant(&mask).unwrap());
+                engine.end_target().unwrap();
+            }
+            (base, filtered)
+        })
+    };
+    for attack in [AttackMode::Adaptive, AttackMode::Fixed] {
+        let whole = measure(attack, 1, COUNT);
+        for (threads, block) in [(2, COUNT), (3, 64), (1, 128)] {
+            assert_eq!(measure(attack, threads, block), whole, "{attack} {threads} threads, block {block}");
+        }
+    }
+    let adaptive = measure(AttackMode::Adaptive, 2, COUNT);
+    let fixed = measure(AttackMode::Fixed, 2, COUNT);
+    assert_eq!(adaptive.0, fixed.0, "both attack the unfiltered network alike");
+    assert_eq!(adaptive.1.clean, fixed.1.clean);
 }
 
 #[test]

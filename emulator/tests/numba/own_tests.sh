@@ -24,7 +24,7 @@ for module in "$@"; do
     timeout -k 5 "$limit" "$launcher" run -- "$venv/bin/python" -m unittest "numba.cuda.tests.cudapy.$module" >"$out" 2>&1
     code=$?
     # Ran 24 tests in 1.9s … FAILED (failures=1, errors=11, skipped=1)
-    last=$(tail -n 1 "$out")
+    last=$(grep -aE '^(OK|FAILED)' "$out" | tail -n 1)
     count() {
         number=$(echo "$last" | tr '(,)' '\n' | sed -n "s/^ *$1=\([0-9]*\)$/\1/p")
         echo "${number:-0}"
