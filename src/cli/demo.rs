@@ -73,9 +73,6 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let folder = new_folder(args.out.as_deref())?;
     let test = digits::load(Split::Test)?;
 
-    note(&format!(
-        "1 of 3: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
-    ));
     let Trained { checkpoint, epochs } = trained(args, &folder, &test)?;
     let accuracy = epochs.last().map_or(0.0, |last| last.test_accuracy);
     if accuracy < ENOUGH {
@@ -154,6 +151,9 @@ impl OnDevice for Training<'_> {
 
     fn run<B: Backend>(self, backend: &B, description: String) -> Result<Trained> {
         let Training { args, folder, test } = self;
+        note(&format!(
+            "1 of 3: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
+        ));
         let images = digits::load(Split::Train)?;
         let settings = TrainSettings {
             epochs: EPOCHS,
