@@ -8,7 +8,7 @@
 // memory; y once. FLOPs: 2 · valid taps per element.
 #include "epilogue.cuh"
 
-// Mirrors `Depthwise` of src/backend/cuda/depthwise.rs.
+// Mirrors `Depthwise` of src/backend/cuda/conv2d.rs.
 struct Depthwise {
     const void* x;
     const float* w;  // [c][tap][padded]: one number each

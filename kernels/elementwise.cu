@@ -37,6 +37,7 @@ struct MaskRows {
     const uint64_t* bits;
     uint64_t rows;
 };
+static_assert(sizeof(MaskRows) == 24);
 
 template <typename T> __device__ __forceinline__ void mask_rows(const MaskRows& p) {
     const size_t thread = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;

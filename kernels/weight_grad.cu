@@ -149,6 +149,7 @@ struct AddParts {
     uint64_t weights;
     uint32_t count, unused;
 };
+static_assert(sizeof(AddParts) == 32);
 
 extern "C" __global__ void __launch_bounds__(256) add_parts(const __grid_constant__ AddParts p) {
     const uint64_t i = static_cast<uint64_t>(blockIdx.x) * blockDim.x + threadIdx.x;

@@ -42,6 +42,8 @@ pub struct CudaDevice {
     pub free: usize,
     /// CUDA version of the driver, such as 13.0.
     pub driver: String,
+    /// Why it cannot run this program's kernels, if it cannot.
+    pub unfit: Option<String>,
 }
 
 /// The CUDA backend of this program.
@@ -56,7 +58,7 @@ pub struct CudaBuild {
 #[cfg(feature = "cuda")]
 mod built {
     use super::{CudaBuild, CudaDevice, NumberFormat, OnDevice};
-    use crate::backend::cuda::context::{Context, Facts, count};
+    use crate::backend::cuda::context::{Facts, count};
     use crate::backend::cuda::device::Cuda;
     use crate::backend::cuda::format::Format;
     use crate::backend::cuda::kernels;
@@ -68,12 +70,12 @@ mod built {
     }
 
     pub fn devices() -> Result<Vec<CudaDevice>> {
-        let device = |ordinal| Ok(described(Context::open(ordinal)?.facts()?));
-        (0..count()?).map(device).collect()
+        (0..count()?).map(|ordinal| Facts::of(ordinal).map(described)).collect()
     }
 
     fn described(facts: Facts) -> CudaDevice {
         let (major, minor) = facts.compute;
+        let unfit = facts.unfit(kernels::NVCC, kernels::ARCH);
         CudaDevice {
             ordinal: facts.ordinal,
             name: facts.name,
@@ -82,6 +84,7 @@ mod built {
             memory: facts.memory,
             free: facts.free,
             driver: format!("{}.{}", facts.driver / 1000, facts.driver % 1000 / 10),
+            unfit,
         }
     }
 

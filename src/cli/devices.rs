@@ -48,6 +48,8 @@ struct CudaDevice {
     memory_bytes: usize,
     free_bytes: usize,
     driver: String,
+    /// Why it cannot run this program's kernels.
+    unfit: Option<String>,
 }
 
 /// The CUDA devices, or why there are none.
@@ -65,6 +67,7 @@ fn cuda() -> Cuda {
         memory_bytes: device.memory,
         free_bytes: device.free,
         driver: device.driver,
+        unfit: device.unfit,
     };
     Cuda {
         built_in: build.is_some(),
@@ -86,16 +89,19 @@ fn cuda_lines(cuda: &Cuda) -> String {
     for device in &cuda.devices {
         let gib = |bytes: usize| bytes as f64 / (1u64 << 30) as f64;
         text += &format!(
-            "{}  {}, compute capability {}, {} multiprocessors, {:.1} of {:.1} GiB free, driver {}, {}\n",
+            "{}  {}, compute capability {}, {} multiprocessors, {:.1} of {:.1} GiB free, driver {}, ",
             device.name,
             device.model,
             device.compute_capability,
             device.multiprocessors,
             gib(device.free_bytes),
             gib(device.memory_bytes),
-            device.driver,
-            cuda.dtypes.join(", ")
+            device.driver
         );
+        text += &match &device.unfit {
+            Some(why) => format!("cannot run these kernels: {why}\n"),
+            None => format!("{}\n", cuda.dtypes.join(", ")),
+        };
     }
     text
 }

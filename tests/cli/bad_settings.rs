@@ -35,8 +35,8 @@ fn sweep_and_eval_settings() {
     case("--batch-size 0", 2, &["--batch-size"]);
     case("--block-mib 0", 2, &["--block-mib"]);
     case("--threads 0", 2, &["--threads"]);
-    case("--device cuda", 4, &["--device cuda:0", "without CUDA"]);
-    case("--device cuda:1", 4, &["--device cuda:1"]);
+    case("--device cuda", 4, &["cuda:0", no_cuda()]);
+    case("--device cuda:1", 4, &["cuda:1", no_cuda()]);
     case("--device tpu", 2, &["unknown device \"tpu\""]);
     case("--dtype f16", 2, &["--dtype f16", "f32"]);
     case("--dtype bf16", 2, &["--dtype bf16"]);
@@ -95,7 +95,7 @@ fn other_commands() {
     std::fs::write(folder.path().join("something"), "here").unwrap();
     refused("demo --out {}", folder.path(), 2, &["new or empty folder", "--out"]);
     refused("demo --out {}/something", folder.path(), 1, &["something: cannot write"]);
-    refused("demo --device cuda", folder.path(), 4, &["without CUDA"]);
+    refused("demo --device cuda", folder.path(), 4, &["cuda:0", no_cuda()]);
     refused("data fetch digits --data-dir {}", folder.path(), 2, &["digits are part of the program"]);
     refused("data fetch folder --data-dir {}", folder.path(), 2, &["your own data"]);
     refused("data fetch imagenet --data-dir {}", folder.path(), 2, &["unknown data set \"imagenet\""]);

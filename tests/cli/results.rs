@@ -5,6 +5,7 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
+use synfilter::backend::open::cuda_build;
 
 const NET: &str = "--dataset digits --checkpoint {}/net.safetensors";
 
@@ -254,9 +255,14 @@ fn devices_help_and_version() {
     let devices = json("devices", folder.path());
     assert_eq!(devices["devices"][0]["name"], "cpu");
     assert!(devices["devices"][0]["threads"].as_u64().unwrap() >= 1);
-    assert_eq!(devices["cuda"]["built_in"], false);
+    let build = cuda_build();
+    assert_eq!(devices["cuda"]["built_in"], build.is_some());
+    assert_eq!(devices["cuda"]["devices"], serde_json::json!([]));
+    assert!(devices["cuda"]["missing"].as_str().unwrap().contains(no_cuda()), "{devices}");
     let text = run("devices", folder.path());
-    assert!(text.starts_with("cpu ") && text.contains("cuda  not built in"), "{text}");
+    let said =
+        build.map_or("not built in".to_owned(), |build| format!("nvcc {} for {}", build.nvcc, build.arch));
+    assert!(text.starts_with("cpu ") && text.contains("\ncuda  ") && text.contains(&said), "{text}");
     assert_eq!(run("--version", folder.path()), format!("synfilter {}\n", env!("CARGO_PKG_VERSION")));
     let help = run("--help", folder.path());
     for command in ["demo", "train", "eval", "sweep", "score", "data", "merge", "devices"] {

@@ -4,6 +4,7 @@ use assert_cmd::Command;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use synfilter::backend::open::cuda_build;
 use synfilter::checkpoint::{Checkpoint, Metadata};
 use synfilter::graph::Shape;
 use synfilter::models::Arch;
@@ -14,11 +15,17 @@ use tempfile::TempDir;
 pub const ARCH: Arch = Arch::ShufflenetV2X0_5;
 pub const LAYERS: &str = "conv1.0.weight,stage3.0.branch1.0.weight,fc.weight";
 
-/// The program with its arguments.
+/// The program with its arguments. It sees no GPU, so that a machine with one gives the same answers.
 pub fn synfilter<S: AsRef<str>>(args: &[S]) -> Command {
     let mut command = Command::cargo_bin("synfilter").unwrap();
+    command.env("CUDA_VISIBLE_DEVICES", "");
     command.args(args.iter().map(AsRef::as_ref));
     command
+}
+
+/// What is said where CUDA is asked for: that the program has none, or the machine.
+pub fn no_cuda() -> &'static str {
+    if cuda_build().is_some() { "CUDA" } else { "without CUDA" }
 }
 
 /// Words of a command line: those of `line`, split at spaces, with `{}` for a folder.

@@ -1,11 +1,14 @@
 //! The driver that the tests run on.
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::Command;
 use std::sync::{Arc, OnceLock};
 use synfilter::backend::cuda::context::{self, Context};
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::cuda::format::Format;
+use tempfile::TempDir;
 
 /// The first device, computing in one format.
 pub fn open<T: Format>() -> Cuda<T> {
@@ -46,4 +49,21 @@ fn emulator() -> PathBuf {
     let test = std::env::current_exe().expect("a test has a path");
     let folder = test.parent().expect("a file lies in a folder");
     folder.join("libcuda_emulator.so")
+}
+
+/// The program itself, on the driver of these tests.
+pub fn program() -> Command {
+    static NAMED: OnceLock<TempDir> = OnceLock::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_synfilter"));
+    if !on_gpu() {
+        let folder = NAMED.get_or_init(|| {
+            let folder = tempfile::tempdir().expect("a folder");
+            for name in ["libcuda.so", "libcuda.so.1"] {
+                symlink(emulator(), folder.path().join(name)).expect("a link");
+            }
+            folder
+        });
+        command.env("LD_LIBRARY_PATH", folder.path());
+    }
+    command
 }

@@ -1,8 +1,10 @@
 //! The CUDA backend: on a GPU where there is one, else on the emulator with all its checks on, which fail what they report.
 
 mod batch_norm;
+mod cli;
 #[path = "../conformance/cases.rs"]
 mod conformance;
+mod context;
 mod conv_mma;
 mod driver;
 mod dropout;

@@ -124,7 +124,7 @@ impl Drop for Buffer {
             return;
         }
         let (address, context) = (self.address, &self.context);
-        context.attempt("freeing memory", || {
+        context.always("freeing memory", || {
             if context.async_memory() {
                 // SAFETY: allocated here, freed once, after all work that was begun before.
                 unsafe { result::free_async(address, context.stream().cu_stream()) }

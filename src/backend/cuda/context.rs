@@ -3,7 +3,7 @@
 //! Operations of a backend return nothing, because they only begin there. So the first error stays here; whatever
 //! comes after it does nothing, and [`Context::synchronize`] reports it.
 
-use super::kernels::MODULES;
+use super::kernels::{ARCH, MODULES, NVCC};
 use crate::error::{Error, Result};
 use cudarc::driver::sys::{self, CUdevice_attribute_enum as Attribute};
 use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverError, result};
@@ -33,6 +33,50 @@ pub struct Facts {
     pub bandwidth: Option<f64>,
 }
 
+impl Facts {
+    /// Asks device `ordinal`, whether or not it can run the kernels.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if there is no driver, no such device, or the driver does not tell.
+    pub fn of(ordinal: usize) -> Result<Facts> {
+        let context = connect(ordinal)?;
+        let ask = || -> std::result::Result<Facts, DriverError> {
+            let (free, memory) = context.mem_get_info()?;
+            let mut driver = 0;
+            // SAFETY: the address of a number that lives through the call.
+            unsafe { sys::cuDriverGetVersion(&mut driver) }.result()?;
+            let count = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?;
+            Ok(Facts {
+                ordinal,
+                name: context.name()?,
+                compute: context.compute_capability()?,
+                memory,
+                free,
+                multiprocessors: usize::try_from(count).unwrap_or(1).max(1),
+                driver,
+                bandwidth: bandwidth(&context),
+            })
+        };
+        ask().map_err(|error| failed(format!("cuda:{ordinal}"), error))
+    }
+
+    /// Why the device cannot run kernels that `nvcc` (such as `13.0.88`) compiled for `arch` (such as `compute_80`); `None`
+    /// if it can. A driver refuses PTX that is newer than itself or made for a later device.
+    pub fn unfit(&self, nvcc: &str, arch: &str) -> Option<String> {
+        let digits: String = arch.chars().filter(char::is_ascii_digit).collect();
+        let (major, minor) = self.compute;
+        if digits.parse().is_ok_and(|least: i32| 10 * major + minor < least) {
+            return Some(format!("compute capability {major}.{minor}, expected that of {arch} or more"));
+        }
+        let mut version = nvcc.split('.').map_while(|part| part.parse::<i32>().ok());
+        let (major, minor) = (version.next()?, version.next().unwrap_or(0));
+        (self.driver < 1000 * major + 10 * minor).then(|| {
+            let (has, part) = (self.driver / 1000, self.driver % 1000 / 10);
+            format!("a driver for CUDA {has}.{part}, expected {major}.{minor} or newer")
+        })
+    }
+}
+
 /// An open device.
 pub struct Context {
     context: Arc<CudaContext>,
@@ -57,23 +101,37 @@ pub fn count() -> Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
+/// The driver's context of device `ordinal`.
+fn connect(ordinal: usize) -> Result<Arc<CudaContext>> {
+    let count = count().map_err(|error| Error::Device(format!("cuda:{ordinal}: {error}")))?;
+    if ordinal >= count {
+        return Err(Error::Device(format!("cuda:{ordinal}: expected one of {count} devices")));
+    }
+    CudaContext::new(ordinal).map_err(|error| failed(format!("cuda:{ordinal}"), error))
+}
+
+/// Two transfers per clock, in kHz, of so many bits.
+fn bandwidth(context: &CudaContext) -> Option<f64> {
+    let clock = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE).ok()?;
+    let bits = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH).ok()?;
+    (clock > 0 && bits > 0).then(|| 2.0 * 1e3 * f64::from(clock) * f64::from(bits) / 8.0)
+}
+
 impl Context {
     /// Opens device `ordinal`.
     ///
     /// # Errors
     /// [`Error::Device`] if there is no driver, no such device, or one that cannot run the kernels.
     pub fn open(ordinal: usize) -> Result<Arc<Context>> {
-        let count = count()?;
-        if ordinal >= count {
-            return Err(Error::Device(format!("cuda:{ordinal}: expected one of {count} devices")));
+        let facts = Facts::of(ordinal)?;
+        if let Some(why) = facts.unfit(NVCC, ARCH) {
+            return Err(Error::Device(format!("cuda:{ordinal}, {}: {why}", facts.name)));
         }
+        let context = connect(ordinal)?;
         let opening = |error| failed(format!("cuda:{ordinal}"), error);
-        let context = CudaContext::new(ordinal).map_err(opening)?;
         // SAFETY: all work of this context goes through one stream, so that no event needs to order it.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(opening)?;
-        let multiprocessors =
-            context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT).map_err(opening)?;
         Ok(Arc::new(Context {
             async_memory: context.has_async_alloc(),
             context,
@@ -81,7 +139,7 @@ impl Context {
             modules: Mutex::default(),
             functions: Mutex::default(),
             failure: Mutex::default(),
-            multiprocessors: usize::try_from(multiprocessors).unwrap_or(1).max(1),
+            multiprocessors: facts.multiprocessors,
         }))
     }
 
@@ -90,30 +148,7 @@ impl Context {
     /// # Errors
     /// [`Error::Device`] if the driver does not tell.
     pub fn facts(&self) -> Result<Facts> {
-        let ask = || -> std::result::Result<Facts, DriverError> {
-            let (free, memory) = self.context.mem_get_info()?;
-            let mut driver = 0;
-            // SAFETY: the address of a number that lives through the call.
-            unsafe { sys::cuDriverGetVersion(&mut driver) }.result()?;
-            Ok(Facts {
-                ordinal: self.context.ordinal(),
-                name: self.context.name()?,
-                compute: self.context.compute_capability()?,
-                memory,
-                free,
-                multiprocessors: self.multiprocessors,
-                driver,
-                bandwidth: self.bandwidth(),
-            })
-        };
-        ask().map_err(|error| failed("asking the device", error))
-    }
-
-    /// Two transfers per clock, in kHz, of so many bits.
-    fn bandwidth(&self) -> Option<f64> {
-        let clock = self.context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE).ok()?;
-        let bits = self.context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH).ok()?;
-        (clock > 0 && bits > 0).then(|| 2.0 * 1e3 * f64::from(clock) * f64::from(bits) / 8.0)
+        Facts::of(self.context.ordinal())
     }
 
     /// Multiprocessors of the device.
@@ -137,9 +172,15 @@ impl Context {
         what: impl Display,
         work: impl FnOnce() -> std::result::Result<T, DriverError>,
     ) -> Option<T> {
-        if lock(&self.failure).is_some() {
-            return None;
-        }
+        if lock(&self.failure).is_some() { None } else { self.always(what, work) }
+    }
+
+    /// Does `work` even if something has failed before: what has to be undone whatever happened.
+    pub(super) fn always<T>(
+        &self,
+        what: impl Display,
+        work: impl FnOnce() -> std::result::Result<T, DriverError>,
+    ) -> Option<T> {
         match self.context.bind_to_thread().and_then(|()| work()) {
             Ok(value) => Some(value),
             Err(error) => {

@@ -49,8 +49,10 @@ impl Graph {
         context.attempt("beginning a recording", || stream.begin_capture(mode))?;
         work();
         let flags = sys::CUgraphInstantiate_flags_enum::CUDA_GRAPH_INSTANTIATE_FLAG_AUTO_FREE_ON_LAUNCH;
-        let graph = context.attempt("ending a recording", || stream.end_capture(flags))??;
-        Some(Graph { graph, context: context.clone() })
+        // Whatever failed meanwhile: a stream that records runs nothing.
+        let graph = context.always("ending a recording", || stream.end_capture(flags))??;
+        let graph = Graph { graph, context: context.clone() };
+        context.check().is_ok().then_some(graph)
     }
 
     fn replay(&mut self) {
