@@ -33,8 +33,9 @@ pub struct Choices {
     /// Thresholds per filter.
     #[arg(long, value_name = "A", default_value_t = 25)]
     pub thresholds: usize,
-    /// Filter one layer at a time, or the whole network at once.
-    #[arg(long, value_name = "layer|network", default_value_t = Scope::Layer)]
+    /// Filter one layer at a time, or one output channel of one layer (--layers says which layers), or the whole network
+    /// at once.
+    #[arg(long, value_name = "layer|channel|network", default_value_t = Scope::Layer)]
     pub scope: Scope,
     /// Only these layers, by the names of their tensors (conv1.weight).
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
@@ -126,7 +127,7 @@ impl<'a, B: Backend> Study<'a, B> {
                     settings.insert(self.settings(&model, layers))
                 }
             };
-            let plan = CheckpointPlan::of(settings, &tensors, path)?;
+            let plan = CheckpointPlan::of(settings, &tensors, &model.graph.filterable_channels(), path)?;
             if plans.is_empty() {
                 block = self.block_size(&model.graph, &plan);
             }
@@ -180,11 +181,7 @@ impl<'a, B: Backend> Study<'a, B> {
                 meter.get_or_insert_with(|| Meter::new("sweep", progress.network_images, "network-images"));
             meter.set(progress.network_images_done, || {
                 let (done, units) = (progress.units_done, progress.units);
-                format!(
-                    "unit {} of {units}, {}",
-                    (done + 1).min(units),
-                    progress.layer.unwrap_or("whole network")
-                )
+                format!("unit {} of {units}, {}", (done + 1).min(units), progress.target)
             });
         };
         sweep::sweep(job, plan, &mut open, &mut progress, &INTERRUPTED)
