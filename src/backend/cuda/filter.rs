@@ -129,7 +129,7 @@ impl Weights {
         self.pack_both(mask, channels);
     }
 
-    fn pack_both(&self, mask: filter::Mask, channels: Range<usize>) {
+    fn pack_both(&mut self, mask: filter::Mask, channels: Range<usize>) {
         if channels.is_empty() {
             return;
         }
