@@ -2,6 +2,7 @@
 
 use super::state::{Content, Record};
 use super::steps::Step;
+use crate::atomic_file::remove_leftovers;
 use crate::error::{Error, Result};
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -123,12 +124,13 @@ pub fn run(
             return Err(Error::Interrupted);
         }
         hear(Event::Begins(number, pending, step));
+        remove_leftovers(&step.folder)?;
         let started = Instant::now();
         let done = match execute.execute(step) {
             Ok(done) => done,
             Err(error @ Error::Failed(_)) => {
                 hear(Event::Fails(step, &error));
-                failure.get_or_insert(error);
+                failure.get_or_insert(Error::Failed(format!("{}: {error}", step.name)));
                 continue;
             }
             Err(error) => return Err(error),

@@ -207,7 +207,7 @@ fn networks(root: &Section, data: &[Data]) -> Result<(Vec<Network>, Option<Train
         let (epochs, train) = training(train)?;
         return Ok((combinations(networks, data.len(), &epochs)?, Some(train)));
     }
-    for section in [networks, train].into_iter().flatten() {
+    if let Some(section) = networks.or(train) {
         let place = section.place();
         let expected = "either this section or [[checkpoint]], whose networks are trained already";
         return Err(root.fault(&place, expected, "both"));

@@ -217,7 +217,7 @@ mod tests {
                 let low = crc & 1 ^ u32::from(bit);
                 crc = crc >> 1 ^ if low == 1 { 0x82f6_3b78 } else { 0 };
             }
-            let masked = (!crc >> 15 | !crc << 17).wrapping_add(0xa282_ead8);
+            let masked = (!crc).rotate_right(15).wrapping_add(0xa282_ead8);
             assert_eq!(stored, masked.to_le_bytes());
         };
         let mut found = Vec::new();
@@ -282,6 +282,6 @@ mod tests {
         // Taken up again: the file is that of the log.
         Events::create(folder.path(), &[epoch(1)]).unwrap();
         let again = std::fs::read(folder.path().join(Events::NAME)).unwrap();
-        assert_eq!(super::tests::messages(&again).len(), 2);
+        assert_eq!(self::messages(&again).len(), 2);
     }
 }
