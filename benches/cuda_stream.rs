@@ -132,9 +132,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     let shape = ConvShape { c: 512, k: 512, h: 4, w: 4, r: 3, s: 3, stride: 1, pad: 1, groups: 1 };
     let mut filter = cuda.filter(shape, true);
-    let moved = 2 * 4 * shape.weights() + cuda.filter_bytes(&filter);
+    let moved = 2 * 4 * shape.weights() + cuda.filter_bytes(&filter, 0..shape.k);
     row.of("512×512×3×3 weights under a mask, both directions", moved, || {
-        cuda.mask_filter(&mut filter, Mask { lo: 0.0, hi: 1.0, keep_inside: true });
+        cuda.mask_filter(&mut filter, Mask { lo: 0.0, hi: 1.0, keep_inside: true }, 0..shape.k);
     })?;
     Ok(())
 }

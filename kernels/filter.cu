@@ -1,6 +1,7 @@
 // A convolution's weights, from the f32 master [K][C/groups][R][S] into the form in which kernels read them, with the mask
 // of a synaptic filter on the way: a weight that the mask drops is +0. Overwrites in place; no other copy of the weights
-// is made. The mask is decided on the master, so that every number format keeps the same weights.
+// is made. The mask is decided on the master, so that every number format keeps the same weights. A mask of some output
+// channels packs these alone.
 //
 //   pack_fma:     f32, [group][tap][input][output], outputs padded to a multiple of 4       for conv2d.cu, depthwise.cu
 //   pack_matrix:  f16 or bf16, the forms of weights.cuh                                      for conv_mma.cu, conv_strip.cu
@@ -26,7 +27,8 @@ struct Pack {
     Mask mask;
     uint32_t columns;
     uint32_t k, c, taps;  // of the master: outputs, inputs of a group, R·S
-    uint32_t groups, padded, backward, unused[2];
+    uint32_t groups, padded, backward;
+    uint32_t first, end;  // output channels that are packed; all others stay as they are
     Working at;
 };
 static_assert(sizeof(Pack) == 128);
@@ -48,8 +50,8 @@ template <typename Write>
 __device__ __forceinline__ void turn(const Pack& p, bool along_outputs, const Write& write) {
     extern __shared__ float tile[];
     const uint32_t pitch = p.columns | 1, width = p.c * p.taps;
-    const uint32_t first_k = blockIdx.y * TILE_K, first = blockIdx.x * p.columns;
-    const uint32_t ks = min(TILE_K, p.k - first_k), columns = min(p.columns, width - first);
+    const uint32_t first_k = p.first + blockIdx.y * TILE_K, first = blockIdx.x * p.columns;
+    const uint32_t ks = min(TILE_K, p.end - first_k), columns = min(p.columns, width - first);
     const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
     uint32_t kept = 0;
     for (uint32_t row = warp; row < ks; row += THREADS / 32) {

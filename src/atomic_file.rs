@@ -82,6 +82,28 @@ impl Drop for AtomicFile {
     }
 }
 
+/// Removes what processes that were killed have left half written in a folder, if there is one. Nobody else may be writing
+/// there.
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn remove_leftovers(folder: &Path) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(Error::write(folder)(error)),
+    };
+    for entry in entries {
+        let path = entry.map_err(Error::write(folder))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let number = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")?.rsplit_once('.'));
+        if number.is_some_and(|(_, process)| process.parse::<u32>().is_ok()) {
+            fs::remove_file(&path).map_err(Error::write(&path))?;
+        }
+    }
+    Ok(())
+}
+
 /// Makes the names in the folder of `path` survive a power failure.
 ///
 /// # Errors
@@ -128,6 +150,15 @@ mod tests {
         assert!(!file.commit_new().unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "second");
         assert_eq!(names(folder.path()), ["cells.jsonl"]);
+
+        // What a killed process leaves.
+        std::mem::forget(AtomicFile::create(&path).unwrap());
+        fs::write(folder.path().join(".my.tmp"), "").unwrap();
+        assert_eq!(names(folder.path()).len(), 3);
+        remove_leftovers(folder.path()).unwrap();
+        assert_eq!(names(folder.path()), [".my.tmp", "cells.jsonl"]);
+        fs::remove_file(folder.path().join(".my.tmp")).unwrap();
+        remove_leftovers(&folder.path().join("none")).unwrap();
 
         let new = folder.path().join("run.json");
         assert!(AtomicFile::create(&new).unwrap().commit_new().unwrap());

@@ -363,10 +363,50 @@ fn bits_of(values: &[f32]) -> Vec<u32> {
     values.iter().map(|v| v.to_bits()).collect()
 }
 
+/// Masks of some output channels after those of others: always a copy with zeros in these channels alone.
+fn channels(
+    case: &Case,
+    data: &Data,
+    name: &str,
+    level: Level,
+    conv: &mut dyn Convolve,
+) -> Result<(), TestCaseError> {
+    let k = case.shape.k;
+    let weights = Weights { oihw: &data.weights, scale: data.weight_scale.as_deref() };
+    let mask = Mask { lo: -0.5, hi: data.weights[0], keep_inside: case.seed.is_multiple_of(2) };
+    let severe = Mask { lo: 0.0, hi: 0.0, keep_inside: true };
+    let some = case.seed as usize % k;
+    let sequence = [
+        (severe, some..some + 1), // after no mask
+        (mask, some..some + 1),   // of the same
+        (mask, k - 1..k),         // of another
+        (severe, 0..k),           // of all
+        (mask, some / 2..some + 1),
+        (Mask::ALL, 0..1),
+    ];
+    let mut copy = algorithms(case.shape, case.direction, level).into_iter().find(|(n, _)| *n == name);
+    let (_, copy) = copy.as_mut().expect("the same algorithms as before");
+    conv.load(weights);
+    for (mask, channels) in sequence {
+        conv.pack(mask, channels.clone());
+        let of_channel = data.weights.len() / k;
+        let keeps = |at: usize, w: f32| !channels.contains(&(at / of_channel)) || mask.keeps(w);
+        let zeroed: Vec<f32> =
+            data.weights.iter().enumerate().map(|(at, &w)| if keeps(at, w) { w } else { 0.0 }).collect();
+        copy.load(Weights { oihw: &zeroed, ..weights });
+        let run = |conv: &dyn Convolve| data.run(conv, case.last, case.accumulate, &[0, data.yl.h]);
+        let (masked, expected) = (run(conv), run(&**copy));
+        prop_assert_eq!(bits_of(&masked.0), bits_of(&expected.0), "{} {:?}: {:?}", name, level, channels);
+        prop_assert_eq!(masked.1, expected.1);
+    }
+    prop_assert!(conv.packed_bytes(0..1) <= conv.packed_bytes(0..k));
+    Ok(())
+}
+
 /// Everything that must hold for one case.
 fn check(case: &Case) -> Result<(), TestCaseError> {
     let data = Data::of(case);
-    let h = data.yl.h;
+    let (h, k) = (data.yl.h, case.shape.k);
     for level in Level::available() {
         for (name, mut conv) in algorithms(case.shape, case.direction, level) {
             let weights = Weights { oihw: &data.weights, scale: data.weight_scale.as_deref() };
@@ -385,7 +425,7 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
                 let keep = |&w: &f32| if mask.keeps(w) { w } else { 0.0 };
                 let zeroed: Vec<f32> = data.weights.iter().map(keep).collect();
                 conv.load(weights);
-                conv.pack(mask);
+                conv.pack(mask, 0..k);
                 let masked = data.run(&*conv, case.last, case.accumulate, &[0, h]);
                 conv.load(Weights { oihw: &zeroed, ..weights });
                 let copy = data.run(&*conv, case.last, case.accumulate, &[0, h]);
@@ -399,8 +439,10 @@ fn check(case: &Case) -> Result<(), TestCaseError> {
                 prop_assert_eq!(masked.1, copy.1);
             }
             conv.load(weights);
-            conv.pack(Mask { lo: 0.0, hi: 0.0, keep_inside: true });
-            conv.pack(Mask::ALL);
+            channels(case, &data, name, level, &mut *conv)?;
+            conv.load(weights);
+            conv.pack(Mask { lo: 0.0, hi: 0.0, keep_inside: true }, 0..k);
+            conv.pack(Mask::ALL, 0..k);
             let again = data.run(&*conv, case.last, case.accumulate, &[0, h]);
             prop_assert_eq!(bits_of(&whole.0), bits_of(&again.0), "{} {:?}: all weights again", name, level);
         }
@@ -487,7 +529,7 @@ fn bounds_and_negative_factors() {
     for level in Level::available() {
         let mut conv = Direct::new(shape, Direction::BackwardInput, level);
         conv.load(Weights { oihw: &[-0.5, -0.25, 0.25, 0.5], scale: Some(&[-2.0]) });
-        conv.pack(Mask { lo: -0.25, hi: 0.5, keep_inside: true });
+        conv.pack(Mask { lo: -0.25, hi: 0.5, keep_inside: true }, 0..1);
         let (xl, yl) = values(&shape, Direction::BackwardInput, lanes);
         let x = aligned(&vec![1.0; xl.buffer_len()]);
         let mut y = Aligned::zeros(yl.buffer_len());
@@ -495,6 +537,6 @@ fn bounds_and_negative_factors() {
         conv.run(Source { data: &x, layout: xl }, target, Epilogue::default(), &mut Scratch::default());
         let row: Vec<f32> = (0..4).map(|c| y[c * lanes]).collect();
         assert_eq!(bits_of(&row), bits_of(&[0.0, 0.5, -0.5, 0.0]), "{level:?}");
-        assert_eq!(conv.packed_bytes(), 16);
+        assert_eq!(conv.packed_bytes(0..1), 16);
     }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 use synfilter::columnar::{TableWriter, Value, read_table};
 use synfilter::filter::FilterKind;
 use synfilter::score::{
-    Baseline, Label, Options, SCORE_COLUMNS, SCORES_PARQUET, Score, score_records, score_run, table,
+    Baseline, Label, Options, SCORE_COLUMNS, SCORES_PARQUET, Score, Which, ranking_table, rankings,
+    score_records, score_run, table,
 };
 use synfilter::sweep::export::{CELLS_PARQUET, HASH_KEY};
 use synfilter::sweep::record::CELL_COLUMNS;
@@ -26,6 +27,7 @@ fn unfiltered(clean: Bits, adv: Bits) -> Record {
         scope: Scope::Layer,
         layer: None,
         layer_index: None,
+        channel: None,
         filter: None,
         k: None,
         alpha: None,
@@ -244,6 +246,7 @@ fn a_run_is_scored_in_its_folder() {
             10u32.into(),
             score.layer.as_deref().into(),
             score.layer_index.map(|index| index as i64).into(),
+            Value::Null,
             score.filter_name().into(),
             "unfiltered".into(),
             score.score_clean.into(),
@@ -290,4 +293,66 @@ undefined: the unfiltered adversarial accuracy is 0
     assert!(network.starts_with("resnet18 on digits, baseline density\nlayer "), "{network}");
     assert!(network.contains("\n(whole network)  pulse   +0.1278"), "{network}");
     assert_eq!(table(&[]), "");
+}
+
+/// Four channels of two layers; the filters that are given, three thresholds, `adv[channel]` adversarial images right at
+/// the middle one.
+fn channels(filters: &[FilterKind], adv: [usize; 4]) -> Vec<Record> {
+    let mut records = vec![unfiltered(first(12), first(6))];
+    for (at, adv) in adv.into_iter().enumerate() {
+        let (layer, channel) = ([("conv1.weight", 0), ("fc.weight", 20)][at / 2], at % 2);
+        for filter in filters {
+            let points = [(9, first(12), first(6)), (5, first(6), first(adv)), (0, first(0), first(3))];
+            let mut curve = curve(layer, *filter, &points);
+            curve.iter_mut().for_each(|record| record.cell.channel = Some(channel));
+            records.extend(curve);
+        }
+    }
+    records.iter_mut().for_each(|record| record.cell.scope = Scope::Channel);
+    records
+}
+
+#[test]
+fn channels_are_scored_and_ranked() {
+    let found = scores(&channels(&FilterKind::ALL, [6, 2, 9, 2]), Options::default());
+    assert_eq!(found.len(), 4 * 4);
+    assert_eq!((found[7].layer_index, found[7].channel, found[7].filter), (Some(0), Some(1), None));
+    // Simpson's weights, ρ and the ends are those of the layers above; the middle decides.
+    assert_close(found[7].score_adv, (1.0 + 4.0 * 2.0 / 6.0 + 0.5) / 6.0 - 2.9 / 6.0);
+
+    let ranked = rankings(&found, Which::Adversarial, 2);
+    assert_eq!(ranked.len(), 1);
+    let place = |part: &[synfilter::score::Ranked]| {
+        part.iter().map(|ranked| (ranked.layer.clone(), ranked.channel)).collect::<Vec<_>>()
+    };
+    // Equal scores keep network order, from either end.
+    assert_eq!(place(&ranked[0].most_fragile), [("conv1.weight".into(), 1), ("fc.weight".into(), 1)]);
+    assert_eq!(place(&ranked[0].most_antifragile), [("fc.weight".into(), 0), ("conv1.weight".into(), 0)]);
+    let all = rankings(&found, Which::Adversarial, 9);
+    assert_eq!(place(&all[0].most_antifragile)[2..], place(&ranked[0].most_fragile));
+    assert_eq!((all[0].channels, all[0].undefined, all[0].filter), (4, 0, "combined"));
+    let text = ranking_table(&ranked);
+    let expected = "\
+resnet18 on digits, epoch 10: 4 channels by adversarial score, combined
+most fragile
+   1  conv1.weight  channel 1  -0.0111 ± 0.1542  robust
+   2  fc.weight     channel 1  -0.0111 ± 0.1542  robust
+most antifragile
+   1  fc.weight     channel 0  +0.7667 ± 0.2381  antifragile
+   2  conv1.weight  channel 0  +0.4333 ± 0.0340  antifragile
+";
+    assert_eq!(text, expected);
+
+    // By filter where there is no combined score; none for layers; undefined scores are counted.
+    let two = scores(&channels(&[FilterKind::HighPass, FilterKind::Pulse], [6, 2, 9, 2]), Options::default());
+    let names: Vec<&str> = rankings(&two, Which::Clean, 1).iter().map(|ranking| ranking.filter).collect();
+    assert_eq!(names, ["high-pass", "pulse"]);
+    assert_eq!(rankings(&scores(&sweep(), Options::default()), Which::Adversarial, 3), []);
+    let mut never = channels(&FilterKind::ALL, [6, 2, 9, 2]);
+    never.iter_mut().for_each(|record| (record.adv, record.cell.correct_adv) = (first(0), 0));
+    let ranked = rankings(&scores(&never, Options::default()), Which::Difference, 3);
+    assert_eq!((ranked[0].channels, ranked[0].undefined), (0, 4));
+    assert!(ranking_table(&ranked).contains("4 channels have no score: the unfiltered accuracy is 0"));
+    assert_eq!("difference".parse::<Which>().unwrap(), Which::Difference);
+    assert!("both".parse::<Which>().is_err());
 }

@@ -56,7 +56,7 @@ fn observed(
 ) -> Result<Trained> {
     let data = Data { train: &DIGITS.train, test: &DIGITS.test };
     let session = Session { command: vec!["synfilter".into(), "train".into()], device: "a test".into() };
-    let job = Job { folder, resume, session };
+    let job = Job { folder, resume, tensorboard: false, session };
     train(&Cpu::new(ConvMode::Auto, true), settings, data, job, interrupted, observer)
 }
 
@@ -243,7 +243,7 @@ fn a_resnet_learns_digits() {
     let digits = digits(2000, 500);
     let settings = TrainSettings { epochs: 2, ..settings(Arch::Resnet18, 2) };
     let data = Data { train: &digits.train, test: &digits.test };
-    let job = Job { folder: folder.path(), resume: false, session: Session::default() };
+    let job = Job { folder: folder.path(), resume: false, tensorboard: false, session: Session::default() };
     let backend = Cpu::new(ConvMode::Auto, true);
     let trained = train(&backend, &settings, data, job, &AtomicBool::new(false), &mut ()).unwrap();
     let [first, second] = &trained.epochs[..] else { panic!("two epochs") };

@@ -16,6 +16,7 @@ use crate::graph::conv::{ConvShape, Direction};
 use crate::graph::place::Place;
 use cpu::optimizer::{Adam, Sgd};
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 
 /// Images in a full slab.
 pub const SLAB: usize = 64;
@@ -289,10 +290,11 @@ pub trait Backend: Sync {
     fn filter(&self, shape: ConvShape, backward: bool) -> Self::Filter;
     /// Takes weights `[k, c / groups, r, s]`, and for the backward direction a factor per output channel.
     fn load_filter(&self, filter: &mut Self::Filter, weights: &Self::Floats, scale: Option<&Self::Floats>);
-    /// Lets only the weights that `mask` keeps count, in place.
-    fn mask_filter(&self, filter: &mut Self::Filter, mask: Mask);
-    /// Bytes of weights that one [`Backend::mask_filter`] writes.
-    fn filter_bytes(&self, filter: &Self::Filter) -> usize;
+    /// Of the weights of the output channels `channels`, lets only those count that `mask` keeps, in place. All weights of
+    /// all other channels count, whatever an earlier mask dropped.
+    fn mask_filter(&self, filter: &mut Self::Filter, mask: Mask, channels: Range<usize>);
+    /// Bytes of weights that one [`Backend::mask_filter`] of these channels writes where no others are masked.
+    fn filter_bytes(&self, filter: &Self::Filter, channels: Range<usize>) -> usize;
 
     /// z = (pixel − mean) / std per channel; mean and standard deviation in pixel units, pixels in [0, 1].
     fn load_images(&self, batch: Batch, images: &Self::Images<'_>, norm: Standard<Self>, out: Output<Self>);

@@ -1,12 +1,11 @@
 //! `synfilter demo`: the whole path on the embedded digits, small enough to watch.
 
 use super::device::Compute;
-use super::eps::Eps;
 use super::output::{Output, note, percent};
+use super::preparation::{Block, Choices, Preparation};
 use super::progress::duration;
 use super::provenance;
 use super::source::Normalise;
-use super::study::{Block, Choices, Study};
 use super::train;
 use serde::Serialize;
 use std::cell::RefCell;
@@ -19,6 +18,7 @@ use synfilter::backend::cpu::optimizer::Sgd;
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
 use synfilter::data::{DatasetKind, Images, Split, digits};
+use synfilter::eps::Eps;
 use synfilter::filter::FilterKind;
 use synfilter::models::Arch;
 use synfilter::score::{Options, Score, Scores, score_run, table};
@@ -164,7 +164,12 @@ impl OnDevice for Training<'_> {
             ..TrainSettings::new(ARCH, DatasetKind::Digits, &images)
         };
         let session = train::session(description);
-        let job = synfilter::train::Job { folder: &folder.join("train"), resume: false, session };
+        let job = synfilter::train::Job {
+            folder: &folder.join("train"),
+            resume: false,
+            tensorboard: false,
+            session,
+        };
         train::shown(backend, &settings, Data { train: &images, test }, job)
     }
 }
@@ -196,7 +201,7 @@ impl OnDevice for Sweep<'_> {
             no_clamp: false,
             bn: BnMode::Running,
         };
-        let study = Study {
+        let prepared = Preparation {
             backend,
             backend_name: args.compute.backend_name(),
             dtype: args.compute.dtype.name(),
@@ -209,10 +214,10 @@ impl OnDevice for Sweep<'_> {
             block: Block::Fitting,
             last: RefCell::default(),
         };
-        let mut plan = study.plan()?;
-        let provenance = provenance::of_this_command(args.compute.seed, description, study.checkpoints);
+        let mut plan = prepared.plan()?;
+        let provenance = provenance::of_this_command(args.compute.seed, description, prepared.checkpoints);
         let job = Job { folder: run, shard: Shard::WHOLE, resume: false, provenance };
-        study.run(&mut plan, job).map(|_| ())
+        prepared.run(&mut plan, job).map(|_| ())
     }
 }
 

@@ -139,6 +139,26 @@ impl Compute {
             .map_err(|error| Error::Failed(format!("--threads {threads}: {error}")))
     }
 
+    /// The same in f32, in which all training runs.
+    pub fn in_f32(&self) -> Compute {
+        Compute { dtype: Dtype::F32, ..self.clone() }
+    }
+
+    /// The flags that results depend on, where they are not left at their defaults.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.device != Device::Cpu {
+            words.extend(["--device".to_owned(), self.device.to_string()]);
+        }
+        if self.dtype != Dtype::F32 {
+            words.extend(["--dtype".to_owned(), self.dtype.name().to_owned()]);
+        }
+        if self.conv == Conv::Direct {
+            words.extend(["--conv", "direct"].map(str::to_owned));
+        }
+        words
+    }
+
     /// The kind of backend, as results record it: what counts may depend on in the last bit, such as how
     /// convolutions are computed.
     pub fn backend_name(&self) -> &'static str {

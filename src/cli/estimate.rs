@@ -25,14 +25,20 @@ pub fn seconds<B: Backend>(plan: &Plan, shard: Shard, engine: &mut Engine<B>) ->
     let images = first..end.min(first + most);
     let base = time_base(engine, &images)?;
 
-    let last = targets.len() - 1;
+    // Channels of one layer take equally long: the layers are what is sampled.
+    let layers: Vec<&[TargetPlan]> = targets.chunk_by(|a, b| a.layer == b.layer).collect();
+    let last = layers.len() - 1;
     let mut sampled: Vec<usize> = (0..SAMPLES).map(|i| i * last / (SAMPLES - 1)).collect();
     sampled.dedup();
     let mut measured = Vec::new();
     for at in sampled {
-        measured.push((at, time_variant(plan, &targets[at], engine)?));
+        measured.push((at, time_variant(plan, &layers[at][0], engine)?));
     }
-    let per_variant: Vec<f64> = (0..targets.len()).map(|at| between(&measured, at)).collect();
+    let per_variant: Vec<f64> = layers
+        .iter()
+        .enumerate()
+        .flat_map(|(at, layer)| std::iter::repeat_n(between(&measured, at), layer.len()))
+        .collect();
 
     let units = plan.shard_units(shard);
     let total: f64 = units

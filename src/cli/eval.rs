@@ -1,7 +1,6 @@
 //! `synfilter eval`: accuracy on clean images and under FGSM.
 
 use super::device::Compute;
-use super::eps::Eps;
 use super::interrupt;
 use super::model::Model;
 use super::output::{Output, note, percent};
@@ -18,10 +17,12 @@ use synfilter::atomic_file::AtomicFile;
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Fgsm, SLAB, Verdicts};
 use synfilter::data::Images;
+use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::graph::program::Mode;
 use synfilter::models::Arch;
 use synfilter::network::{Network, STATISTICS_BATCH};
+use synfilter::study::{Halving, halving};
 use synfilter::sweep::BnMode;
 use synfilter::{Error, Result};
 
@@ -54,6 +55,9 @@ pub struct Args {
     /// Batch norm by the checkpoint's running statistics, or by those of each batch of 100.
     #[arg(long, value_name = "running|batch", default_value_t = BnMode::Running)]
     bn: BnMode,
+    /// Also search the smallest ε, of the multiples of a quarter of a grey level, at which FGSM halves the clean accuracy.
+    #[arg(long)]
+    halve: bool,
     /// Write logits, input_grad (of the summed cross-entropy, in pixel units) and labels to a safetensors file.
     #[arg(long, value_name = "F.safetensors")]
     save_outputs: Option<PathBuf>,
@@ -73,6 +77,8 @@ struct Document {
     correct_clean: usize,
     loss_clean: f64,
     adversarial: Vec<Adversarial>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    halving: Option<Halving>,
 }
 
 #[derive(Serialize)]
@@ -111,21 +117,19 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
     // Asked for before the work starts: a folder that cannot be written is known at once.
     let file = args.save_outputs.as_ref().map(AtomicFile::create).transpose()?;
 
-    let mode = match args.bn {
-        BnMode::Running => Mode::Inference,
-        BnMode::Batch => Mode::BatchStatistics,
-    };
     let arch = model.arch;
-    let network = Network::new(backend, model.graph, &model.weights, model.norm, mode);
+    let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(args.bn));
     let attacks: Vec<Fgsm> = args.eps.iter().map(|eps| eps.attack(!args.no_clamp)).collect();
-    let whole = if args.bn == BnMode::Batch { STATISTICS_BATCH } else { SLAB };
-    let chunk =
-        args.batch_size.map_or(DEFAULT_CHUNK, NonZeroUsize::get).div_ceil(whole).saturating_mul(whole);
+    let chunk = chunk(args.bn, args.batch_size);
     let evaluation = in_chunks(&network, &images, &attacks, file.is_some(), chunk)?;
     if let (Some(file), Some(path)) = (file, &args.save_outputs) {
         save_outputs(file, path, &evaluation, &images)?;
         note(&format!("wrote {}", path.display()));
     }
+
+    let correct_clean = Tally::from(&evaluation.clean).correct;
+    let halving =
+        args.halve.then(|| halve(&network, &images, correct_clean, !args.no_clamp, chunk)).transpose()?;
 
     let mean = |tally: Tally| tally.loss / images.len() as f64;
     let clean = Tally::from(&evaluation.clean);
@@ -139,6 +143,7 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
         adversarial: adversarial
             .map(|(eps, tally)| Adversarial { eps: eps.0, correct: tally.correct, loss: mean(tally) })
             .collect(),
+        halving,
     };
     output.result(&document, || table(&document))
 }
@@ -153,7 +158,53 @@ fn table(document: &Document) -> String {
     for (what, correct, loss) in rows {
         text += &format!("{what:width$}  {correct:>9}  {:>9}  {loss:>9.4}\n", percent(correct, *images));
     }
+    if let Some(Halving { eps, .. }) = document.halving {
+        text += &format!("FGSM halves the clean accuracy from ε {} on\n", Eps(eps));
+    }
     text
+}
+
+fn mode(bn: BnMode) -> Mode {
+    match bn {
+        BnMode::Running => Mode::Inference,
+        BnMode::Batch => Mode::BatchStatistics,
+    }
+}
+
+/// Images computed at a time, in whole slabs or batches.
+fn chunk(bn: BnMode, wanted: Option<NonZeroUsize>) -> usize {
+    let whole = if bn == BnMode::Batch { STATISTICS_BATCH } else { SLAB };
+    wanted.map_or(DEFAULT_CHUNK, NonZeroUsize::get).div_ceil(whole).saturating_mul(whole)
+}
+
+/// Searches the ε at which FGSM halves the clean accuracy of a network.
+///
+/// # Errors
+/// Those of [`halving`] and of the device.
+pub fn searched<B: Backend>(
+    backend: &B,
+    model: Model,
+    images: &Images,
+    bn: BnMode,
+    clamp: bool,
+) -> Result<Halving> {
+    let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(bn));
+    let chunk = chunk(bn, None);
+    let clean = Tally::from(&in_chunks(&network, images, &[], false, chunk)?.clean);
+    halve(&network, images, clean.correct, clamp, chunk)
+}
+
+fn halve<B: Backend>(
+    network: &Network<B>,
+    images: &Images,
+    correct_clean: usize,
+    clamp: bool,
+    chunk: usize,
+) -> Result<Halving> {
+    halving(images.len(), correct_clean, |eps| {
+        let attacked = in_chunks(network, images, &[Eps(eps).attack(clamp)], false, chunk)?;
+        Ok(attacked.adversarial.iter().map(|verdicts| Tally::from(verdicts).correct).sum())
+    })
 }
 
 /// Evaluates `chunk` images at a time, so that progress shows and an interruption is heard.

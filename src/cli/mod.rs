@@ -7,13 +7,13 @@ mod data_fetch;
 mod demo;
 mod device;
 mod devices;
-mod eps;
 mod estimate;
 mod eval;
 mod interrupt;
 mod merge;
 mod model;
 mod output;
+mod preparation;
 mod progress;
 mod provenance;
 mod score;
@@ -61,6 +61,8 @@ enum Command {
     Sweep(sweep::Args),
     /// Scores and labels of finished sweeps.
     Score(score::Args),
+    /// Everything that a study file describes: train, sweep and score many networks, step by step.
+    Study(study::Args),
     /// Data sets.
     #[command(subcommand)]
     Data(Data),
@@ -100,6 +102,7 @@ fn run(command: Command, output: Output) -> Result<()> {
         Command::Eval(args) => eval::run(&args, output),
         Command::Sweep(args) => sweep::run(&args, output),
         Command::Score(args) => score::run(&args, output),
+        Command::Study(args) => study::run(&args, output),
         Command::Data(Data::Fetch(args)) => data_fetch::run(&args, output),
         Command::Merge(args) => merge::run(&args, output),
         Command::Devices => devices::run(output),

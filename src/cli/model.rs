@@ -74,6 +74,19 @@ impl Model {
         Ok(Model { arch, graph, weights, norm, sha256, epoch })
     }
 
+    /// A network with initial weights for the images of a data set.
+    ///
+    /// # Errors
+    /// A usage error for images that are too small for it.
+    pub fn untrained(arch: Arch, dataset: DatasetKind, images: &Images, seed: u64) -> Result<Model> {
+        let [channels, h, w] = images.shape;
+        let graph = arch.build(Shape { c: channels, h, w }, images.classes.len())?;
+        let weights = Weights::init(&graph, seed);
+        let (mean, std) = dataset.default_mean_std(channels);
+        let norm = Normalisation { mean, std };
+        Ok(Model { arch, graph, weights, norm, sha256: String::new(), epoch: None })
+    }
+
     /// The checkpoint as a sweep records it.
     pub fn id(&self) -> CheckpointId {
         CheckpointId {

@@ -3,6 +3,16 @@
 use std::path::Path;
 use synfilter::sweep::Provenance;
 
+/// A command that does a part of what is running, on `device`.
+pub fn of_command(
+    command: Vec<String>,
+    seed: u64,
+    device: String,
+    checkpoints: &[impl AsRef<Path>],
+) -> Provenance {
+    Provenance { command, ..of_this_command(seed, device, checkpoints) }
+}
+
 /// The command that is running, on `device`, over `checkpoints`. The program goes by its name: where it lies is
 /// nobody's business.
 pub fn of_this_command(seed: u64, device: String, checkpoints: &[impl AsRef<Path>]) -> Provenance {

@@ -3,7 +3,9 @@
 use super::output::Output;
 use serde::Serialize;
 use std::path::PathBuf;
-use synfilter::score::{Baseline, Options, SCORES_PARQUET, Scores, score_run, table};
+use synfilter::score::{
+    Baseline, Options, Ranking, SCORES_PARQUET, Scores, Which, ranking_table, rankings, score_run, table,
+};
 use synfilter::sweep::dir::RunFile;
 use synfilter::sweep::export::CELLS_PARQUET;
 use synfilter::{Error, Result};
@@ -23,6 +25,12 @@ pub struct Args {
     /// By how many standard errors it has to be beyond that.
     #[arg(long, value_name = "Z", default_value_t = Options::default().z, allow_hyphen_values = true)]
     z: f64,
+    /// For sweeps of channels: how many of the most fragile and of the most antifragile channels to name.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// For sweeps of channels: the score by which they are ranked.
+    #[arg(long, value_name = "clean|adversarial|difference", default_value_t = Which::Adversarial)]
+    rank_by: Which,
 }
 
 #[derive(Serialize)]
@@ -35,9 +43,12 @@ struct Run {
     run: PathBuf,
     #[serde(flatten)]
     scores: Scores,
+    /// Of the channels, if that is what was swept.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rankings: Vec<Ranking>,
 }
 
-/// Scores every run, writes its `scores.parquet` and prints the tables.
+/// Scores every run, writes its `scores.parquet` and prints the tables, or for channels their ranking.
 ///
 /// # Errors
 /// An input error for a run that is not finished or damaged, a usage error for options that cannot be.
@@ -49,15 +60,19 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
             let found = "none: the sweep is not finished (sweep --resume goes on, merge joins shards)";
             return Err(Error::input(run, "finished tables", CELLS_PARQUET, found));
         }
-        runs.push(Run { run: run.clone(), scores: score_run(run, options)? });
+        let scores = score_run(run, options)?;
+        let rankings = rankings(&scores.scores, args.rank_by, args.top);
+        runs.push(Run { run: run.clone(), scores, rankings });
     }
     let document = Document { runs };
     output.result(&document, || {
         let mut text = String::new();
-        for (at, Run { run, scores }) in document.runs.iter().enumerate() {
+        for (at, Run { run, scores, rankings }) in document.runs.iter().enumerate() {
             let gap = if at > 0 { "\n" } else { "" };
             let run = run.display();
-            text += &format!("{gap}{}\nwritten to {run}/{SCORES_PARQUET}\n", table(&scores.scores));
+            // A row per channel and filter is for scores.parquet; people get the ends.
+            let scores = if rankings.is_empty() { table(&scores.scores) } else { ranking_table(rankings) };
+            text += &format!("{gap}{scores}\nwritten to {run}/{SCORES_PARQUET}\n");
         }
         text
     })

@@ -3,10 +3,10 @@
 use super::device::Compute;
 use super::estimate;
 use super::output::{Output, note};
+use super::preparation::{Block, Choices, Preparation, summary};
 use super::progress::duration;
 use super::provenance;
 use super::source::TestImages;
-use super::study::{Block, Choices, Study, summary};
 use serde::Serialize;
 use std::cell::RefCell;
 use std::num::NonZeroUsize;
@@ -106,7 +106,7 @@ impl OnDevice for Sweep<'_> {
 
 fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Output) -> Result<()> {
     let images = args.images.load()?;
-    let study = Study {
+    let prepared = Preparation {
         backend,
         backend_name: args.compute.backend_name(),
         dtype: args.compute.dtype.name(),
@@ -123,15 +123,15 @@ fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Outp
         },
         last: RefCell::default(),
     };
-    let mut plan = study.plan()?;
+    let mut plan = prepared.plan()?;
     let (Some(folder), false) = (&args.out, args.dry_run) else {
-        let seconds = estimate::seconds(&plan, args.shard, &mut study.engine(&plan, 0)?)?;
+        let seconds = estimate::seconds(&plan, args.shard, &mut prepared.engine(&plan, 0)?)?;
         return dry_run(&plan, args.shard, seconds, output);
     };
     let started = Instant::now();
     let provenance = provenance::of_this_command(args.compute.seed, description, &args.checkpoint);
     let job = Job { folder, shard: args.shard, resume: args.resume, provenance };
-    let finished = study.run(&mut plan, job).inspect_err(|error| {
+    let finished = prepared.run(&mut plan, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
             note(&format!(
                 "the journal in {} is intact; the same command with --resume goes on",

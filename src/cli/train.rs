@@ -6,23 +6,17 @@ use super::output::{Output, note};
 use super::progress::{Meter, duration};
 use super::provenance;
 use super::source::{Normalise, Source};
-use clap::ValueEnum;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use synfilter::backend::cpu::optimizer::{Adam, Sgd};
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
 use synfilter::data::Split;
 use synfilter::models::Arch;
 use synfilter::network::Normalisation;
-use synfilter::train::{Data, EpochRecord, Job, Observer, Progress, Session, TrainSettings, Trained, train};
+use synfilter::train::{
+    Data, EpochRecord, Job, Method, Observer, Progress, Session, TrainSettings, Trained, optimizer, train,
+};
 use synfilter::{Error, Result};
-
-/// Learning rates if none is given: PyTorch's default for Adam, a common one for SGD with momentum.
-const ADAM_LR: f64 = 1e-3;
-const SGD_LR: f64 = 0.01;
-/// Momentum of SGD if none is given.
-const MOMENTUM: f64 = 0.9;
 
 /// The flags of `train`.
 #[derive(clap::Args, Clone, Debug)]
@@ -48,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 100)]
     batch_size: usize,
     /// How weights are moved.
-    #[arg(long, value_enum, default_value_t = Method::Adam)]
+    #[arg(long, value_name = "adam|sgd", default_value_t = Method::Adam)]
     optimizer: Method,
     /// Learning rate: 0.001 for Adam, 0.01 for SGD if left out.
     #[arg(long, value_name = "LR", allow_hyphen_values = true)]
@@ -62,19 +56,14 @@ pub struct Args {
     /// Weight decay, added to the gradient.
     #[arg(long, value_name = "W", default_value_t = 0.0, allow_hyphen_values = true)]
     weight_decay: f64,
+    /// Also write loss, accuracy, learning rate and images per second of every epoch as TensorBoard's event file into the
+    /// folder.
+    #[arg(long)]
+    tensorboard: bool,
     #[command(flatten)]
     normalise: Normalise,
     #[command(flatten)]
     compute: Compute,
-}
-
-/// An optimiser.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Method {
-    /// Adam with PyTorch's defaults.
-    Adam,
-    /// Stochastic gradient descent with momentum.
-    Sgd,
 }
 
 #[derive(Serialize)]
@@ -89,7 +78,7 @@ struct Document<'a> {
 /// # Errors
 /// Those of the images, the settings, the device and the run's folder.
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let optimizer = optimizer(args)?;
+    let optimizer = chosen_optimizer(args)?;
     if args.compute.dtype != Dtype::F32 {
         let dtype = args.compute.dtype.name();
         return Err(Error::usage(format!("--dtype {dtype}: expected f32, in which all training runs")));
@@ -135,7 +124,7 @@ fn trained<B: Backend>(
         ..own
     };
     let session = session(description);
-    let job = Job { folder: &args.out, resume: args.resume, session };
+    let job = Job { folder: &args.out, resume: args.resume, tensorboard: args.tensorboard, session };
     let data = Data { train: &images, test: &test };
     let trained = shown(backend, &settings, data, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
@@ -163,22 +152,11 @@ pub fn session(device: String) -> Session {
     Session { command: provenance.command, device: provenance.device }
 }
 
-fn optimizer(args: &Args) -> Result<Optimizer> {
-    match args.optimizer {
-        Method::Adam if args.momentum.is_some() => {
-            Err(Error::usage("--momentum: belongs to --optimizer sgd; Adam has none to set"))
-        }
-        Method::Adam => Ok(Optimizer::Adam(Adam {
-            weight_decay: args.weight_decay,
-            ..Adam::new(args.lr.unwrap_or(ADAM_LR))
-        })),
-        Method::Sgd => Ok(Optimizer::Sgd(Sgd {
-            lr: args.lr.unwrap_or(SGD_LR),
-            momentum: args.momentum.unwrap_or(MOMENTUM),
-            nesterov: false,
-            weight_decay: args.weight_decay,
-        })),
+fn chosen_optimizer(args: &Args) -> Result<Optimizer> {
+    if args.optimizer == Method::Adam && args.momentum.is_some() {
+        return Err(Error::usage("--momentum: belongs to --optimizer sgd; Adam has none to set"));
     }
+    Ok(optimizer(args.optimizer, args.lr, args.momentum, args.weight_decay))
 }
 
 fn closing(trained: &Trained) -> String {

@@ -206,6 +206,12 @@ impl Graph {
         (0..self.params.len()).filter(|&p| self.params[p].kind == ParamKind::Weight).collect()
     }
 
+    /// Output channels of each filterable tensor, the first of its dimensions.
+    pub fn filterable_channels(&self) -> Vec<usize> {
+        let channels = |p: ParamId| self.params[p].shape.first().copied().unwrap_or(0);
+        self.filterable().into_iter().map(channels).collect()
+    }
+
     /// How many nodes read each value.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];

@@ -12,9 +12,11 @@
 //! [`estimate`]'s.
 
 pub mod estimate;
+mod ranking;
 pub mod simpson;
 mod table;
 
+pub use ranking::{Ranked, Ranking, ranking_table, rankings};
 pub use table::table;
 
 use crate::columnar::{Field, Kind, TableWriter, Value};
@@ -60,6 +62,43 @@ impl FromStr for Baseline {
             .ok_or_else(|| {
                 Error::usage(format!("unknown baseline \"{name}\": expected density or unfiltered"))
             })
+    }
+}
+
+/// One of the three scores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Which {
+    /// The clean score S.
+    Clean,
+    /// The adversarial score Sε.
+    Adversarial,
+    /// The difference score SΔ.
+    Difference,
+}
+
+impl Which {
+    /// All of them.
+    pub const ALL: [Which; 3] = [Which::Clean, Which::Adversarial, Which::Difference];
+}
+
+impl fmt::Display for Which {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Which::Clean => "clean",
+            Which::Adversarial => "adversarial",
+            Which::Difference => "difference",
+        })
+    }
+}
+
+impl FromStr for Which {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Which::ALL.into_iter().find(|which| which.to_string() == name).ok_or_else(|| {
+            Error::usage(format!("unknown score \"{name}\": expected clean, adversarial or difference"))
+        })
     }
 }
 
@@ -160,6 +199,8 @@ pub struct Score {
     pub layer: Option<String>,
     /// Its position among the filterable tensors.
     pub layer_index: Option<usize>,
+    /// The filtered output channel, in channel scope.
+    pub channel: Option<usize>,
     /// The filter; `None` for the mean over the three filters, written "combined".
     #[serde(serialize_with = "filter_or_combined")]
     pub filter: Option<FilterKind>,
@@ -191,6 +232,15 @@ impl Score {
         self.filter.map_or("combined", FilterKind::name)
     }
 
+    /// One of the scores, its standard error and its label.
+    pub fn get(&self, which: Which) -> (Option<f64>, Option<f64>, Label) {
+        match which {
+            Which::Clean => (self.score_clean, self.se_clean, self.label_clean),
+            Which::Adversarial => (self.score_adv, self.se_adv, self.label_adv),
+            Which::Difference => (self.score_diff, self.se_diff, self.label_diff),
+        }
+    }
+
     fn to_row(&self) -> Vec<Value> {
         vec![
             self.arch.as_str().into(),
@@ -198,6 +248,7 @@ impl Score {
             self.epoch.into(),
             self.layer.as_deref().into(),
             self.layer_index.map(|index| index as i64).into(),
+            self.channel.map(|channel| channel as i64).into(),
             self.filter_name().into(),
             self.baseline.to_string().into(),
             self.score_clean.into(),
@@ -224,6 +275,7 @@ pub const SCORE_COLUMNS: &[Field] = &[
     Field { name: "epoch", kind: Kind::Int, optional: true },
     Field { name: "layer", kind: Kind::Text, optional: true },
     Field { name: "layer_index", kind: Kind::Int, optional: true },
+    Field { name: "channel", kind: Kind::Int, optional: true },
     Field { name: "filter", kind: Kind::Text, optional: false },
     Field { name: "baseline", kind: Kind::Text, optional: false },
     Field { name: "score_clean", kind: Kind::Double, optional: true },
@@ -290,17 +342,18 @@ pub fn score_records(records: &[Record], options: Options, path: &Path) -> Resul
             let (expected, found) = (unfiltered.cell.images, odd.cell.images);
             return Err(Error::input(path, place("images"), expected, found));
         }
-        for layer in cells.chunk_by(|a, b| a.cell.layer == b.cell.layer) {
+        for layer in cells.chunk_by(same_target) {
             let mut parts = Vec::new();
             for curve in layer.chunk_by(|a, b| a.cell.filter == b.cell.filter) {
                 let found: Vec<Option<usize>> = curve.iter().map(|record| record.cell.k).collect();
                 if curve.len() < 2 || !found.iter().copied().eq((0..curve.len()).map(Some)) {
                     let filter = filter_name(curve[0].cell.filter);
                     let name = layer[0].cell.layer.as_deref().unwrap_or("network");
+                    let channel = layer[0].cell.channel.map_or(String::new(), |at| format!(" channel {at}"));
                     let found = format!("{found:?}");
                     return Err(Error::input(
                         path,
-                        place(&format!("{name}, {filter}")),
+                        place(&format!("{name}{channel}, {filter}")),
                         "k = 0, 1, 2, …",
                         found,
                     ));
@@ -318,6 +371,11 @@ pub fn score_records(records: &[Record], options: Options, path: &Path) -> Resul
         }
     }
     Ok(scores)
+}
+
+/// Whether two cells are of the same filtered weights.
+fn same_target(a: &Record, b: &Record) -> bool {
+    (&a.cell.layer, a.cell.channel) == (&b.cell.layer, b.cell.channel)
 }
 
 /// The clean and the adversarial score of a layer under one filter, undefined where the unfiltered accuracy is 0.
@@ -369,6 +427,7 @@ impl Part {
             epoch: cell.epoch,
             layer: cell.layer.clone(),
             layer_index: cell.layer_index,
+            channel: cell.channel,
             filter,
             baseline: options.baseline,
             score_clean,

@@ -48,11 +48,12 @@ pub fn table(scores: &[Score]) -> String {
 
 /// A line of the table; the layer is named once, on its first line.
 fn row(score: &Score, above: Option<&Score>) -> [String; 8] {
-    let repeated = above.is_some_and(|above| above.layer == score.layer);
-    let layer = match &score.layer {
-        _ if repeated => "",
-        Some(layer) => layer,
-        None => "(whole network)",
+    let repeated = above.is_some_and(|above| (&above.layer, above.channel) == (&score.layer, score.channel));
+    let layer = match (&score.layer, score.channel) {
+        _ if repeated => String::new(),
+        (Some(layer), None) => layer.clone(),
+        (Some(layer), Some(channel)) => format!("{layer} channel {channel}"),
+        (None, _) => "(whole network)".to_owned(),
     };
     let number = |score: Option<f64>, se: Option<f64>| match score.zip(se) {
         Some((score, se)) => format!("{score:+.4} ± {se:.4}"),
@@ -60,7 +61,7 @@ fn row(score: &Score, above: Option<&Score>) -> [String; 8] {
     };
     let word = |label: Label| label.word().to_owned();
     [
-        layer.to_owned(),
+        layer,
         score.filter_name().to_owned(),
         number(score.score_clean, score.se_clean),
         word(score.label_clean),

@@ -8,7 +8,7 @@ use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::filter::Mask;
 use crate::graph::Graph;
-use crate::graph::program::{Mode, Program, StepId, StorageId, Suffix};
+use crate::graph::program::{Kernel, Mode, Program, StepId, StorageId, Suffix};
 use crate::network::{Network, batch};
 use crate::tape::{Base, Tape};
 use rayon::prelude::*;
@@ -52,6 +52,7 @@ struct Worker<B: Backend> {
 }
 
 struct Filtered {
+    target: Target,
     steps: Vec<StepId>,
     suffix: Suffix,
 }
@@ -88,15 +89,18 @@ impl<'a, B: Backend> Engine<'a, B> {
 
     /// Bytes of packed weights that one variant of `target` writes.
     pub fn weight_bytes_per_variant(&self, target: &Target) -> usize {
+        let Network { backend, program, prepared, .. } = &self.network;
         let steps = steps_of(&self.layers, target);
-        steps.iter().map(|&s| self.network.prepared.mask_bytes(self.network.backend, s)).sum()
+        steps.iter().map(|&s| prepared.mask_bytes(*backend, s, channels_of(program, s, target))).sum()
     }
 
     fn mask(&mut self, mask: Mask) {
-        let Network { backend, prepared, .. } = &mut self.network;
-        for &step in self.target.iter().flat_map(|t| &t.steps) {
-            prepared.mask(backend, step, mask);
-            self.weight_bytes += prepared.mask_bytes(backend, step) as u64;
+        let Network { backend, program, prepared, .. } = &mut self.network;
+        let Some(filtered) = &self.target else { return };
+        for &step in &filtered.steps {
+            let channels = channels_of(program, step, &filtered.target);
+            self.weight_bytes += prepared.mask_bytes(backend, step, channels.clone()) as u64;
+            prepared.mask(backend, step, mask, channels);
         }
     }
 
@@ -189,14 +193,20 @@ impl<B: Backend> Measure for Engine<'_, B> {
     }
 
     fn begin_target(&mut self, target: &Target) -> Result<()> {
-        if let Target::Layer(layer) = target
+        if let Target::Layer(layer) | Target::Channel { layer, .. } = target
             && *layer >= self.layers.len()
         {
             return Err(Error::usage(format!("layer {layer} of a network with {}", self.layers.len())));
         }
+        if let Target::Channel { layer, channel } = *target {
+            let channels = outputs_of(&self.network.program, self.layers[layer]);
+            if channel >= channels {
+                return Err(Error::usage(format!("channel {channel} of a layer with {channels}")));
+            }
+        }
         let steps = steps_of(&self.layers, target);
         let suffix = self.network.program.suffix(&steps);
-        self.target = Some(Filtered { steps, suffix });
+        self.target = Some(Filtered { target: *target, steps, suffix });
         for group in &mut self.block {
             group.recording = Mutex::new(None);
         }
@@ -336,7 +346,23 @@ fn kept(program: &Program, layers: &[StepId], targets: &[Target]) -> Vec<bool> {
 /// The steps that a target filters.
 fn steps_of(layers: &[StepId], target: &Target) -> Vec<StepId> {
     match target {
-        Target::Layer(layer) => vec![layers[*layer]],
+        Target::Layer(layer) | Target::Channel { layer, .. } => vec![layers[*layer]],
         Target::Network => layers.to_vec(),
+    }
+}
+
+/// The output channels of a step that a target filters.
+fn channels_of(program: &Program, step: StepId, target: &Target) -> Range<usize> {
+    match *target {
+        Target::Channel { channel, .. } => channel..channel + 1,
+        Target::Layer(_) | Target::Network => 0..outputs_of(program, step),
+    }
+}
+
+/// The output channels of a step, if it is a convolution.
+fn outputs_of(program: &Program, step: StepId) -> usize {
+    match program.steps[step].kernel {
+        Kernel::Conv { shape, .. } => shape.k,
+        _ => 0,
     }
 }

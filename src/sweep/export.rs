@@ -119,6 +119,7 @@ fn record(
         scope: settings.scope,
         layer: target.and_then(|target| target.layer.clone()),
         layer_index: target.and_then(|target| target.layer_index),
+        channel: target.and_then(|target| target.channel),
         filter: variant.map(|variant| variant.filter),
         k: variant.map(|variant| variant.k),
         alpha: variant.map(|variant| variant.alpha),

@@ -50,6 +50,13 @@ impl Outcome {
 pub enum Target {
     /// One filterable tensor, by its position among the filterable tensors of the network.
     Layer(usize),
+    /// The weights of one output channel of a filterable tensor.
+    Channel {
+        /// The tensor's position among the filterable tensors.
+        layer: usize,
+        /// The output channel.
+        channel: usize,
+    },
     /// All filterable tensors together.
     Network,
 }

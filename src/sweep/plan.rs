@@ -19,6 +19,9 @@ pub struct TargetPlan {
     pub layer: Option<String>,
     /// Its position among the filterable tensors; `None` for the whole network.
     pub layer_index: Option<usize>,
+    /// The output channel; `None` for all of them.
+    #[serde(default)]
+    pub channel: Option<usize>,
     /// The range of its weights, over which the thresholds run.
     pub range: WeightRange,
     /// Kept weights and representatives of the variants, filter by filter, k ascending.
@@ -28,7 +31,17 @@ pub struct TargetPlan {
 impl TargetPlan {
     /// The target as the backend is told it.
     pub fn target(&self) -> Target {
-        self.layer_index.map_or(Target::Network, Target::Layer)
+        match (self.layer_index, self.channel) {
+            (None, _) => Target::Network,
+            (Some(layer), None) => Target::Layer(layer),
+            (Some(layer), Some(channel)) => Target::Channel { layer, channel },
+        }
+    }
+
+    /// The target in words: "fc.weight", "fc.weight channel 3", "whole network".
+    pub fn name(&self) -> String {
+        let layer = self.layer.as_deref().unwrap_or("whole network");
+        self.channel.map_or(layer.to_owned(), |channel| format!("{layer} channel {channel}"))
     }
 
     /// All variants, in the order of the census.
@@ -50,31 +63,59 @@ pub struct CheckpointPlan {
 }
 
 impl CheckpointPlan {
-    /// Plans one checkpoint, read from `file`, with its filterable `tensors` (name, values) in network order: all of
-    /// them, also those that are not swept.
+    /// Plans one checkpoint, read from `file`, with its filterable `tensors` (name, values; output channels come first) and
+    /// their numbers of output `channels`, in network order: all of them, also those that are not swept.
     ///
     /// # Errors
     /// A usage error for a layer that is not among the tensors, an input error for weights that cannot be filtered
     /// (see [`WeightRange::of`]).
-    pub fn of(settings: &Settings, tensors: &[(&str, &[f32])], file: &Path) -> Result<CheckpointPlan> {
-        let plan = |layer: Option<(usize, &str)>, tensors: &[(&str, &[f32])]| {
+    pub fn of(
+        settings: &Settings,
+        tensors: &[(&str, &[f32])],
+        channels: &[usize],
+        file: &Path,
+    ) -> Result<CheckpointPlan> {
+        let plan = |layer: Option<(usize, &str)>, channel, tensors: &[(&str, &[f32])]| {
             let range = WeightRange::of(tensors, file)?;
             let variants = filter::variants(&settings.filters, settings.thresholds, range)?;
             let weights: Vec<&[f32]> = tensors.iter().map(|(_, weights)| *weights).collect();
             let census = Census::of(&variants, &weights);
             let (layer_index, layer) = layer.map(|(index, name)| (index, name.to_owned())).unzip();
-            Ok(TargetPlan { layer, layer_index, range, census })
+            Ok(TargetPlan { layer, layer_index, channel, range, census })
+        };
+        let at = |layer: &String| {
+            let index = tensors.iter().position(|(name, _)| name == layer);
+            index.ok_or_else(|| unknown_layer(layer, tensors.iter().map(|(name, _)| *name)))
         };
         let targets = match settings.scope {
-            Scope::Network => vec![plan(None, tensors)?],
+            Scope::Network => vec![plan(None, None, tensors)?],
             Scope::Layer => {
-                let at = |layer: &String| {
-                    let index = tensors.iter().position(|(name, _)| name == layer);
-                    let index =
-                        index.ok_or_else(|| unknown_layer(layer, tensors.iter().map(|(name, _)| *name)))?;
-                    plan(Some((index, layer)), &tensors[index..=index])
+                let target = |layer: &String| {
+                    let index = at(layer)?;
+                    plan(Some((index, layer)), None, &tensors[index..=index])
                 };
-                settings.layers.iter().map(at).collect::<Result<_>>()?
+                settings.layers.iter().map(target).collect::<Result<_>>()?
+            }
+            Scope::Channel => {
+                let mut targets = Vec::new();
+                for layer in &settings.layers {
+                    let index = at(layer)?;
+                    let (name, weights) = tensors[index];
+                    let count = channels.get(index).copied().unwrap_or(0);
+                    if count == 0 || !weights.len().is_multiple_of(count) {
+                        let found = format!("{} weights of {count} output channels", weights.len());
+                        return Err(Error::input(
+                            file,
+                            format!("tensor {name}"),
+                            "as many weights in each",
+                            found,
+                        ));
+                    }
+                    for (channel, weights) in weights.chunks_exact(weights.len() / count).enumerate() {
+                        targets.push(plan(Some((index, layer)), Some(channel), &[(name, weights)])?);
+                    }
+                }
+                targets
             }
         };
         let weights = tensors.iter().map(|(_, weights)| weights.len() as u64).sum();
@@ -83,10 +124,11 @@ impl CheckpointPlan {
 }
 
 /// The layers to sweep, in network order: those that were asked for, or all. `names` are the filterable tensors.
-/// In network scope there is nothing to choose, and the list is empty.
+/// In network scope there is nothing to choose, and the list is empty; in channel scope layers have to be chosen.
 ///
 /// # Errors
-/// A usage error for an unknown layer, a layer named twice, and a choice of layers in network scope.
+/// A usage error for an unknown layer, a layer named twice, a choice of layers in network scope, and none in channel
+/// scope.
 pub fn resolve_layers(scope: Scope, wanted: Option<&[String]>, names: &[&str]) -> Result<Vec<String>> {
     let all = || names.iter().map(|name| name.to_string()).collect();
     match (scope, wanted) {
@@ -95,7 +137,10 @@ pub fn resolve_layers(scope: Scope, wanted: Option<&[String]>, names: &[&str]) -
             "layers: network scope filters all layers at once; expected no choice of layers",
         )),
         (Scope::Layer, None) => Ok(all()),
-        (Scope::Layer, Some(wanted)) => {
+        (Scope::Channel, None) => Err(Error::usage(
+            "layers: channel scope filters one output channel after the other; expected the layers to do that to",
+        )),
+        (Scope::Layer | Scope::Channel, Some(wanted)) => {
             let mut chosen = Vec::new();
             for layer in wanted {
                 let at = names.iter().position(|name| name == layer);
@@ -202,28 +247,44 @@ impl Plan {
             if settings.checkpoints[..at].iter().any(|earlier| earlier.sha256 == *sha256) {
                 return Some(format!("expected each checkpoint once, found {sha256} twice"));
             }
+            let targets = &checkpoint.targets;
+            // Of the channels of a layer, which are numbered from 0, the first stands for the layer.
+            let per_channel = settings.scope == Scope::Channel;
+            let first = |target: &&TargetPlan| target.channel.is_none_or(|channel| channel == 0);
             let layers: Vec<&String> =
-                checkpoint.targets.iter().filter_map(|target| target.layer.as_ref()).collect();
-            let targets = if settings.scope == Scope::Network { 1 } else { settings.layers.len() };
-            if layers != settings.layers.iter().collect::<Vec<_>>() || checkpoint.targets.len() != targets {
+                targets.iter().filter(first).filter_map(|target| target.layer.as_ref()).collect();
+            let follows = |pair: &[TargetPlan]| {
+                let same = pair[0].layer == pair[1].layer;
+                pair[1]
+                    .channel
+                    .is_none_or(|at| at == if same { pair[0].channel.map_or(0, |at| at + 1) } else { 0 })
+            };
+            let sound = targets.windows(2).all(follows)
+                && targets.iter().all(|target| target.channel.is_some() == per_channel)
+                && match settings.scope {
+                    Scope::Network => targets.len() == 1,
+                    Scope::Layer => targets.len() == settings.layers.len(),
+                    Scope::Channel => targets.first().is_none_or(|target| target.channel == Some(0)),
+                };
+            if layers != settings.layers.iter().collect::<Vec<_>>() || !sound {
                 return Some(format!(
                     "checkpoint {at}: expected layers {:?}, found {layers:?}",
                     settings.layers
                 ));
             }
-            if targets == 0 {
+            if targets.is_empty() {
                 return Some(format!("checkpoint {at}: expected at least one layer, found none"));
             }
-            for target in &checkpoint.targets {
+            for target in targets {
                 let Census { kept, same_as, .. } = &target.census;
                 let stands_for_itself = |index: usize| same_as.get(index) == Some(&Some(index));
                 if kept.len() != variants
                     || same_as.len() != variants
                     || same_as.iter().flatten().any(|&index| !stands_for_itself(index))
                 {
-                    let layer = target.layer.as_deref().unwrap_or("the network");
+                    let name = target.name();
                     return Some(format!(
-                        "checkpoint {at}, {layer}: expected a census of {variants} variants"
+                        "checkpoint {at}, {name}: expected a census of {variants} variants"
                     ));
                 }
             }
@@ -299,11 +360,11 @@ impl Plan {
 
     /// A unit in words: "checkpoint 0, images 0..512, layer fc.weight".
     pub fn describe(&self, unit: &Unit) -> String {
-        let target = unit.target.map(|at| self.checkpoints[unit.checkpoint].targets[at].layer.as_deref());
+        let target = unit.target.map(|at| &self.checkpoints[unit.checkpoint].targets[at]);
         let target = match target {
             None => "unfiltered".to_owned(),
-            Some(None) => "whole network".to_owned(),
-            Some(Some(layer)) => format!("layer {layer}"),
+            Some(TargetPlan { layer: None, .. }) => "whole network".to_owned(),
+            Some(target) => format!("layer {}", target.name()),
         };
         format!("checkpoint {}, images {}..{}, {target}", unit.checkpoint, unit.images.start, unit.images.end)
     }

@@ -42,6 +42,8 @@ named_choice!(
     Scope, "scope" {
         /// One tensor, over its own range: the local analysis.
         Layer = "layer",
+        /// The weights of one output channel of a tensor, over their own range.
+        Channel = "channel",
         /// All tensors, over their common range: the global analysis.
         Network = "network"
     }
@@ -161,7 +163,8 @@ fn difference(path: &str, expected: &Json, found: &Json) -> Option<String> {
 }
 
 /// One measured network: a filter at one threshold on one layer of one checkpoint, or the unfiltered network
-/// (filter "none"; layer, layer_index, k and alpha null). In network scope layer and layer_index are null.
+/// (filter "none"; layer, layer_index, channel, k and alpha null). In network scope layer and layer_index are null, and channel
+/// is null but in channel scope.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Cell {
     /// SHA-256 of the checkpoint.
@@ -178,6 +181,8 @@ pub struct Cell {
     pub layer: Option<String>,
     /// Its position among the filterable tensors.
     pub layer_index: Option<usize>,
+    /// The output channel whose weights are filtered, in channel scope.
+    pub channel: Option<usize>,
     /// The filter; `None` for the unfiltered network.
     #[serde(serialize_with = "filter_or_none")]
     pub filter: Option<FilterKind>,
@@ -236,6 +241,7 @@ pub const CELL_COLUMNS: &[Field] = &[
     Field { name: "scope", kind: Kind::Text, optional: false },
     Field { name: "layer", kind: Kind::Text, optional: true },
     Field { name: "layer_index", kind: Kind::Int, optional: true },
+    Field { name: "channel", kind: Kind::Int, optional: true },
     Field { name: "filter", kind: Kind::Text, optional: false },
     Field { name: "k", kind: Kind::Int, optional: true },
     Field { name: "alpha", kind: Kind::Float, optional: true },
@@ -265,6 +271,7 @@ impl Record {
             cell.scope.to_string().into(),
             cell.layer.as_deref().into(),
             cell.layer_index.map(|index| index as i64).into(),
+            cell.channel.map(|channel| channel as i64).into(),
             filter_name(cell.filter).into(),
             cell.k.map(|k| k as i64).into(),
             cell.alpha.into(),
@@ -294,6 +301,7 @@ impl Record {
             scope: row.parsed()?,
             layer: row.optional(|value| value.text())?,
             layer_index: row.optional(|value| value.int())?,
+            channel: row.optional(|value| value.int())?,
             filter: match row.text()?.as_str() {
                 "none" => None,
                 name => Some(name.parse().map_err(|_| row.name())?),
@@ -452,6 +460,7 @@ mod tests {
             scope: Scope::Layer,
             layer: Some("fc.weight".into()),
             layer_index: Some(20),
+            channel: Some(7),
             filter: Some(FilterKind::Pulse),
             k: Some(3),
             alpha: Some(-0.1),
@@ -470,7 +479,15 @@ mod tests {
         assert_eq!(record.to_row().len(), CELL_COLUMNS.len());
         assert_eq!(Record::from_row(record.to_row()), Ok(record.clone()));
         let mut none = record.clone();
-        none.cell = Cell { layer: None, layer_index: None, filter: None, k: None, alpha: None, ..none.cell };
+        none.cell = Cell {
+            layer: None,
+            layer_index: None,
+            channel: None,
+            filter: None,
+            k: None,
+            alpha: None,
+            ..none.cell
+        };
         assert_eq!(Record::from_row(none.to_row()), Ok(none.clone()));
         assert!(
             serde_json::to_string(&none.cell).unwrap().contains(r#""filter":"none","k":null,"alpha":null"#)
@@ -482,10 +499,10 @@ mod tests {
             Record::from_row(row).unwrap_err()
         };
         assert_eq!(damaged(4, "tensor".into()), "scope");
-        assert_eq!(damaged(7, "band".into()), "filter");
-        assert_eq!(damaged(10, Value::Int(-1)), "kept");
-        assert_eq!(damaged(13, Value::Int(5)), "bits_clean");
-        assert_eq!(damaged(21, vec![0u8; 3].into()), "bits_adv");
-        assert_eq!(Record::from_row(record.to_row()[..21].to_vec()), Err("bits_adv"));
+        assert_eq!(damaged(8, "band".into()), "filter");
+        assert_eq!(damaged(11, Value::Int(-1)), "kept");
+        assert_eq!(damaged(14, Value::Int(5)), "bits_clean");
+        assert_eq!(damaged(22, vec![0u8; 3].into()), "bits_adv");
+        assert_eq!(Record::from_row(record.to_row()[..22].to_vec()), Err("bits_adv"));
     }
 }

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Progress<'p> {
     /// The unit at hand.
     pub unit: &'p Unit,
-    /// Its layer; `None` for the whole network, filtered or not.
-    pub layer: Option<&'p str>,
+    /// What it filters, in words.
+    pub target: &'p str,
     /// Finished units of this shard, those found in journals included.
     pub units_done: usize,
     /// Units of this shard.
@@ -92,10 +92,11 @@ fn run<'m>(
 
     let mut current: Option<Loaded<'m>> = None;
     for unit in pending {
-        let layer = unit.target.and_then(|at| plan.checkpoints[unit.checkpoint].targets[at].layer.as_deref());
+        let target = unit.target.map(|at| plan.checkpoints[unit.checkpoint].targets[at].name());
+        let target = target.as_deref().unwrap_or("unfiltered network");
         let mut report = |units_done, network_images_done| {
             let units = units.len();
-            progress(&Progress { unit, layer, units_done, units, network_images_done, network_images });
+            progress(&Progress { unit, target, units_done, units, network_images_done, network_images });
         };
         if interrupted.load(Ordering::Relaxed) {
             return Err(Error::Interrupted);

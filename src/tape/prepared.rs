@@ -5,6 +5,7 @@ use crate::filter::Mask;
 use crate::graph::program::{Kernel, Mode, Program, StepId};
 use crate::graph::{Graph, NormParams, ParamId};
 use rayon::prelude::*;
+use std::ops::Range;
 
 /// The weights of a program, ready to run.
 ///
@@ -85,17 +86,18 @@ impl<B: Backend> Prepared<B> {
         });
     }
 
-    /// Lets only the weights of a convolution step count that `mask` keeps.
+    /// Lets only the weights of some output channels of a convolution step count that `mask` keeps, and all of all others:
+    /// see [`Backend::mask_filter`].
     ///
     /// # Panics
     /// Where the step is no convolution.
-    pub fn mask(&mut self, backend: &B, step: StepId, mask: Mask) {
-        backend.mask_filter(self.steps[step].filter.as_mut().expect("a convolution"), mask);
+    pub fn mask(&mut self, backend: &B, step: StepId, mask: Mask, channels: Range<usize>) {
+        backend.mask_filter(self.steps[step].filter.as_mut().expect("a convolution"), mask, channels);
     }
 
-    /// Bytes of weights that one [`Prepared::mask`] of that step writes.
-    pub fn mask_bytes(&self, backend: &B, step: StepId) -> usize {
-        self.steps[step].filter.as_ref().map_or(0, |f| backend.filter_bytes(f))
+    /// Bytes of weights that one [`Prepared::mask`] of these channels of that step writes.
+    pub fn mask_bytes(&self, backend: &B, step: StepId, channels: Range<usize>) -> usize {
+        self.steps[step].filter.as_ref().map_or(0, |f| backend.filter_bytes(f, channels))
     }
 
     /// Number of parameters.

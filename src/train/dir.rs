@@ -5,6 +5,7 @@
 //! | `train.json` | settings, digests of the images, version, commands: written first |
 //! | `log.jsonl` | a line per epoch |
 //! | `epoch-0010.safetensors` | the weights after an epoch |
+//! | `events.out.tfevents.synfilter` | the log for TensorBoard, where it is asked for |
 //! | `state.safetensors` | the newest weights with the optimiser's state, to resume from |
 //!
 //! Everything but the log appears whole or not at all. The state is written last: whatever is older than the state

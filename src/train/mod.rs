@@ -6,13 +6,15 @@
 //! [`Trainer`] the steps.
 
 mod dir;
+mod events;
 mod log;
 mod settings;
 mod trainer;
 
 pub use dir::{Session, TrainDir, TrainFile};
+pub use events::Events;
 pub use log::{EpochRecord, Log};
-pub use settings::TrainSettings;
+pub use settings::{Method, TrainSettings, optimizer};
 pub use trainer::Trainer;
 
 use crate::backend::{Backend, ImageBatch, PixelData};
@@ -49,6 +51,8 @@ pub struct Job<'a> {
     pub folder: &'a Path,
     /// Whether to go on with a run that is there.
     pub resume: bool,
+    /// Whether TensorBoard's event file is written too.
+    pub tensorboard: bool,
     /// What to record about this process.
     pub session: Session,
 }
@@ -131,6 +135,7 @@ pub fn train<B: Backend>(
         return Err(Error::usage(format!("{what}, more than --epochs {}", settings.epochs)));
     }
     let mut log = Log::open(job.folder, epoch)?;
+    let mut events = job.tensorboard.then(|| Events::create(job.folder, &log.epochs)).transpose()?;
     let mut measured = Measured::new(backend, graph, settings);
     let mut run = Epochs { settings, data, interrupted, observer };
     while epoch < settings.epochs {
@@ -157,6 +162,9 @@ pub fn train<B: Backend>(
             seconds: started.elapsed().as_secs_f64(),
         };
         log.append(&record)?;
+        if let Some(events) = &mut events {
+            events.append(&record)?;
+        }
         if epoch.is_multiple_of(settings.save_every) || epoch == settings.epochs {
             let meta = metadata(settings, epoch);
             let state = trainer.state(meta.clone())?;

@@ -7,6 +7,57 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
 use crate::models::Arch;
 use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Learning rates if none is given: PyTorch's default for Adam, a common one for SGD with momentum.
+const ADAM_LR: f64 = 1e-3;
+const SGD_LR: f64 = 0.01;
+/// Momentum of SGD if none is given.
+const MOMENTUM: f64 = 0.9;
+
+/// A kind of optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Adam with PyTorch's defaults.
+    Adam,
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+}
+
+impl FromStr for Method {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        match name {
+            "adam" => Ok(Method::Adam),
+            "sgd" => Ok(Method::Sgd),
+            _ => Err(Error::usage(format!("unknown optimizer \"{name}\": expected adam or sgd"))),
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Method::Adam => "adam",
+            Method::Sgd => "sgd",
+        })
+    }
+}
+
+/// An optimiser with what is given of its settings, and defaults for the rest; Adam has no `momentum`.
+pub fn optimizer(method: Method, lr: Option<f64>, momentum: Option<f64>, weight_decay: f64) -> Optimizer {
+    match method {
+        Method::Adam => Optimizer::Adam(Adam { weight_decay, ..Adam::new(lr.unwrap_or(ADAM_LR)) }),
+        Method::Sgd => Optimizer::Sgd(Sgd {
+            lr: lr.unwrap_or(SGD_LR),
+            momentum: momentum.unwrap_or(MOMENTUM),
+            nesterov: false,
+            weight_decay,
+        }),
+    }
+}
 
 /// The settings of a training run. Two runs with equal settings on the same images end with the same bits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -13,7 +13,9 @@ fn sweep_and_eval_settings() {
     case("--layers conv9.weight", 2, &["unknown layer \"conv9.weight\"", "fc.weight"]);
     case("--layers fc.weight,fc.weight", 2, &["fc.weight twice"]);
     case("--layers fc.weight --scope network", 2, &["network scope"]);
-    case("--scope house", 2, &["unknown scope \"house\"", "layer or network"]);
+    case("--scope channel", 2, &["channel scope", "expected the layers"]);
+    case("--scope channel --layers conv9.weight", 2, &["unknown layer \"conv9.weight\""]);
+    case("--scope house", 2, &["unknown scope \"house\"", "layer or channel or network"]);
     case("--filters high-pass,bandstop", 2, &["unknown filter \"bandstop\"", "pulse"]);
     case("--filters pulse,pulse", 2, &["pulse twice"]);
     case("--thresholds 1", 2, &["thresholds: expected 2 to", "found 1"]);
@@ -103,6 +105,8 @@ fn other_commands() {
     refused("merge {}/none --out {}/whole", folder.path(), 2, &["none", "run.json"]);
     refused("score {}/none", folder.path(), 3, &["none", "cells.parquet", "cannot read"]);
     refused("score {}/none --baseline half", folder.path(), 2, &["unknown baseline \"half\""]);
+    refused("score {}/none --rank-by size", folder.path(), 2, &["unknown score \"size\"", "clean"]);
+    refused("score {}/none --top -1", folder.path(), 2, &["--top", "-1"]);
     refused("score", folder.path(), 2, &["RUN"]);
     assert_eq!(names(folder.path()), ["something"]);
 }

@@ -5,4 +5,5 @@ mod bad_runs;
 mod bad_settings;
 mod results;
 mod stopped;
+mod study;
 mod support;

@@ -202,6 +202,34 @@ fn what_can_be_chosen() {
 }
 
 #[test]
+fn channels_are_swept_scored_and_ranked() {
+    let folder = folder_with_net();
+    // 24 output channels of 9 weights each, and the 10 rows of the classifier.
+    let layers = "conv1.0.weight,fc.weight";
+    let sweep = format!("sweep {NET} --scope channel --layers {layers} --images 64 --thresholds 3 --eps 0.1");
+    let dry = json(&format!("{sweep} --dry-run"), folder.path());
+    assert_eq!((&dry["units"], &dry["cells"]), (&35.into(), &307.into()));
+    let document = json(&format!("{sweep} --out {{}}/run"), folder.path());
+    assert_eq!(document["cells"], 307);
+    let cells = cells(&folder.path().join("run"));
+    assert_eq!((&cells[0]["channel"], &cells[0]["scope"]), (&Value::Null, &"channel".into()));
+    let last = &cells[306];
+    assert_eq!(
+        (&last["layer"], &last["channel"], &last["total"]),
+        (&"fc.weight".into(), &9.into(), &1024.into())
+    );
+    let table = run("score {}/run --top 3 --rank-by clean", folder.path());
+    assert!(table.contains("34 channels by clean score, combined\nmost fragile\n"), "{table}");
+    assert_eq!(table.lines().filter(|line| line.contains("  channel ")).count(), 6, "{table}");
+    let scores = json("score {}/run --top 2", folder.path());
+    let run = &scores["runs"][0];
+    assert_eq!(run["scores"].as_array().unwrap().len(), 34 * 4);
+    let ranking = &run["rankings"][0];
+    assert_eq!((&ranking["by"], &ranking["channels"]), (&"adversarial".into(), &34.into()));
+    assert_eq!(ranking["most_fragile"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn a_dry_run_leaves_nothing_behind() {
     let folder = folder_with_net();
     let line =
@@ -265,7 +293,7 @@ fn devices_help_and_version() {
     assert!(text.starts_with("cpu ") && text.contains("\ncuda  ") && text.contains(&said), "{text}");
     assert_eq!(run("--version", folder.path()), format!("synfilter {}\n", env!("CARGO_PKG_VERSION")));
     let help = run("--help", folder.path());
-    for command in ["demo", "train", "eval", "sweep", "score", "data", "merge", "devices"] {
+    for command in ["demo", "train", "eval", "sweep", "score", "study", "data", "merge", "devices"] {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
         run(&format!("{command} --help"), folder.path());
     }

@@ -244,13 +244,26 @@ fn convolution<B: Backend>(bench: &mut Bench<B>) {
     device.load_filter(&mut filter, &device.upload(&oihw), Some(&device.upload(&scale)));
     let mask = Mask::new(FilterKind::HighPass, 0.5, 0.0);
     let masked = bench.chance();
+    // Every channel, or some of them after a mask of others, which is taken back.
+    let mut channels = 0..shape.k;
+    if bench.chance() {
+        device.mask_filter(
+            &mut filter,
+            Mask::new(FilterKind::LowPass, 0.2, 0.0),
+            0..bench.between(1, shape.k),
+        );
+        let first = bench.between(0, shape.k - 1);
+        channels = first..bench.between(first + 1, shape.k);
+        device.mask_filter(&mut filter, Mask::ALL, channels.clone());
+    }
     if masked {
-        device.mask_filter(&mut filter, mask);
+        device.mask_filter(&mut filter, mask, channels.clone());
     }
     let weight = |factor: &dyn Fn(usize) -> f32| {
         let kept = oihw.iter().enumerate().map(|(i, &w)| {
-            let keep = !masked || mask.keeps(w);
-            if keep { w * factor(i / (oihw.len() / shape.k)) } else { 0.0 }
+            let k = i / (oihw.len() / shape.k);
+            let keep = !masked || !channels.contains(&k) || mask.keeps(w);
+            if keep { w * factor(k) } else { 0.0 }
         });
         Map::new([shape.k, inputs, kernel, kernel], &kept.collect::<Vec<f32>>())
     };

@@ -58,7 +58,7 @@ fn masks<T: Rounded>(cuda: &Cuda<T>) {
         cuda.load_filter(&mut filter, &master, Some(&scale));
         let whole = both(cuda, &filter, shape);
         let mask = Mask { lo: -0.25, hi: 0.75, keep_inside: c % 3 == 0 };
-        cuda.mask_filter(&mut filter, mask);
+        cuda.mask_filter(&mut filter, mask, 0..k);
         let kept = masters.iter().filter(|w| mask.keeps(**w)).count();
         assert_eq!(filter.kept().expect("a working device") as usize, kept, "{shape:?} {mask:?}");
         let copy: Vec<f32> = masters.iter().map(|&w| if mask.keeps(w) { w } else { 0.0 }).collect();
@@ -71,8 +71,18 @@ fn masks<T: Rounded>(cuda: &Cuda<T>) {
         }
         assert!(masked != whole, "{shape:?} {mask:?}: the mask drops something");
         // The same weights come back.
-        cuda.mask_filter(&mut filter, Mask::ALL);
+        cuda.mask_filter(&mut filter, Mask::ALL, 0..k);
         assert_eq!(both(cuda, &filter, shape), whole, "{shape:?}: nothing is dropped");
+        // Some channels after others, whose mask is taken back.
+        cuda.mask_filter(&mut filter, mask, k / 2..k);
+        for channels in [0..1, k / 3..k / 2 + 1] {
+            cuda.mask_filter(&mut filter, mask, channels.clone());
+            let keeps = |i: usize, w: f32| !channels.contains(&(i / (masters.len() / k))) || mask.keeps(w);
+            let copy: Vec<f32> =
+                masters.iter().enumerate().map(|(i, &w)| if keeps(i, w) { w } else { 0.0 }).collect();
+            cuda.load_filter(&mut zeroed, &cuda.upload(&copy), Some(&scale));
+            assert_eq!(both(cuda, &filter, shape), both(cuda, &zeroed, shape), "{shape:?} {channels:?}");
+        }
         // A factor of the backward direction is one of the weights.
         let scaled: Vec<f32> =
             masters.iter().enumerate().map(|(i, w)| w * factors[i / (masters.len() / k)]).collect();

@@ -172,7 +172,8 @@ impl<'b, B: Backend> Engine<'b, B> {
         for param in self.graph.filterable() {
             let step = self.program.step_of(param).unwrap();
             let mask = Mask::new(FilterKind::HighPass, params[param][0].abs(), 0.0);
-            self.prepared.mask(self.device, step, mask);
+            let channels = 0..self.graph.params[param].shape[0];
+            self.prepared.mask(self.device, step, mask, channels.clone());
             let suffix = self.program.suffix(&[step]);
             let continued = Base { tape: &base, suffix: &suffix };
             worker.forward_suffix(self.run(), continued, true);
@@ -184,7 +185,7 @@ impl<'b, B: Backend> Engine<'b, B> {
             };
             let (part, all) = (self.results(&worker, Some(continued)), self.results(&whole, None));
             assert!(bits(part) == bits(all), "{what}: {name} filtered, continued from a base and run whole");
-            self.prepared.mask(self.device, step, Mask::ALL);
+            self.prepared.mask(self.device, step, Mask::ALL, channels);
         }
     }
 

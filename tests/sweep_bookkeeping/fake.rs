@@ -15,6 +15,9 @@ use tempfile::TempDir;
 
 pub const LAYERS: [&str; 3] = ["conv1.weight", "layer1.0.conv1.weight", "fc.weight"];
 
+/// Their output channels.
+pub const OUTPUTS: [usize; 3] = [4, 5, 2];
+
 /// A network without arithmetic: every image's outcome is a hash of the checkpoint, the target, the mask and the
 /// image. It insists on the order of calls that the trait promises.
 pub struct Fake<'c> {
@@ -52,6 +55,7 @@ pub fn fake_image(
         None => 1000,
         Some(Target::Network) => 1001,
         Some(Target::Layer(index)) => index as u64,
+        Some(Target::Channel { layer, channel }) => (2000 + 100 * layer + channel) as u64,
     };
     let bounds = u64::from(mask.lo.to_bits()) << 32 | u64::from(mask.hi.to_bits());
     let mut hash = 0x9e37_79b9_7f4a_7c15u64;
@@ -91,6 +95,11 @@ impl Measure for Fake<'_> {
     }
 }
 
+/// The layers that have to be named in this scope: all but the first.
+fn named(scope: Scope) -> Option<Vec<String>> {
+    (scope == Scope::Channel).then(|| LAYERS[1..].iter().map(|name| name.to_string()).collect())
+}
+
 pub fn settings(scope: Scope) -> Settings {
     Settings {
         checkpoints: [10, 20]
@@ -107,7 +116,7 @@ pub fn settings(scope: Scope) -> Settings {
         dataset_digest: "digest".into(),
         images: [3, 40],
         scope,
-        layers: resolve_layers(scope, None, &LAYERS).unwrap(),
+        layers: resolve_layers(scope, named(scope).as_deref(), &LAYERS).unwrap(),
         filters: FilterKind::ALL.to_vec(),
         thresholds: 3,
         eps: 8.0 / 255.0,
@@ -138,7 +147,7 @@ pub fn plan_with(settings: Settings, block: usize) -> Plan {
         let weights = weights(checkpoint);
         let tensors: Vec<(&str, &[f32])> =
             LAYERS.iter().zip(&weights).map(|(name, weights)| (*name, weights.as_slice())).collect();
-        CheckpointPlan::of(&settings, &tensors, Path::new("net.safetensors")).unwrap()
+        CheckpointPlan::of(&settings, &tensors, &OUTPUTS, Path::new("net.safetensors")).unwrap()
     });
     let checkpoints = checkpoints.collect();
     Plan::new(settings, block, checkpoints).unwrap()

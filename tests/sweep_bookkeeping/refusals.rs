@@ -2,7 +2,7 @@
 
 use crate::fake::*;
 use std::fs;
-use synfilter::sweep::plan::resolve_layers;
+use synfilter::sweep::plan::{TargetPlan, resolve_layers};
 use synfilter::sweep::*;
 
 #[test]
@@ -173,9 +173,27 @@ fn settings_that_cannot_be_are_refused() {
         (Scope::Layer, &["fc.weight", "fc.weight"], "layers: expected each once, found fc.weight twice"),
         (Scope::Layer, &[], "layers: expected at least one, found none"),
         (Scope::Network, &["fc.weight"], "layers: network scope filters all layers at once"),
+        (Scope::Channel, &["fc"], "unknown layer \"fc\""),
     ] {
         let error = resolve(scope, layers).unwrap_err();
         assert!(error.starts_with(expected), "{error}");
+    }
+    let error = resolve_layers(Scope::Channel, None, &LAYERS).unwrap_err();
+    assert!(error.to_string().starts_with("layers: channel scope filters one output channel"), "{error}");
+
+    // Channels that are missing, repeated or in another order are no plan of these settings.
+    let sound = plan_with(settings(Scope::Channel), 20).checkpoints;
+    let damages: [fn(&mut Vec<TargetPlan>); 4] = [
+        |targets| drop(targets.remove(0)),
+        |targets| drop(targets.remove(2)),
+        |targets| targets.insert(3, targets[3].clone()),
+        |targets| targets[6].channel = None,
+    ];
+    for damage in damages {
+        let mut plans = sound.clone();
+        damage(&mut plans[0].targets);
+        let error = Plan::new(settings(Scope::Channel), 20, plans).unwrap_err().to_string();
+        assert!(error.starts_with("plan: checkpoint 0: expected layers"), "{error}");
     }
     for shard in ["0/3", "4/3", "1/0", "1", "a/b", "", "-1/2", "1/2/3"] {
         assert_eq!(shard.parse::<Shard>().unwrap_err().exit_code(), 2, "{shard}");

@@ -13,7 +13,7 @@ use synfilter::sweep::*;
 
 #[test]
 fn cells_are_what_the_networks_did() {
-    for scope in [Scope::Layer, Scope::Network] {
+    for (scope, targets) in [(Scope::Layer, 3), (Scope::Network, 1), (Scope::Channel, 7)] {
         let folder = scratch();
         let mut plan = plan_with(settings(scope), 10);
         let (result, measured) = sweep_until(job(folder.path(), Shard::WHOLE, false), &mut plan, usize::MAX);
@@ -27,7 +27,6 @@ fn cells_are_what_the_networks_did() {
         let (metadata, records) = read_cells(&folder.path().join(CELLS_PARQUET)).unwrap();
         assert_eq!(metadata[HASH_KEY], plan.hash);
         assert_eq!((finished.cells, counts.cells), (Some(records.len()), records.len()));
-        let targets = if scope == Scope::Layer { 3 } else { 1 };
         assert_eq!(records.len(), 2 * (1 + targets * 9));
         let lines = tables(folder.path()).0;
         assert!(records.iter().map(|record| serde_json::to_string(&record.cell).unwrap()).eq(lines.lines()));
@@ -37,14 +36,17 @@ fn cells_are_what_the_networks_did() {
             let checkpoint = at / (1 + targets * 9);
             assert_eq!(cell.epoch, Some(10 * (checkpoint as u32 + 1)));
             let weights = weights(checkpoint);
-            let (tensors, target) = match cell.layer_index {
-                Some(index) => {
-                    assert_eq!(cell.layer.as_deref(), Some(LAYERS[index]));
-                    (&weights[index..=index], Target::Layer(index))
+            assert_eq!(cell.layer.as_deref(), cell.layer_index.map(|index| LAYERS[index]));
+            assert_eq!(cell.channel.is_some(), scope == Scope::Channel && cell.filter.is_some());
+            let (all, target) = match (cell.layer_index, cell.channel) {
+                (Some(index), None) => (weights[index].clone(), Target::Layer(index)),
+                (Some(layer), Some(channel)) => {
+                    let size = weights[layer].len() / OUTPUTS[layer];
+                    let own = weights[layer][channel * size..][..size].to_vec();
+                    (own, Target::Channel { layer, channel })
                 }
-                None => (&weights[..], Target::Network),
+                _ => (weights.iter().flatten().copied().collect::<Vec<f32>>(), Target::Network),
             };
-            let all = tensors.iter().flatten().copied().collect::<Vec<f32>>();
             let Some(filter) = cell.filter else {
                 assert_eq!(
                     (cell.k, cell.alpha, &cell.layer, cell.kept, cell.total),
@@ -66,7 +68,7 @@ fn cells_are_what_the_networks_did() {
             let of_target = records[..=at].iter().filter(|other| {
                 other.cell.checkpoint == cell.checkpoint
                     && other.cell.filter.is_some()
-                    && other.cell.layer == cell.layer
+                    && (&other.cell.layer, other.cell.channel) == (&cell.layer, cell.channel)
             });
             let stands = of_target
                 .map(|other| {
@@ -171,6 +173,33 @@ fn merged_shards_are_one_run() {
     assert_eq!(text, "merge: expected at least one run folder, found none");
     let text = merge(&[root.path().join("nowhere")], &out, provenance()).unwrap_err().to_string();
     assert!(text.ends_with("nowhere: expected the folder of a run, found no run.json"), "{text}");
+}
+
+#[test]
+fn channels_are_cut_up_like_layers() {
+    let plan = |block| plan_with(settings(Scope::Channel), block);
+    let root = scratch();
+    let whole = root.path().join("whole");
+    let finished = sweep_all(&whole, &mut plan(1000), false);
+    // Two checkpoints; the channels of the two layers that were named, and the unfiltered network.
+    assert_eq!(finished.units, 2 * (5 + 2 + 1));
+    let names: Vec<String> = plan(20).checkpoints[1].targets.iter().map(|target| target.name()).collect();
+    assert_eq!((&*names[4], &*names[5]), ("layer1.0.conv1.weight channel 4", "fc.weight channel 0"));
+    let first = plan(20).units()[1].clone();
+    let described = plan(20).describe(&first);
+    assert_eq!(described, "checkpoint 0, images 3..23, layer layer1.0.conv1.weight channel 0");
+
+    let mut parts = Vec::new();
+    for shard in Shard::all(3) {
+        let part = root.path().join(format!("part{}", shard.index()));
+        // Every shard dies once and is taken up.
+        sweep_until(job(&part, shard, false), &mut plan(15), 20).0.unwrap_err();
+        sweep_until(job(&part, shard, true), &mut plan(15), usize::MAX).0.unwrap();
+        parts.push(part);
+    }
+    let merged = root.path().join("merged");
+    assert_eq!(merge(&parts, &merged, provenance()).unwrap(), 2 * (1 + 7 * 9));
+    assert!(tables(&merged) == tables(&whole));
 }
 
 #[test]

@@ -91,6 +91,41 @@ pub fn masked_suffix_equals_zeroed_copy_run_whole<B: Backend>(
     }
 }
 
+/// Masks of single output channels, one after the other: the copy has zeros in that channel alone.
+pub fn masked_channels_equal_zeroed_copies<B: Backend>(
+    device: &B,
+    arch: Arch,
+    channels: &[(usize, usize)],
+    apart: usize,
+) {
+    let (graph, weights, images) = setup(arch);
+    let (params, outputs) = (graph.filterable(), graph.filterable_channels());
+    let targets: Vec<Target> =
+        channels.iter().map(|&(layer, channel)| Target::Channel { layer, channel }).collect();
+    let net = network(device, &graph, &weights, Mode::Inference);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &targets);
+    let base = engine.begin_block(0..images.len()).unwrap();
+    for (&(layer, channel), target) in channels.iter().zip(&targets) {
+        let param = params[layer];
+        let size = weights.tensors[param].len() / outputs[layer];
+        let own = channel * size..(channel + 1) * size;
+        engine.begin_target(target).unwrap();
+        for variant in masks(&weights.tensors[param][own.clone()]).into_iter().step_by(apart) {
+            let outcome = engine.variant(&variant.mask).unwrap();
+            let mut copy = weights.clone();
+            let dropped = copy.tensors[param][own.clone()].iter_mut().filter(|w| !variant.mask.keeps(**w));
+            dropped.for_each(|w| *w = 0.0);
+            let what =
+                format!("{arch} {} {channel} {:?} {}", graph.params[param].name, variant.filter, variant.k);
+            assert_same(&what, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
+        }
+        engine.end_target().unwrap();
+    }
+    assert_eq!(engine.begin_block(0..images.len()).unwrap(), base, "weights are restored");
+    let beyond = Target::Channel { layer: 0, channel: outputs[0] };
+    assert_eq!(engine.begin_target(&beyond).unwrap_err().exit_code(), 2);
+}
+
 pub fn batch_statistics_use_batches_of_a_hundred<B: Backend>(device: &B) {
     let (graph, weights, _) = setup(Arch::ShufflenetV2X0_5);
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(150).unwrap();

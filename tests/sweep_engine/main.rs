@@ -25,6 +25,19 @@ fn masked_suffix_equals_zeroed_copy_run_whole() {
     cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Direct), &[(Arch::Resnet50, &[30])], 1);
 }
 
+/// First and last channels, in panels of every algorithm: stems, 1×1, 3×3, depthwise, linear.
+#[test]
+fn masked_channels_equal_zeroed_copies() {
+    let auto = cpu(ConvMode::Auto);
+    let resnet = [(0, 0), (0, 63), (6, 17), (16, 511), (16, 3), (20, 9)];
+    cases::masked_channels_equal_zeroed_copies(&auto, Arch::Resnet18, &resnet, 3);
+    let shuffle = [(1, 5), (2, 0), (2, 23), (56, 4)];
+    cases::masked_channels_equal_zeroed_copies(&auto, Arch::ShufflenetV2X0_5, &shuffle, 3);
+    cases::masked_channels_equal_zeroed_copies(&auto, Arch::Resnet50, &[(30, 100), (31, 700)], 6);
+    let direct = cpu(ConvMode::Direct);
+    cases::masked_channels_equal_zeroed_copies(&direct, Arch::Squeezenet1_1, &[(0, 1), (3, 63), (25, 0)], 3);
+}
+
 #[test]
 fn network_scope_filters_every_tensor() {
     let device = &cpu(ConvMode::Auto);

@@ -90,13 +90,15 @@ pub trait Convolve: Send + Sync {
     /// Takes new weights, and keeps them all until [`Convolve::pack`] says otherwise.
     fn load(&mut self, weights: Weights);
 
-    /// Puts a mask into force. It looks at the loaded weights, not at scaled ones; a dropped weight counts as +0.0, also
-    /// after scaling, so that the result equals, bit for bit, loading a copy with zeros in its place. Called once per
-    /// masked variant: one stream over the weights, no allocation.
-    fn pack(&mut self, mask: Mask);
+    /// Puts a mask into force on the weights of the output channels `channels` (a sub-range of `0..k`); those of all
+    /// others count. It looks at the loaded weights, not at scaled ones; a dropped weight counts as +0.0, also after
+    /// scaling, so that the result equals, bit for bit, loading a copy with zeros in its place. Called once per masked
+    /// variant: one stream over the weights, or over those of the channels and whatever is packed with them; no
+    /// allocation.
+    fn pack(&mut self, mask: Mask, channels: Range<usize>);
 
-    /// Bytes of packed weights that one [`Convolve::pack`] writes.
-    fn packed_bytes(&self) -> usize;
+    /// Bytes of packed weights that one [`Convolve::pack`] of these channels writes where no others are masked.
+    fn packed_bytes(&self, channels: Range<usize>) -> usize;
 
     /// Output rows are computed in groups of this many; a range given to [`Convolve::run`] starts at a multiple
     /// of it and ends at one or at the last row.

@@ -8,7 +8,7 @@
 use super::conv2d::{ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
 use super::epilogue::Output;
 use super::layout::{LANES, Layout};
-use super::masters::Masters;
+use super::masters::{Masters, Run};
 use super::simd::{Isa, Kernel, Level, dispatch};
 use super::taps::Taps;
 use crate::filter::Mask;
@@ -36,7 +36,8 @@ impl Depthwise {
             Direction::BackwardInput => (output, input),
         };
         let taps = Taps::new(&shape, direction);
-        Depthwise { level, c: shape.c, read, written, taps, weights: Masters::new(level, shape.weights()) }
+        let weights = Masters::new(level, shape.weights(), shape.k);
+        Depthwise { level, c: shape.c, read, written, taps, weights }
     }
 }
 
@@ -50,12 +51,14 @@ impl Convolve for Depthwise {
         });
     }
 
-    fn pack(&mut self, mask: Mask) {
-        self.weights.pack(mask);
+    fn pack(&mut self, mask: Mask, channels: Range<usize>) {
+        let count = self.taps.order.len();
+        self.weights
+            .pack(mask, channels, |channel, each| each(Run { first: channel * count, count, step: 1 }));
     }
 
-    fn packed_bytes(&self) -> usize {
-        self.weights.bytes()
+    fn packed_bytes(&self, channels: Range<usize>) -> usize {
+        self.weights.bytes(channels)
     }
 
     fn run(&self, x: Source, y: Target, epilogue: Epilogue, _scratch: &mut Scratch) {

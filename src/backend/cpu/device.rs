@@ -259,15 +259,16 @@ impl Backend for Cpu {
         }
     }
 
-    fn mask_filter(&self, filter: &mut CpuFilter, mask: Mask) {
-        filter.forward.pack(mask);
+    fn mask_filter(&self, filter: &mut CpuFilter, mask: Mask, channels: Range<usize>) {
+        filter.forward.pack(mask, channels.clone());
         if let Some(backward) = &mut filter.backward {
-            backward.pack(mask);
+            backward.pack(mask, channels);
         }
     }
 
-    fn filter_bytes(&self, filter: &CpuFilter) -> usize {
-        filter.forward.packed_bytes() + filter.backward.as_ref().map_or(0, |b| b.packed_bytes())
+    fn filter_bytes(&self, filter: &CpuFilter, channels: Range<usize>) -> usize {
+        let backward = filter.backward.as_ref().map_or(0, |b| b.packed_bytes(channels.clone()));
+        filter.forward.packed_bytes(channels) + backward
     }
 
     fn load_images(&self, batch: Batch, images: &ImageBatch, norm: Standard<Self>, out: Output<Self>) {

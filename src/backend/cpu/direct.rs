@@ -13,7 +13,7 @@
 use super::conv2d::{ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
 use super::epilogue::Output;
 use super::layout::Layout;
-use super::masters::Masters;
+use super::masters::{Masters, Run};
 use super::microkernel::tile_of_runs;
 use super::simd::{Isa, Kernel, Level, dispatch};
 use super::taps::{Table, Taps};
@@ -30,6 +30,12 @@ struct Panel {
     channel: usize,
     /// Channels, the height of the tile.
     kb: usize,
+}
+
+impl Panel {
+    fn rows(&self) -> Range<usize> {
+        self.channel..self.channel + self.kb
+    }
 }
 
 /// The direct method for one convolution in one direction.
@@ -69,7 +75,7 @@ impl Direct {
             k,
             taps: Taps::new(&shape, direction),
             panels: panels(k, tallest(level)),
-            weights: Masters::new(level, shape.weights()),
+            weights: Masters::new(level, shape.weights(), shape.k),
         }
     }
 
@@ -123,12 +129,34 @@ impl Convolve for Direct {
         });
     }
 
-    fn pack(&mut self, mask: Mask) {
-        self.weights.pack(mask);
+    fn pack(&mut self, mask: Mask, channels: Range<usize>) {
+        let Direct { direction, c, k, taps, panels, weights, .. } = self;
+        let (c, k, taps) = (*c, *k, taps.order.len());
+        weights.pack(mask, channels, |channel, each| {
+            let of_group = match direction {
+                Direction::Forward => k,
+                Direction::BackwardInput => c,
+            };
+            let (group, channel) = (channel / of_group, channel % of_group);
+            for panel in panels.iter() {
+                let first = (group * k + panel.channel) * taps * c;
+                match direction {
+                    // A column of its panel.
+                    Direction::Forward if panel.rows().contains(&channel) => {
+                        each(Run { first: first + channel - panel.channel, count: taps * c, step: panel.kb });
+                    }
+                    Direction::Forward => {}
+                    // A row of every panel and tap.
+                    Direction::BackwardInput => (0..taps).for_each(|tap| {
+                        each(Run { first: first + (tap * c + channel) * panel.kb, count: panel.kb, step: 1 });
+                    }),
+                }
+            }
+        });
     }
 
-    fn packed_bytes(&self) -> usize {
-        self.weights.bytes()
+    fn packed_bytes(&self, channels: Range<usize>) -> usize {
+        self.weights.bytes(channels)
     }
 
     fn run(&self, x: Source, y: Target, epilogue: Epilogue, _scratch: &mut Scratch) {

@@ -4,6 +4,7 @@ use super::conv2d::Weights;
 use super::layout::{Aligned, LANES};
 use super::simd::{Isa, Kernel, Level, dispatch};
 use crate::filter::Mask;
+use std::ops::Range;
 
 /// Weights in packing order, all of them and as masked.
 pub struct Masters {
@@ -17,14 +18,35 @@ pub struct Masters {
     masked: Aligned,
     /// Whether `masked` is in force, and not `full`.
     is_masked: bool,
+    /// Output channels, and those whose weights in `masked` are not those of `full`, if it is in force.
+    all: Range<usize>,
+    touched: Range<usize>,
+}
+
+/// Evenly spaced places of packed weights.
+pub struct Run {
+    /// The first of them.
+    pub first: usize,
+    /// How many there are.
+    pub count: usize,
+    /// From each to the next.
+    pub step: usize,
+}
+
+/// Takes note that `mask` will be in force on `channels` in the place of what was in force on `masked`; returns the channels
+/// that have to be restored first.
+pub fn still_masked(masked: &mut Range<usize>, mask: Mask, channels: &Range<usize>) -> Range<usize> {
+    let before = std::mem::replace(masked, if mask == Mask::ALL { 0..0 } else { channels.clone() });
+    let covered = channels.start <= before.start && before.end <= channels.end;
+    if covered { 0..0 } else { before }
 }
 
 impl Masters {
-    /// Room for `len` weights, zeros until they are loaded.
-    pub fn new(level: Level, len: usize) -> Self {
+    /// Room for `len` weights of `outputs` output channels, zeros until they are loaded.
+    pub fn new(level: Level, len: usize, outputs: usize) -> Self {
         let (raw, full, masked) =
             (Aligned::default(), Aligned::zeros(len.next_multiple_of(LANES)), Aligned::default());
-        Masters { level, len, raw, full, masked, is_masked: false }
+        Masters { level, len, raw, full, masked, is_masked: false, all: 0..outputs, touched: 0..0 }
     }
 
     /// Takes new weights. `order(i)` hands each weight's (output channel, OIHW index) to its argument, in packing order.
@@ -44,16 +66,50 @@ impl Masters {
         assert_eq!(loader.at, self.len, "weights in packing order");
     }
 
-    /// Puts a mask into force.
-    pub fn pack(&mut self, mask: Mask) {
-        self.is_masked = mask != Mask::ALL;
-        if self.is_masked {
-            let masked = self.masked.reserve_len(self.full.len());
-            let raw = if self.raw.is_empty() { &*self.full } else { &*self.raw };
-            let kernel = Apply { mask, raw, full: &self.full, masked };
-            // SAFETY: a level is only ever one of this machine's; the three slices are equally long.
-            unsafe { dispatch(self.level, kernel) }
+    /// Puts a mask into force on the weights of the output channels `channels`; those of all others count. `places` tells
+    /// where those of a channel are. Returns the channels whose weights may have changed.
+    pub fn pack(
+        &mut self,
+        mask: Mask,
+        channels: Range<usize>,
+        places: impl Fn(usize, &mut dyn FnMut(Run)),
+    ) -> [Range<usize>; 2] {
+        let all = self.all.clone();
+        let raw = if self.raw.is_empty() { &*self.full } else { &*self.raw };
+        if channels == all || mask == Mask::ALL && !self.is_masked {
+            self.is_masked = mask != Mask::ALL;
+            self.touched = all.clone();
+            if self.is_masked {
+                let masked = self.masked.reserve_len(self.full.len());
+                let kernel = Apply { mask, raw, full: &self.full, masked };
+                // SAFETY: a level is only ever one of this machine's; the three slices are equally long.
+                unsafe { dispatch(self.level, kernel) }
+            }
+            return [0..0, all];
         }
+        let whole = !self.is_masked || self.touched == all;
+        let masked = self.masked.reserve_len(self.full.len());
+        let mut stale = still_masked(&mut self.touched, mask, &channels);
+        if whole {
+            masked.copy_from_slice(&self.full);
+            self.is_masked = true;
+            stale = 0..0;
+        }
+        for channel in stale.clone() {
+            places(channel, &mut |run| {
+                for at in (run.first..).step_by(run.step).take(run.count) {
+                    masked[at] = self.full[at];
+                }
+            });
+        }
+        for channel in channels.clone() {
+            places(channel, &mut |run| {
+                for at in (run.first..).step_by(run.step).take(run.count) {
+                    masked[at] = if mask.keeps(raw[at]) { self.full[at] } else { 0.0 };
+                }
+            });
+        }
+        if whole { [0..0, all] } else { [stale, channels] }
     }
 
     /// The weights in force.
@@ -62,9 +118,9 @@ impl Masters {
         &all[..self.len]
     }
 
-    /// Bytes that [`Masters::pack`] writes.
-    pub fn bytes(&self) -> usize {
-        4 * self.len
+    /// Bytes that [`Masters::pack`] of these channels writes where no others are masked.
+    pub fn bytes(&self, channels: Range<usize>) -> usize {
+        4 * self.len / self.all.len().max(1) * channels.len()
     }
 }
 

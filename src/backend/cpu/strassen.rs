@@ -19,10 +19,11 @@
 use super::conv2d::{ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
 use super::epilogue::{Ahead, Output};
 use super::layout::{Aligned, LANES, Layout};
-use super::masters::Masters;
+use super::masters::{Masters, Run};
 use super::microkernel::add_run;
 use super::simd::{Isa, Kernel, Level, dispatch};
 use crate::filter::Mask;
+use std::ops::Range;
 
 /// Products, and sums of X that are made for them.
 const PRODUCTS: usize = 7;
@@ -44,6 +45,12 @@ struct Pair {
 struct Panel {
     channel: usize,
     kb: usize,
+}
+
+impl Panel {
+    fn rows(&self) -> Range<usize> {
+        self.channel..self.channel + self.kb
+    }
 }
 
 /// A 1×1 convolution in one direction.
@@ -97,7 +104,7 @@ impl Strassen {
             c,
             k,
             panels,
-            masters: Masters::new(level, 4 * c * k),
+            masters: Masters::new(level, 4 * c * k, shape.k),
             packed: Aligned::zeros(PRODUCTS * c * k),
         })
     }
@@ -110,6 +117,51 @@ impl Strassen {
             && c.is_multiple_of(2 * LANES)
             && k.is_multiple_of(2 * LANES)
             && shape.output().1.is_multiple_of(2)
+    }
+
+    /// Output channels of the convolution.
+    fn outputs(&self) -> usize {
+        match self.direction {
+            Direction::Forward => 2 * self.k,
+            Direction::BackwardInput => 2 * self.c,
+        }
+    }
+
+    /// Where the blocks of a panel hold weights of these output channels, in whole vectors; either half of the channels
+    /// meets the other in the products.
+    fn places(&self, panel: &Panel, channels: &Range<usize>) -> [Range<usize>; 2] {
+        let half = self.outputs() / 2;
+        let halves = [
+            channels.start.min(half)..channels.end.min(half),
+            channels.start.max(half) - half..channels.end.max(half) - half,
+        ];
+        match self.direction {
+            Direction::Forward => {
+                let meets =
+                    |part: &Range<usize>| part.start.max(panel.channel) < part.end.min(panel.rows().end);
+                [0..if halves.iter().any(meets) { self.c * panel.kb } else { 0 }, 0..0]
+            }
+            Direction::BackwardInput => halves.map(|part| {
+                let (start, end) = (part.start * panel.kb, part.end * panel.kb);
+                if start == end { 0..0 } else { start / LANES * LANES..end.next_multiple_of(LANES) }
+            }),
+        }
+    }
+
+    /// Makes the products' weights of these output channels from the masters in force.
+    fn combine(&mut self, channels: Range<usize>) {
+        let (mut from, mut to) = (self.masters.in_force(), 0);
+        for panel in &self.panels {
+            let len = self.c * panel.kb;
+            let (blocks, rest) = from.split_at(4 * len);
+            from = rest;
+            for places in self.places(panel, &channels) {
+                let products = &mut self.packed[to..to + PRODUCTS * len];
+                // SAFETY: a level is only ever one of this machine's; c is a multiple of 16.
+                unsafe { dispatch(self.level, Combine { blocks, products, len, places }) }
+            }
+            to += PRODUCTS * len;
+        }
     }
 
     /// Pairs of written pixels in a map row, and whether any pixel of the row reads something.
@@ -158,24 +210,43 @@ impl Convolve for Strassen {
                 }
             }
         });
-        self.pack(Mask::ALL);
+        self.combine(0..self.outputs());
     }
 
-    fn pack(&mut self, mask: Mask) {
-        self.masters.pack(mask);
-        let (mut from, mut to) = (self.masters.in_force(), &mut self.packed[..]);
-        for panel in &self.panels {
-            let len = self.c * panel.kb;
-            let (blocks, rest) = from.split_at(4 * len);
-            let products = to.split_off_mut(..PRODUCTS * len).expect("room for all panels");
-            from = rest;
-            // SAFETY: a level is only ever one of this machine's; c is a multiple of 16.
-            unsafe { dispatch(self.level, Combine { blocks, products, len }) }
-        }
+    fn pack(&mut self, mask: Mask, channels: Range<usize>) {
+        let Strassen { direction, c, k, panels, masters, .. } = self;
+        let (c, k) = (*c, *k);
+        let rewritten = masters.pack(mask, channels, |channel, each| {
+            for panel in panels.iter() {
+                let block =
+                    |bottom: usize, right: usize| 4 * c * panel.channel + (2 * bottom + right) * c * panel.kb;
+                match direction {
+                    // A column of two blocks of its panel.
+                    Direction::Forward if panel.rows().contains(&(channel % k)) => {
+                        let column = channel % k - panel.channel;
+                        for right in [0, 1] {
+                            let first = block(channel / k, right) + column;
+                            each(Run { first, count: c, step: panel.kb });
+                        }
+                    }
+                    Direction::Forward => {}
+                    // A row of two blocks of every panel.
+                    Direction::BackwardInput => {
+                        for bottom in [0, 1] {
+                            let first = block(bottom, channel / c) + channel % c * panel.kb;
+                            each(Run { first, count: panel.kb, step: 1 });
+                        }
+                    }
+                }
+            }
+        });
+        rewritten.into_iter().for_each(|channels| self.combine(channels));
     }
 
-    fn packed_bytes(&self) -> usize {
-        self.masters.bytes() + 4 * self.packed.len()
+    fn packed_bytes(&self, channels: Range<usize>) -> usize {
+        let len: usize =
+            self.panels.iter().flat_map(|panel| self.places(panel, &channels)).map(|p| p.len()).sum();
+        self.masters.bytes(channels) + 4 * PRODUCTS * len
     }
 
     fn run(&self, x: Source, y: Target, epilogue: Epilogue, scratch: &mut Scratch) {
@@ -256,15 +327,18 @@ struct Combine<'a> {
     blocks: &'a [f32],
     products: &'a mut [f32],
     len: usize,
+    /// Whole vectors of each block.
+    places: Range<usize>,
 }
 
 impl Kernel for Combine<'_> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
-        let Combine { blocks, products, len } = self;
+        let Combine { blocks, products, len, places } = self;
         assert!(len.is_multiple_of(LANES) && blocks.len() == 4 * len && products.len() == PRODUCTS * len);
-        for i in (0..len).step_by(LANES) {
+        assert!(places.start.is_multiple_of(LANES) && places.end.is_multiple_of(LANES) && places.end <= len);
+        for i in places.step_by(LANES) {
             let (from, to) = (blocks[i..].as_ptr(), products[i..].as_mut_ptr());
             // SAFETY: all blocks have a vector at `i`.
             unsafe {

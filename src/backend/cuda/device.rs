@@ -23,6 +23,7 @@ use crate::graph::Pool;
 use crate::graph::conv::{ConvShape, Direction};
 use crate::graph::place::Place;
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A CUDA device that computes in one number format.
@@ -234,12 +235,12 @@ impl<T: Format> Backend for Cuda<T> {
         filter.load(weights, scale);
     }
 
-    fn mask_filter(&self, filter: &mut Weights, mask: Mask) {
-        filter.mask(mask);
+    fn mask_filter(&self, filter: &mut Weights, mask: Mask, channels: Range<usize>) {
+        filter.mask(mask, channels);
     }
 
-    fn filter_bytes(&self, filter: &Weights) -> usize {
-        filter.bytes()
+    fn filter_bytes(&self, filter: &Weights, channels: Range<usize>) -> usize {
+        filter.bytes(channels)
     }
 
     fn load_images(&self, batch: Batch, images: &DeviceImages, norm: Standard<Self>, out: Output<Self>) {

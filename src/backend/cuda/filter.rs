@@ -13,6 +13,7 @@ use crate::error::Result;
 use crate::filter;
 use crate::graph::conv::{ConvShape, Direction};
 use bytemuck::{Pod, Zeroable};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// `Pack` of kernels/filter.cu.
@@ -31,7 +32,8 @@ struct Pack {
     groups: u32,
     padded: u32,
     backward: u32,
-    unused: [u32; 2],
+    first: u32,
+    end: u32,
     at: Working,
 }
 
@@ -66,6 +68,8 @@ pub struct Weights {
     scale: Option<Buffer>,
     /// Weights that the last mask kept, a u32.
     kept: Buffer,
+    /// Output channels of which a mask is in force.
+    masked: Range<usize>,
 }
 
 impl Convolver {
@@ -95,6 +99,7 @@ impl Weights {
             backward: backward.then(|| Convolver::new::<T>(context, shape, Direction::BackwardInput)),
             scale: None,
             kept: Buffer::zeros(context, 4),
+            masked: 0..0,
         }
     }
 
@@ -110,20 +115,33 @@ impl Weights {
             }
             (ours, None) => *ours = None,
         }
-        self.mask(filter::Mask::ALL);
+        self.mask(filter::Mask::ALL, 0..self.shape.k);
     }
 
-    /// Rewrites the working weights in place: those that `mask` drops are zero.
-    pub fn mask(&mut self, mask: filter::Mask) {
+    /// Rewrites the working weights of some output channels in place: those that `mask` drops are zero. An earlier mask of
+    /// other channels is taken back.
+    pub fn mask(&mut self, mask: filter::Mask, channels: Range<usize>) {
+        let now = if mask == filter::Mask::ALL { 0..0 } else { channels.clone() };
+        let before = std::mem::replace(&mut self.masked, now);
+        if before.start < channels.start || channels.end < before.end {
+            self.pack_both(filter::Mask::ALL, before);
+        }
+        self.pack_both(mask, channels);
+    }
+
+    fn pack_both(&mut self, mask: filter::Mask, channels: Range<usize>) {
+        if channels.is_empty() {
+            return;
+        }
         self.kept.zero();
-        self.pack(mask, &self.forward, 0, self.kept.address());
+        self.pack(mask, channels.clone(), &self.forward, 0, self.kept.address());
         if let Some(backward) = &self.backward {
             let scale = self.scale.as_ref().map_or(0, Buffer::address);
-            self.pack(mask, backward, scale, 0);
+            self.pack(mask, channels, backward, scale, 0);
         }
     }
 
-    fn pack(&self, mask: filter::Mask, to: &Convolver, scale: u64, kept: u64) {
+    fn pack(&self, mask: filter::Mask, channels: Range<usize>, to: &Convolver, scale: u64, kept: u64) {
         let ConvShape { c, k, r, s, groups, .. } = self.shape;
         let backward = !std::ptr::eq(to, &self.forward);
         let (kernel, padded, at) = match to {
@@ -145,21 +163,23 @@ impl Weights {
             groups: size(groups),
             padded: size(padded),
             backward: u32::from(backward),
-            unused: [0; 2],
+            first: size(channels.start),
+            end: size(channels.end),
             at,
         };
-        let blocks = [(c / groups * r * s).div_ceil(columns), k.div_ceil(TILE_K), 1];
+        let blocks = [(c / groups * r * s).div_ceil(columns), channels.len().div_ceil(TILE_K), 1];
         let grid = Grid { blocks, threads: 256, shared: size(4 * TILE_K * (columns | 1)) };
-        // SAFETY: the structure is the kernel's; masters and working weights are of the same shape.
+        // SAFETY: the structure is the kernel's; masters and working weights are of the same shape, which has the channels.
         unsafe { self.context.launch("filter", kernel, grid, &parameters) };
     }
 
-    /// Bytes of working weights that a mask writes.
-    pub fn bytes(&self) -> usize {
-        self.forward.weights().bytes() + self.backward.as_ref().map_or(0, |b| b.weights().bytes())
+    /// Bytes of working weights that a mask of some output channels writes: their share, padding included.
+    pub fn bytes(&self, channels: Range<usize>) -> usize {
+        let all = self.forward.weights().bytes() + self.backward.as_ref().map_or(0, |b| b.weights().bytes());
+        all * channels.len() / self.shape.k
     }
 
-    /// How many weights the last mask kept.
+    /// How many weights the last mask kept, of the channels that it was for.
     ///
     /// # Errors
     /// The first failure on the device.

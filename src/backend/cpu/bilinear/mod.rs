@@ -24,10 +24,12 @@ mod transforms;
 use super::conv2d::{ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
 use super::epilogue::Output;
 use super::layout::{Aligned, LANES};
+use super::masters::still_masked;
 use super::simd::{Isa, Level, dispatch};
 use crate::filter::Mask;
 use product::{Product, product_of};
 use std::marker::PhantomData;
+use std::ops::Range;
 use transforms::{Finish, Input, Pack};
 
 /// Points of one axis, and pixels that a tile reads along it, are at most this many.
@@ -154,6 +156,13 @@ struct Panel {
     product: unsafe fn(Level, Product),
 }
 
+impl Panel {
+    /// Whether some of these channels are its own.
+    fn meets(&self, channels: &Range<usize>) -> bool {
+        self.first.max(channels.start) < (self.first + self.kb).min(channels.end)
+    }
+}
+
 /// One convolution in one direction by the form `F`.
 pub struct Bilinear<F> {
     level: Level,
@@ -180,6 +189,9 @@ pub struct Bilinear<F> {
     write_scale: Aligned,
     /// Transformed weights, `[point][panel][channel][KB]`.
     packed: Aligned,
+    /// Output channels of the convolution, and those of which a mask is in force.
+    all: Range<usize>,
+    masked: Range<usize>,
     form: PhantomData<F>,
 }
 
@@ -234,6 +246,8 @@ impl<F: Form> Bilinear<F> {
             read_scale: vec![1.0; channels],
             write_scale: Aligned::zeros(outputs + LANES),
             packed: Aligned::default(),
+            all: 0..shape.k,
+            masked: 0..0,
             form: PhantomData,
         };
         plan.packed = Aligned::zeros(F::POINTS * F::POINTS * plan.point_stride());
@@ -253,6 +267,36 @@ impl<F: Form> Bilinear<F> {
     /// Floats between points of the packed weights; the last panel's stores run over by less than a vector.
     fn point_stride(&self) -> usize {
         (self.channels() * self.outputs()).next_multiple_of(LANES) + LANES
+    }
+
+    /// Written and read virtual channels of the weights of some output channels.
+    fn part(&self, channels: Range<usize>) -> (Range<usize>, Range<usize>) {
+        match self.direction {
+            Direction::Forward => (channels, 0..self.channels()),
+            Direction::BackwardInput => (0..self.outputs(), channels),
+        }
+    }
+
+    /// Transforms the weights of some output channels, and what is packed with them.
+    fn repack(&mut self, mask: Mask, channels: Range<usize>) {
+        let whole = channels == self.all;
+        let (written, read) = self.part(channels);
+        let kernel = Pack::<F> {
+            mask,
+            written,
+            read,
+            whole,
+            channels: self.channels(),
+            panels: &self.panels,
+            masters: self.masters.as_ptr(),
+            read_scale: &self.read_scale,
+            write_scale: self.write_scale.as_ptr(),
+            packed: self.packed.as_mut_ptr(),
+            point_stride: self.point_stride(),
+            form: PhantomData,
+        };
+        // SAFETY: the level was found available by whoever chose it; `new` gave the buffers the sizes that Pack names.
+        unsafe { dispatch(self.level, kernel) }
     }
 
     /// Index of the first tap of a kernel in `[k, c, r, s]`, for a written and a read virtual channel, and their
@@ -331,28 +375,23 @@ impl<F: Form> Convolve for Bilinear<F> {
         for output in 0..self.outputs() {
             self.write_scale[output] = if forward { factor(output) } else { 1.0 };
         }
-        self.pack(Mask::ALL);
+        self.pack(Mask::ALL, self.all.clone());
     }
 
-    fn pack(&mut self, mask: Mask) {
-        let point_stride = self.point_stride();
-        let kernel = Pack::<F> {
-            mask,
-            channels: self.channels(),
-            panels: &self.panels,
-            masters: self.masters.as_ptr(),
-            read_scale: &self.read_scale,
-            write_scale: self.write_scale.as_ptr(),
-            packed: self.packed.as_mut_ptr(),
-            point_stride,
-            form: PhantomData,
-        };
-        // SAFETY: the level was found available by whoever chose it; `new` gave the buffers the sizes that Pack names.
-        unsafe { dispatch(self.level, kernel) }
+    fn pack(&mut self, mask: Mask, channels: Range<usize>) {
+        let stale = still_masked(&mut self.masked, mask, &channels);
+        for (mask, channels) in [(Mask::ALL, stale), (mask, channels)] {
+            self.repack(mask, channels);
+        }
     }
 
-    fn packed_bytes(&self) -> usize {
-        4 * self.packed.len()
+    fn packed_bytes(&self, channels: Range<usize>) -> usize {
+        if channels == self.all {
+            return 4 * self.packed.len();
+        }
+        let (written, read) = self.part(channels);
+        let panels = self.panels.iter().filter(|panel| panel.meets(&written));
+        4 * F::POINTS * F::POINTS * read.len() * panels.map(|panel| panel.kb).sum::<usize>()
     }
 
     fn row_granularity(&self) -> usize {

@@ -12,13 +12,19 @@ use std::ops::Range;
 /// Packed weights are asked for this many floats before they are written.
 const AHEAD: usize = 8 * LANES;
 
-/// The weight transform of all panels.
+/// The weight transform: of all panels, or of what is packed with some channels.
 ///
 /// `masters` has `channels · taps² · KB` floats per panel and one vector more, `packed` has `channels · KB` floats
 /// per panel at each multiple of `point_stride` and one vector more, `write_scale` one vector more than written
 /// channels.
 pub struct Pack<'a, F> {
     pub mask: Mask,
+    /// The written and read channels whose weights the mask is for. Their panels, and of these the read channels, are
+    /// written; weights of other written channels all count.
+    pub written: Range<usize>,
+    pub read: Range<usize>,
+    /// Whether that is everything.
+    pub whole: bool,
     pub channels: usize,
     pub panels: &'a [Panel],
     pub masters: *const f32,
@@ -34,14 +40,18 @@ impl<F: Form> Kernel for Pack<'_, F> {
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
         // SAFETY: the struct's conditions: every load and store below starts inside a panel and overruns it by less than
-        // one vector; what a store spoils behind its KB floats is written later, or is the vector of room.
+        // one vector; what a store spoils behind its KB floats is written later, or is the vector of room. Where not
+        // everything is written, nothing behind the KB floats is.
         unsafe {
             let (lo, hi) = (I::splat(self.mask.lo), I::splat(self.mask.hi));
             let flip = if self.mask.keep_inside { 0 } else { u16::MAX };
-            let (mut from, mut to) = (self.masters, self.packed);
-            for panel in self.panels {
+            for panel in self.panels.iter().filter(|panel| panel.meets(&self.written)) {
+                let others = (0..panel.kb).filter(|i| !self.written.contains(&(panel.first + i)));
+                let others = others.fold(0u16, |bits, i| bits | 1 << i);
                 let write_scale = I::load(self.write_scale.add(panel.first));
-                for channel in 0..self.channels {
+                for channel in self.read.clone() {
+                    let first = panel.first * self.channels + channel * panel.kb;
+                    let from = self.masters.add(first * F::TAPS * F::TAPS);
                     let scale = I::mul(write_scale, I::splat(*self.read_scale.get_unchecked(channel)));
                     let mut half = [[I::splat(0.0); MAX_TAPS]; MAX_POINTS];
                     for column in 0..F::TAPS {
@@ -49,22 +59,26 @@ impl<F: Form> Kernel for Pack<'_, F> {
                         for (row, g) in g.iter_mut().enumerate().take(F::TAPS) {
                             let w = I::load(from.add((row * F::TAPS + column) * panel.kb));
                             let inside = !I::gt(lo, w) & I::gt(hi, w);
-                            *g = I::mul(I::keep(inside ^ flip, w), scale);
+                            *g = I::mul(I::keep(inside ^ flip | others, w), scale);
                         }
                         for (half, u) in half.iter_mut().zip(F::weights::<I>(&g)).take(F::POINTS) {
                             half[column] = u;
                         }
                     }
-                    let mut point = to;
+                    let mut point = self.packed.add(first);
                     for half in half.iter().take(F::POINTS) {
                         for u in F::weights::<I>(half).iter().take(F::POINTS) {
                             prefetch_to_write(point.wrapping_add(AHEAD));
-                            I::store(point, *u);
+                            if self.whole {
+                                I::store(point, *u);
+                            } else {
+                                let mut values = [0.0f32; LANES];
+                                I::store(values.as_mut_ptr(), *u);
+                                point.copy_from_nonoverlapping(values.as_ptr(), panel.kb);
+                            }
                             point = point.wrapping_add(self.point_stride);
                         }
                     }
-                    from = from.add(F::TAPS * F::TAPS * panel.kb);
-                    to = to.add(panel.kb);
                 }
             }
         }

@@ -1,6 +1,6 @@
 //! A sweep from checkpoints, images and choices: its plan, its image block, its engines.
 
-use super::eps::Eps;
+use super::estimate;
 use super::interrupt::INTERRUPTED;
 use super::model::Model;
 use super::output::note;
@@ -10,6 +10,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use synfilter::backend::{Backend, SLAB};
 use synfilter::data::{DatasetKind, Images};
+use synfilter::eps::Eps;
 use synfilter::filter::{self, FilterKind};
 use synfilter::graph::Graph;
 use synfilter::graph::program::{Mode, Program};
@@ -33,8 +34,9 @@ pub struct Choices {
     /// Thresholds per filter.
     #[arg(long, value_name = "A", default_value_t = 25)]
     pub thresholds: usize,
-    /// Filter one layer at a time, or the whole network at once.
-    #[arg(long, value_name = "layer|network", default_value_t = Scope::Layer)]
+    /// Filter one layer at a time, or one output channel of one layer (--layers says which layers), or the whole network
+    /// at once.
+    #[arg(long, value_name = "layer|channel|network", default_value_t = Scope::Layer)]
     pub scope: Scope,
     /// Only these layers, by the names of their tensors (conv1.weight).
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
@@ -68,7 +70,7 @@ pub enum Block {
 const DEFAULT_MEMORY: usize = 1 << 30;
 
 /// Everything that a sweep is made from.
-pub struct Study<'a, B: Backend> {
+pub struct Preparation<'a, B: Backend> {
     /// The device.
     pub backend: &'a B,
     /// Its name in the results.
@@ -93,7 +95,7 @@ pub struct Study<'a, B: Backend> {
     pub last: RefCell<Option<(usize, Model)>>,
 }
 
-impl<'a, B: Backend> Study<'a, B> {
+impl<'a, B: Backend> Preparation<'a, B> {
     /// The plan of the sweep. Every checkpoint is read and checked; one at a time is in memory.
     ///
     /// # Errors
@@ -126,7 +128,7 @@ impl<'a, B: Backend> Study<'a, B> {
                     settings.insert(self.settings(&model, layers))
                 }
             };
-            let plan = CheckpointPlan::of(settings, &tensors, path)?;
+            let plan = CheckpointPlan::of(settings, &tensors, &model.graph.filterable_channels(), path)?;
             if plans.is_empty() {
                 block = self.block_size(&model.graph, &plan);
             }
@@ -135,6 +137,24 @@ impl<'a, B: Backend> Study<'a, B> {
         }
         let settings = settings.ok_or_else(|| Error::usage("--checkpoint: expected at least one"))?;
         Plan::new(settings, block, plans)
+    }
+
+    /// Seconds that the sweep of a network would take, from a few of its steps; its weights need not be trained.
+    ///
+    /// # Errors
+    /// Those of the plan and of the engine.
+    pub fn estimate(&self, model: Model) -> Result<f64> {
+        let tensors = model.weights.filterable(&model.graph);
+        let names: Vec<&str> = tensors.iter().map(|(name, _)| *name).collect();
+        let choices = self.choices;
+        let settings =
+            self.settings(&model, resolve_layers(choices.scope, choices.layers.as_deref(), &names)?);
+        let channels = model.graph.filterable_channels();
+        let checkpoint = CheckpointPlan::of(&settings, &tensors, &channels, Path::new("network"))?;
+        let block = self.block_size(&model.graph, &checkpoint);
+        let plan = Plan::new(settings, block, vec![checkpoint])?;
+        let mut engine = self.engine_of(model, &plan.checkpoints[0]);
+        estimate::seconds(&plan, Shard::WHOLE, &mut engine)
     }
 
     /// The engine of checkpoint `at` of the plan.
@@ -180,11 +200,7 @@ impl<'a, B: Backend> Study<'a, B> {
                 meter.get_or_insert_with(|| Meter::new("sweep", progress.network_images, "network-images"));
             meter.set(progress.network_images_done, || {
                 let (done, units) = (progress.units_done, progress.units);
-                format!(
-                    "unit {} of {units}, {}",
-                    (done + 1).min(units),
-                    progress.layer.unwrap_or("whole network")
-                )
+                format!("unit {} of {units}, {}", (done + 1).min(units), progress.target)
             });
         };
         sweep::sweep(job, plan, &mut open, &mut progress, &INTERRUPTED)

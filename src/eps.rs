@@ -1,9 +1,9 @@
-//! ε on the command line: `8/255` or `0.03`, always shown in both forms.
+//! ε as people write it: `8/255` or `0.03`, always shown in both forms.
 
+use crate::Error;
+use crate::backend::Fgsm;
 use std::fmt;
 use std::str::FromStr;
-use synfilter::Error;
-use synfilter::backend::Fgsm;
 
 /// Pixel levels above 0: the denominator in which ε is usually told.
 const LEVELS: f64 = 255.0;

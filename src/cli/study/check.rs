@@ -1,0 +1,61 @@
+//! What of a study can only be known from its files: refused before anything runs.
+
+use super::super::model::Model;
+use super::super::source::Normalise;
+use super::execute::Executor;
+use synfilter::study::spec::at_place;
+use synfilter::study::{Step, Work};
+use synfilter::{Error, Result};
+
+/// Reads the images and the given checkpoints that the steps `pending` need, data set by data set, and looks whether they
+/// fit one another.
+///
+/// # Errors
+/// An input error that names line and key.
+pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
+    let spec = executor.spec;
+    for data in 0..spec.data.len() {
+        let steps: Vec<&&Step> =
+            pending.iter().filter(|step| spec.networks[step.network].data == data).collect();
+        if steps.iter().all(|step| matches!(step.work, Work::Score(_))) {
+            continue;
+        }
+        let measured = executor.images.measured(data)?;
+        for network in spec.networks.iter().filter(|network| network.data == data) {
+            for (epoch, file) in &network.epochs {
+                let Some(file) = file else { continue };
+                let kind = spec.data[data].kind;
+                let told = |error: Error| match error {
+                    Error::Interrupted => error,
+                    error => {
+                        let expected = format!("a checkpoint of {} for {kind}", network.arch);
+                        at_place(&spec.document, &file.place, expected, &error)
+                    }
+                };
+                let model =
+                    Model::load(&file.value, Some(network.arch), kind, &measured, &Normalise::default())
+                        .map_err(told)?;
+                if let Some(recorded) = model.epoch.filter(|recorded| recorded != epoch) {
+                    let (expected, found) =
+                        (format!("a checkpoint of epoch {epoch}"), format!("one of {recorded}"));
+                    return Err(spec.document.fault(&file.place, expected, found));
+                }
+            }
+        }
+        if let Some(train) = &spec.train {
+            for step in steps.iter().filter(|step| step.work == Work::Train) {
+                let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
+                let settings = executor.train_settings(train, step.network, &images);
+                settings.check(&images, &test).map_err(|error| {
+                    at_place(
+                        &spec.document,
+                        &train.place,
+                        format!("settings that can train {}", step.name),
+                        &error,
+                    )
+                })?;
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,180 @@
+//! What the steps of a study would cost.
+
+use super::super::model::Model;
+use super::super::preparation::{Block, Preparation};
+use super::super::source::Normalise;
+use super::execute::Executor;
+use serde::Serialize;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Instant;
+use synfilter::backend::open::OnDevice;
+use synfilter::backend::{Backend, ImageBatch, PixelData};
+use synfilter::data::Images;
+use synfilter::eps::Eps;
+use synfilter::eval::evaluate;
+use synfilter::graph::program::Mode;
+use synfilter::network::Network;
+use synfilter::study::spec::Network as Described;
+use synfilter::study::{Record, Step, Work, halving::GRID};
+use synfilter::train::{TrainSettings, Trainer};
+use synfilter::weights::Weights;
+use synfilter::{Result, eval::Tally};
+
+/// Training steps that are timed, after one that is not.
+const STEPS: usize = 2;
+/// Images whose evaluation is timed.
+const IMAGES: usize = 128;
+/// ε on which time does not depend.
+const SOME_EPS: Eps = Eps(8.0 / 255.0);
+
+/// What a step costs, and how that is known.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cost {
+    /// Seconds; `None` where nothing is known.
+    pub seconds: Option<f64>,
+    /// From what.
+    pub how: String,
+}
+
+/// The cost of every step: of those that are done what they took; of others that of a done one of the same kind,
+/// architecture and data set (their seed or epoch alone differ), else measured from a few of its operations on this
+/// machine; scores take seconds and are not estimated.
+///
+/// # Errors
+/// Those of images and device.
+pub fn costs(executor: &Executor, steps: &[Step], done: &[Option<Record>]) -> Result<Vec<Cost>> {
+    let kind = |step: &Step| {
+        let Described { arch, data, .. } = executor.spec.networks[step.network];
+        (step.work.kind(), arch.name(), data)
+    };
+    let mut measured: HashMap<_, Cost> = HashMap::new();
+    let mut costs = Vec::new();
+    for (step, record) in steps.iter().zip(done) {
+        let like = || {
+            let same = steps.iter().zip(done).filter(|(other, _)| kind(other) == kind(step));
+            same.filter_map(|(_, record)| record.as_ref()).max_by(|a, b| a.seconds.total_cmp(&b.seconds))
+        };
+        let cost = match (record, like()) {
+            (Some(record), _) => Cost { seconds: Some(record.seconds), how: "done; it took that".to_owned() },
+            (None, Some(like)) => Cost { seconds: Some(like.seconds), how: format!("as {} took", like.step) },
+            (None, None) => match measured.get(&kind(step)) {
+                Some(cost) => cost.clone(),
+                None => {
+                    let cost = measure(executor, step)?;
+                    measured.insert(kind(step), cost.clone());
+                    cost
+                }
+            },
+        };
+        costs.push(cost);
+    }
+    Ok(costs)
+}
+
+fn measure(executor: &Executor, step: &Step) -> Result<Cost> {
+    let network = &executor.spec.networks[step.network];
+    if let Work::Score(_) = step.work {
+        return Ok(Cost { seconds: None, how: "seconds, not estimated".to_owned() });
+    }
+    if let (Work::Train, Some(train)) = (step.work, &executor.spec.train) {
+        let (images, test) = (executor.images.train(network.data)?, executor.images.test(network.data)?);
+        let settings = executor.train_settings(train, step.network, &images);
+        return executor.compute.in_f32().run(true, Training { settings, images: &images, test: &test });
+    }
+    let images = executor.images.measured(network.data)?;
+    executor.compute.run(false, Measuring { executor, step, images: &images })
+}
+
+/// The training, on a device.
+struct Training<'a> {
+    settings: TrainSettings,
+    images: &'a Images,
+    test: &'a Images,
+}
+
+impl OnDevice for Training<'_> {
+    type Output = Cost;
+
+    fn run<B: Backend>(self, backend: &B, _: String) -> Result<Cost> {
+        let Training { settings, images, test } = self;
+        let graph = settings.check(images, test)?;
+        let weights = Weights::init(&graph, settings.seed);
+        let TrainSettings { optimizer, seed, batch, ref mean, ref std, .. } = settings;
+        let mut trainer = Trainer::new(backend, graph, &weights, optimizer, seed, batch, [mean, std]);
+        let size = images.shape.iter().product::<usize>();
+        let mut step = || {
+            let pixels = PixelData::Bytes(&images.pixels[..batch * size]);
+            trainer.step(ImageBatch { pixels, labels: &images.labels[..batch] })
+        };
+        step()?;
+        let started = Instant::now();
+        for _ in 0..STEPS {
+            step()?;
+        }
+        let per_step = started.elapsed().as_secs_f64() / STEPS as f64;
+        let model = Model::untrained(settings.arch, settings.dataset, test, seed)?;
+        let per_image = evaluation(backend, model, test, &[])?;
+        let epoch = per_step * (images.len() / batch) as f64 + per_image * test.len() as f64;
+        Ok(Cost {
+            seconds: Some(epoch * f64::from(settings.epochs)),
+            how: format!("from {STEPS} measured training steps and an evaluation"),
+        })
+    }
+}
+
+/// The search of ε or the sweep of an untrained network, on a device.
+struct Measuring<'a> {
+    executor: &'a Executor<'a>,
+    step: &'a Step,
+    images: &'a Images,
+}
+
+impl OnDevice for Measuring<'_> {
+    type Output = Cost;
+
+    fn run<B: Backend>(self, backend: &B, _: String) -> Result<Cost> {
+        let Measuring { executor, step, images } = self;
+        let spec = executor.spec;
+        let network = &spec.networks[step.network];
+        let dataset = spec.data[network.data].kind;
+        let model = Model::untrained(network.arch, dataset, images, network.seed)?;
+        if step.work == Work::Eps {
+            let per_image = evaluation(backend, model, images, &[SOME_EPS])?;
+            let tries = f64::from(GRID).log2().ceil() + 1.0;
+            return Ok(Cost {
+                seconds: Some(per_image * images.len() as f64 * tries),
+                how: format!("from an attack on {} images", images.len().min(IMAGES)),
+            });
+        }
+        let choices = executor.choices(spec.sweep.eps.unwrap_or(SOME_EPS));
+        let prepared = Preparation {
+            backend,
+            backend_name: executor.compute.backend_name(),
+            dtype: executor.compute.dtype.name(),
+            images,
+            dataset,
+            arch: Some(network.arch),
+            checkpoints: &[],
+            normalise: &Normalise::default(),
+            choices: &choices,
+            block: Block::Fitting,
+            last: RefCell::default(),
+        };
+        let seconds = prepared.estimate(model)?;
+        let how = "from measured variants of a few layers of the untrained network".to_owned();
+        Ok(Cost { seconds: Some(seconds), how })
+    }
+}
+
+/// Seconds that the evaluation of an image takes, with an attack of each ε.
+fn evaluation<B: Backend>(backend: &B, model: Model, images: &Images, eps: &[Eps]) -> Result<f64> {
+    let some = images.clone().first(images.len().min(IMAGES))?;
+    let network = Network::new(backend, model.graph, &model.weights, model.norm, Mode::Inference);
+    let attacks: Vec<_> = eps.iter().map(|eps| eps.attack(true)).collect();
+    let run = || evaluate(&network, &some, &attacks, false, |_| ()).map(|found| Tally::from(&found.clean));
+    run()?;
+    let started = Instant::now();
+    run()?;
+    Ok(started.elapsed().as_secs_f64() / some.len() as f64)
+}

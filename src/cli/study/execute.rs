@@ -1,0 +1,259 @@
+//! Does the steps of a study, with the functions that the commands call.
+
+use super::super::device::Compute;
+use super::super::eval::searched;
+use super::super::model::Model;
+use super::super::preparation::{Block, Choices, Preparation};
+use super::super::provenance;
+use super::super::source::Normalise;
+use super::super::train;
+use super::images::Store;
+use super::words;
+use std::cell::RefCell;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::slice;
+use synfilter::atomic_file::AtomicFile;
+use synfilter::backend::Backend;
+use synfilter::backend::open::OnDevice;
+use synfilter::data::Images;
+use synfilter::eps::Eps;
+use synfilter::score::{SCORES_PARQUET, score_run};
+use synfilter::study::spec::{Spec, Train};
+use synfilter::study::{Done, Execute, Folders, Halving, Step, Work, checkpoint_of};
+use synfilter::sweep::Shard;
+use synfilter::sweep::dir::RunFile;
+use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
+use synfilter::sweep::run::Job;
+use synfilter::train::{Data, Events, Log, Session, TrainDir, TrainSettings};
+use synfilter::{Error, Result};
+
+/// What the search of ε leaves.
+const EPS_JSON: &str = "eps.json";
+
+/// Everything that steps are done with.
+pub struct Executor<'s> {
+    /// The study.
+    pub spec: &'s Spec,
+    /// The device.
+    pub compute: &'s Compute,
+    /// Its images.
+    pub images: &'s Store<'s>,
+}
+
+impl Execute for Executor<'_> {
+    fn execute(&mut self, step: &Step) -> Result<Done> {
+        fs::create_dir_all(&step.folder).map_err(Error::write(&step.folder))?;
+        let mut done = match step.work {
+            Work::Train => self.train(step)?,
+            Work::Eps => self.eps(step)?,
+            Work::Sweep(epoch) => self.sweep(step, epoch)?,
+            Work::Score(_) => self.score(step)?,
+        };
+        done.seed = self.spec.networks[step.network].seed;
+        Ok(done)
+    }
+}
+
+impl Executor<'_> {
+    /// The settings of a network's training.
+    pub fn train_settings(&self, train: &Train, network: usize, images: &Images) -> TrainSettings {
+        let of = &self.spec.networks[network];
+        TrainSettings {
+            epochs: of.epochs.last().map_or(0, |(epoch, _)| *epoch),
+            save_every: train.save_every,
+            seed: of.seed,
+            batch: train.batch,
+            optimizer: train.optimizer,
+            lr_drops: train.lr_drops.clone(),
+            ..TrainSettings::new(of.arch, self.spec.data[of.data].kind, images)
+        }
+    }
+
+    /// What sweeps are told, with an ε.
+    pub fn choices(&self, eps: Eps) -> Choices {
+        let sweep = &self.spec.sweep;
+        Choices {
+            filters: sweep.filters.clone(),
+            thresholds: sweep.thresholds,
+            scope: sweep.scope,
+            layers: sweep.layers.clone(),
+            eps,
+            attack: sweep.attack,
+            no_clamp: !sweep.clamp,
+            bn: sweep.bn,
+        }
+    }
+
+    fn train(&self, step: &Step) -> Result<Done> {
+        let Some(train) = &self.spec.train else {
+            return Err(Error::Failed(format!("{}: the study trains nothing", step.name)));
+        };
+        let network = &self.spec.networks[step.network];
+        let (images, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
+        let settings = self.train_settings(train, step.network, &images);
+        let compute = self.compute.in_f32();
+        let command = words::train(self.spec, train, step.network, &compute);
+        let device = compute.run(
+            true,
+            Training {
+                settings,
+                data: Data { train: &images, test: &test },
+                folder: &step.folder,
+                tensorboard: train.tensorboard,
+                command: command.clone(),
+            },
+        )?;
+        let mut outputs: Vec<PathBuf> =
+            (0..network.epochs.len()).map(|at| checkpoint_of(self.spec, step.network, at)).collect();
+        outputs.extend([Log::NAME, TrainDir::SETTINGS].map(|name| step.folder.join(name)));
+        outputs.extend(train.tensorboard.then(|| step.folder.join(Events::NAME)));
+        Ok(Done { outputs, device, command, ..Done::default() })
+    }
+
+    fn eps(&self, step: &Step) -> Result<Done> {
+        let network = &self.spec.networks[step.network];
+        let checkpoint = checkpoint_of(self.spec, step.network, network.epochs.len() - 1);
+        let images = self.images.measured(network.data)?;
+        let search =
+            Search { executor: self, network: step.network, checkpoint: &checkpoint, images: &images };
+        let (found, device) = self.compute.run(false, search)?;
+        let path = step.folder.join(EPS_JSON);
+        let text = serde_json::to_string_pretty(&found).map_err(|error| Error::write(&path)(error.into()))?;
+        let mut file = AtomicFile::create(&path)?;
+        file.write_all(format!("{text}\n").as_bytes()).map_err(Error::write(&path))?;
+        file.commit()?;
+        let command = words::eps(self.spec, step.network, self.compute);
+        Ok(Done { inputs: vec![checkpoint], outputs: vec![path], device, command, seed: 0 })
+    }
+
+    /// The ε of a network and the file that it is from, if it was searched.
+    fn eps_of(&self, network: usize) -> Result<(Eps, Option<PathBuf>)> {
+        if let Some(eps) = self.spec.sweep.eps {
+            return Ok((eps, None));
+        }
+        let path = Folders::of(self.spec, network).eps().join(EPS_JSON);
+        let text = fs::read(&path).map_err(Error::read(&path))?;
+        let found: Halving = serde_json::from_slice(&text)
+            .map_err(|error| Error::input(&path, "content", "what the search of ε found", error))?;
+        Ok((Eps(found.eps), Some(path)))
+    }
+
+    fn sweep(&self, step: &Step, epoch: usize) -> Result<Done> {
+        let (eps, searched) = self.eps_of(step.network)?;
+        let checkpoint = checkpoint_of(self.spec, step.network, epoch);
+        let command = words::sweep(self.spec, step.network, epoch, eps, &step.folder, self.compute);
+        let images = self.images.measured(self.spec.networks[step.network].data)?;
+        let device = self.compute.run(
+            false,
+            Sweep {
+                executor: self,
+                network: step.network,
+                checkpoint: &checkpoint,
+                images: &images,
+                choices: self.choices(eps),
+                folder: &step.folder,
+                command: command.clone(),
+            },
+        )?;
+        let mut outputs =
+            vec![step.folder.join(RunFile::NAME), step.folder.join(Shard::WHOLE.journal_name())];
+        outputs.extend([CELLS_JSONL, CELLS_PARQUET].map(|name| step.folder.join(name)));
+        let inputs = std::iter::once(checkpoint).chain(searched).collect();
+        Ok(Done { inputs, outputs, device, command, seed: 0 })
+    }
+
+    fn score(&self, step: &Step) -> Result<Done> {
+        score_run(&step.folder, self.spec.score)?;
+        Ok(Done {
+            inputs: vec![step.folder.join(CELLS_PARQUET)],
+            outputs: vec![step.folder.join(SCORES_PARQUET)],
+            device: "host".to_owned(),
+            command: words::score(self.spec, &step.folder),
+            seed: 0,
+        })
+    }
+}
+
+/// The training, on a device.
+struct Training<'a> {
+    settings: TrainSettings,
+    data: Data<'a>,
+    folder: &'a Path,
+    tensorboard: bool,
+    command: Vec<String>,
+}
+
+impl OnDevice for Training<'_> {
+    type Output = String;
+
+    fn run<B: Backend>(self, backend: &B, device: String) -> Result<String> {
+        let Training { settings, data, folder, tensorboard, command } = self;
+        let session = Session { command, device: device.clone() };
+        let job = synfilter::train::Job { folder, resume: true, tensorboard, session };
+        train::shown(backend, &settings, data, job)?;
+        Ok(device)
+    }
+}
+
+/// The search of ε, on a device.
+struct Search<'a> {
+    executor: &'a Executor<'a>,
+    network: usize,
+    checkpoint: &'a Path,
+    images: &'a Images,
+}
+
+impl OnDevice for Search<'_> {
+    type Output = (Halving, String);
+
+    fn run<B: Backend>(self, backend: &B, device: String) -> Result<(Halving, String)> {
+        let spec = self.executor.spec;
+        let network = &spec.networks[self.network];
+        let kind = spec.data[network.data].kind;
+        let (arch, normalise) = (Some(network.arch), Normalise::default());
+        let model = Model::load(self.checkpoint, arch, kind, self.images, &normalise)?;
+        let found = searched(backend, model, self.images, spec.sweep.bn, spec.sweep.clamp)?;
+        Ok((found, device))
+    }
+}
+
+/// The sweep, on a device.
+struct Sweep<'a> {
+    executor: &'a Executor<'a>,
+    network: usize,
+    checkpoint: &'a PathBuf,
+    images: &'a Images,
+    choices: Choices,
+    folder: &'a Path,
+    command: Vec<String>,
+}
+
+impl OnDevice for Sweep<'_> {
+    type Output = String;
+
+    fn run<B: Backend>(self, backend: &B, device: String) -> Result<String> {
+        let Sweep { executor: Executor { spec, compute, .. }, images, folder, .. } = self;
+        let network = &spec.networks[self.network];
+        let prepared = Preparation {
+            backend,
+            backend_name: compute.backend_name(),
+            dtype: compute.dtype.name(),
+            images,
+            dataset: spec.data[network.data].kind,
+            arch: Some(network.arch),
+            checkpoints: slice::from_ref(self.checkpoint),
+            normalise: &Normalise::default(),
+            choices: &self.choices,
+            block: Block::Fitting,
+            last: RefCell::default(),
+        };
+        let mut plan = prepared.plan()?;
+        let provenance =
+            provenance::of_command(self.command, network.seed, device.clone(), prepared.checkpoints);
+        let job = Job { folder, shard: Shard::WHOLE, resume: true, provenance };
+        prepared.run(&mut plan, job)?;
+        Ok(device)
+    }
+}

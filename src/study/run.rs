@@ -1,0 +1,163 @@
+//! Runs the steps of a study in order, each once, and keeps a record of each.
+
+use super::state::{Content, Record};
+use super::steps::Step;
+use crate::atomic_file::remove_leftovers;
+use crate::error::{Error, Result};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// What a step did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Files that it read.
+    pub inputs: Vec<PathBuf>,
+    /// Files that it wrote.
+    pub outputs: Vec<PathBuf>,
+    /// The device in words.
+    pub device: String,
+    /// The command that does the same by itself.
+    pub command: Vec<String>,
+    /// The seed of the network.
+    pub seed: u64,
+}
+
+/// Whoever does the steps.
+pub trait Execute {
+    /// Does a step, or goes on with one that was stopped. The steps before it are done.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being done; [`Error::Failed`] is about this step alone, and the steps that do not need it
+    /// go on.
+    fn execute(&mut self, step: &Step) -> Result<Done>;
+}
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'e> {
+    /// A step begins: its number from 1, and how many there are.
+    Begins(usize, usize, &'e Step),
+    /// It is done, after so many seconds.
+    Ends(&'e Step, f64),
+    /// It failed.
+    Fails(&'e Step, &'e Error),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Steps that were done before.
+    pub skipped: usize,
+    /// Steps that were done now.
+    pub done: usize,
+}
+
+/// The steps, with the records of those that are done: no key, output or step before them has changed.
+///
+/// # Errors
+/// Those of [`Record::read`].
+pub fn finished(steps: &[Step]) -> Result<Vec<Option<Record>>> {
+    let mut found: Vec<Option<Record>> = Vec::new();
+    for step in steps {
+        let ready = step.after.iter().all(|&at| found[at].is_some());
+        let record = if ready { Record::read(step)?.filter(|record| record.is_of(step)) } else { None };
+        found.push(record);
+    }
+    Ok(found)
+}
+
+/// Keeps a second process away from a study's folder, as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Makes the folder if there is none, and locks it.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if another process has it; [`Error::Write`].
+    pub fn of(folder: &Path) -> Result<Lock> {
+        fs::create_dir_all(folder).map_err(Error::write(folder))?;
+        let path = folder.join("study.lock");
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(Error::write(&path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(Error::Failed(format!("{}: another process is at work in this study", folder.display())))
+            }
+            Err(TryLockError::Error(error)) => Err(Error::write(&path)(error)),
+        }
+    }
+}
+
+/// Does what is not done. Where a step fails by itself, those that need it are left out and all others done; the first
+/// failure is the result then.
+///
+/// # Errors
+/// [`Error::Interrupted`] between two steps once `interrupted` is true; those of the steps and of their records.
+pub fn run(
+    steps: &[Step],
+    study: &Path,
+    execute: &mut dyn Execute,
+    hear: &mut dyn FnMut(Event),
+    interrupted: &AtomicBool,
+) -> Result<Summary> {
+    let study = Content::of(study)?;
+    let mut is_done: Vec<bool> = finished(steps)?.iter().map(Option::is_some).collect();
+    let pending = is_done.iter().filter(|done| !**done).count();
+    let mut summary = Summary { skipped: steps.len() - pending, done: 0 };
+    let mut failure = None;
+    let mut number = 0;
+    for (at, step) in steps.iter().enumerate() {
+        if is_done[at] {
+            continue;
+        }
+        number += 1;
+        if step.after.iter().any(|&before| !is_done[before]) {
+            continue;
+        }
+        if interrupted.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
+        }
+        hear(Event::Begins(number, pending, step));
+        remove_leftovers(&step.folder)?;
+        let started = Instant::now();
+        let done = match execute.execute(step) {
+            Ok(done) => done,
+            Err(error @ Error::Failed(_)) => {
+                hear(Event::Fails(step, &error));
+                failure.get_or_insert(Error::Failed(format!("{}: {error}", step.name)));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        let contents =
+            |files: &[PathBuf]| files.iter().map(|file| Content::of(file)).collect::<Result<Vec<_>>>();
+        let record = Record {
+            step: step.name.clone(),
+            key: step.key.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: done.command,
+            seed: done.seed,
+            device: done.device,
+            settings: step.settings.clone(),
+            study: study.clone(),
+            inputs: contents(&done.inputs)?,
+            outputs: contents(&done.outputs)?,
+            seconds,
+        };
+        record.write(step)?;
+        is_done[at] = true;
+        summary.done += 1;
+        hear(Event::Ends(step, seconds));
+    }
+    match failure {
+        None => Ok(summary),
+        Some(error) => Err(error),
+    }
+}

@@ -1,0 +1,473 @@
+//! What a study file says: networks, data, training, sweeps, scores; and what of it cannot be.
+//!
+//! ```toml
+//! out = "runs/small"                  # the folder of everything
+//!
+//! [networks]                          # each with every data set and every seed
+//! arch = ["resnet18", "shufflenet_v2_x1_0"]
+//! seeds = [0, 1]
+//!
+//! [[data]]
+//! dataset = "digits"                  # mnist, cifar10, tiny-imagenet and folder need `dir`
+//!
+//! [train]
+//! epochs = [1, 2, 3]                  # the ones that are analysed; training ends with the last
+//!
+//! [sweep]
+//! eps = "auto"                        # or 0.03 or "8/255"
+//! ```
+
+use super::document::{At, Document, Place, Section, flag, named, number, text, whole};
+use crate::backend::Optimizer;
+use crate::data::DatasetKind;
+use crate::eps::Eps;
+use crate::error::{Error, Result};
+use crate::filter::{FilterKind, MAX_THRESHOLDS};
+use crate::graph::Shape;
+use crate::models::Arch;
+use crate::score::{Baseline, Options};
+use crate::sweep::plan::resolve_layers;
+use crate::sweep::{AttackMode, BnMode, Scope};
+use crate::train::{Method, optimizer};
+use std::fmt::{Debug, Display};
+use std::path::{Path, PathBuf};
+use toml::de::DeValue;
+
+/// A study as its file describes it, in order and without contradiction.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// The file.
+    pub document: Document,
+    /// The folder of everything.
+    pub out: PathBuf,
+    /// The data sets.
+    pub data: Vec<Data>,
+    /// The networks: data set by data set, architecture by architecture, seed by seed.
+    pub networks: Vec<Network>,
+    /// How they are trained, unless they are given.
+    pub train: Option<Train>,
+    /// How they are swept.
+    pub sweep: Sweep,
+    /// How they are scored.
+    pub score: Options,
+}
+
+/// A data set.
+#[derive(Clone, Debug)]
+pub struct Data {
+    /// What it is called in folders.
+    pub name: String,
+    /// Which it is.
+    pub kind: DatasetKind,
+    /// The folder with its files.
+    pub dir: Option<PathBuf>,
+    /// Size of the images of a folder.
+    pub image_size: Option<usize>,
+    /// Where it is described.
+    pub place: Place,
+}
+
+/// A network on a data set.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// The architecture.
+    pub arch: Arch,
+    /// The data set, by position.
+    pub data: usize,
+    /// The seed of its training.
+    pub seed: u64,
+    /// The epochs that are analysed, ascending, each with its checkpoint if that is given.
+    pub epochs: Vec<(u32, Option<At<PathBuf>>)>,
+}
+
+/// How networks are trained.
+#[derive(Clone, Debug)]
+pub struct Train {
+    /// Epochs from one checkpoint to the next.
+    pub save_every: u32,
+    /// Images per step.
+    pub batch: usize,
+    /// How weights are moved.
+    pub optimizer: Optimizer,
+    /// Epochs after each of which the learning rate is divided by ten.
+    pub lr_drops: Vec<u32>,
+    /// Whether TensorBoard's event files are written.
+    pub tensorboard: bool,
+    /// Where it is described.
+    pub place: Place,
+}
+
+/// How networks are swept.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    /// The filters.
+    pub filters: Vec<FilterKind>,
+    /// Thresholds of each.
+    pub thresholds: usize,
+    /// What is filtered at once.
+    pub scope: Scope,
+    /// The layers, if not all.
+    pub layers: Option<Vec<String>>,
+    /// Size of the FGSM step; `None` where it is searched for each network.
+    pub eps: Option<Eps>,
+    /// Against which network it is made.
+    pub attack: AttackMode,
+    /// Whether adversarial images are clipped.
+    pub clamp: bool,
+    /// Which statistics batch norm uses.
+    pub bn: BnMode,
+    /// How many test images, if not all.
+    pub images: Option<At<usize>>,
+}
+
+impl Spec {
+    /// Reads a study file. `out` takes the place of the file's own.
+    ///
+    /// # Errors
+    /// [`Error::Read`]; [`Error::Input`] with line and key of the first thing that cannot be.
+    pub fn read(path: &Path, out: Option<&Path>) -> Result<Spec> {
+        let document = Document::read(path)?;
+        let table = document.parse()?;
+        let root = Section::root(&document, &table);
+        let own = root.optional("out", "a folder", text)?;
+        let out = match (out, own) {
+            (Some(out), _) => out.to_owned(),
+            (None, Some(own)) if !own.value.is_empty() => own.value.into(),
+            (None, Some(own)) => return Err(root.fault(&own.place, "a folder", "an empty text")),
+            (None, None) => return Err(root.missing("out", "the folder of the study, here or as --out")),
+        };
+        let data = root.sections("data")?.into_iter().map(data_set).collect::<Result<Vec<_>>>()?;
+        if data.is_empty() {
+            return Err(root.missing("data", "at least one section [[data]]"));
+        }
+        no_twins(&root, data.iter().map(|data| (&data.name, &data.place)))?;
+        let (networks, train) = networks(&root, &data)?;
+        let sweep = match root.section("sweep")? {
+            Some(section) => sweep(section, &networks)?,
+            None => return Err(root.missing("sweep", "a section [sweep]")),
+        };
+        let score = root.section("score")?.map_or(Ok(Options::default()), score)?;
+        root.finish()?;
+        drop(table);
+        Ok(Spec { document, out, data, networks, train, sweep, score })
+    }
+
+    /// A network in words, which is also its folder below the study's: `digits/resnet18/seed-0`.
+    pub fn name(&self, network: usize) -> String {
+        let Network { arch, data, seed, .. } = &self.networks[network];
+        format!("{}/{arch}/seed-{seed}", self.data[*data].name)
+    }
+}
+
+fn data_set(section: Section) -> Result<Data> {
+    let known = DatasetKind::ALL.map(DatasetKind::name).join(", ");
+    let kind = section.required("dataset", &known, named::<DatasetKind>)?;
+    let name = section.optional("name", "a name", text)?;
+    let name = name.unwrap_or(At { value: kind.value.name().to_owned(), place: kind.place.clone() });
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.value.is_empty() || name.value.starts_with('.') || !name.value.chars().all(plain) {
+        let expected = "a name of letters, digits, '-', '_' and '.' that can be a folder's";
+        return Err(section.fault(&name.place, expected, format!("\"{}\"", name.value)));
+    }
+    let dir = section.optional("dir", "a folder", text)?;
+    match (&dir, kind.value) {
+        (Some(dir), DatasetKind::Digits) => {
+            let expected = "none: digits are part of the program";
+            return Err(section.fault(&dir.place, expected, format!("\"{}\"", dir.value)));
+        }
+        (None, kind) if kind != DatasetKind::Digits => {
+            return Err(section.missing("dir", format!("the folder with the files of {kind}")));
+        }
+        _ => {}
+    }
+    let image_size = section.optional("image-size", "a size of at least 1", at_least(1))?;
+    if let (Some(size), true) = (&image_size, kind.value != DatasetKind::Folder) {
+        let expected = format!("none: only the data set folder has one, not {}", kind.value);
+        return Err(section.fault(&size.place, expected, size.value));
+    }
+    let place = dir.as_ref().map_or(kind.place, |dir| dir.place.clone());
+    section.finish()?;
+    Ok(Data {
+        name: name.value,
+        kind: kind.value,
+        dir: dir.map(|dir| dir.value.into()),
+        image_size: image_size.map(|size| size.value),
+        place,
+    })
+}
+
+/// The networks: trained, with the training's settings, or given as checkpoints.
+fn networks(root: &Section, data: &[Data]) -> Result<(Vec<Network>, Option<Train>)> {
+    let given = root.sections("checkpoint")?;
+    let (networks, train) = (root.section("networks")?, root.section("train")?);
+    if given.is_empty() {
+        let networks =
+            networks.ok_or_else(|| root.missing("networks", "a section [networks], or [[checkpoint]]"))?;
+        let train = train.ok_or_else(|| root.missing("train", "a section [train], or [[checkpoint]]"))?;
+        let (epochs, train) = training(train)?;
+        return Ok((combinations(networks, data.len(), &epochs)?, Some(train)));
+    }
+    if let Some(section) = networks.or(train) {
+        let place = section.place();
+        let expected = "either this section or [[checkpoint]], whose networks are trained already";
+        return Err(root.fault(&place, expected, "both"));
+    }
+    let mut all: Vec<Network> = Vec::new();
+    for section in given {
+        let place = section.place();
+        let (found, epoch, file) = checkpoint(section, data)?;
+        let same = |n: &&mut Network| (n.arch, n.data, n.seed) == (found.arch, found.data, found.seed);
+        match all.iter_mut().find(same) {
+            None => all.push(Network { epochs: vec![(epoch, Some(file))], ..found }),
+            Some(network) if network.epochs.iter().any(|(other, _)| *other == epoch) => {
+                let found = format!("two of epoch {epoch}");
+                return Err(root.fault(&place, "one checkpoint for each epoch of a network", found));
+            }
+            Some(network) => network.epochs.push((epoch, Some(file))),
+        }
+    }
+    all.iter_mut().for_each(|network| network.epochs.sort_by_key(|(epoch, _)| *epoch));
+    Ok((all, None))
+}
+
+fn combinations(section: Section, data: usize, epochs: &[u32]) -> Result<Vec<Network>> {
+    let archs = section.list("arch", &Arch::ALL.map(Arch::name).join(", "), named::<Arch>)?;
+    let archs = some(&section, "arch", archs, "at least one architecture")?;
+    let seeds = match section.list("seeds", "a whole number of at least 0", whole::<u64>)? {
+        None => vec![0],
+        seeds => some(&section, "seeds", seeds, "at least one seed")?,
+    };
+    section.finish()?;
+    let mut all = Vec::new();
+    for data in 0..data {
+        for &arch in &archs {
+            for &seed in &seeds {
+                let epochs = epochs.iter().map(|&epoch| (epoch, None)).collect();
+                all.push(Network { arch, data, seed, epochs });
+            }
+        }
+    }
+    Ok(all)
+}
+
+fn training(section: Section) -> Result<(Vec<u32>, Train)> {
+    let epochs = section.list("epochs", "a whole number of at least 1", at_least(1))?;
+    let listed = epochs.clone().map_or(Vec::new(), |list| list.value);
+    if let Some(pair) = listed.windows(2).find(|pair| pair[0].value >= pair[1].value) {
+        let expected = format!("an epoch after {}", pair[0].value);
+        return Err(section.fault(&pair[1].place, expected, pair[1].value));
+    }
+    let epochs: Vec<u32> = some(&section, "epochs", epochs, "at least one epoch to analyse")?;
+    let batch = section.optional("batch-size", "at least 2, as batch norm needs", at_least(2))?;
+    let method = section.optional("optimizer", "adam or sgd", named::<Method>)?;
+    let method = method.map_or(Method::Adam, |method| method.value);
+    let lr = section.optional("lr", "a positive number", number_where(|lr| lr > 0.0))?;
+    let momentum = section.optional(
+        "momentum",
+        "a number of at least 0 and below 1",
+        number_where(|m| (0.0..1.0).contains(&m)),
+    )?;
+    if let (Some(momentum), Method::Adam) = (&momentum, method) {
+        let expected = "none: momentum belongs to optimizer = \"sgd\"";
+        return Err(section.fault(&momentum.place, expected, momentum.value));
+    }
+    let weight_decay =
+        section.optional("weight-decay", "a number of at least 0", number_where(|decay| decay >= 0.0))?;
+    let drops = section.list("lr-drops", "a whole number of at least 1", at_least(1))?;
+    let drops = drops.map_or(Vec::new(), |drops| drops.value);
+    let last = epochs.last().copied().unwrap_or_default();
+    if let Some(late) = drops.iter().find(|drop| drop.value >= last) {
+        let expected = format!("an epoch before the last, {last}");
+        return Err(section.fault(&late.place, expected, late.value));
+    }
+    let tensorboard = section.optional("tensorboard", "true or false", flag)?;
+    let place = section.place();
+    section.finish()?;
+    let value = |at: Option<At<f64>>| at.map(|at| at.value);
+    let train = Train {
+        save_every: save_every(&epochs),
+        batch: batch.map_or(100, |batch: At<usize>| batch.value),
+        optimizer: optimizer(method, value(lr), value(momentum), value(weight_decay).unwrap_or(0.0)),
+        lr_drops: drops.into_iter().map(|drop| drop.value).collect(),
+        tensorboard: tensorboard.is_some_and(|flag| flag.value),
+        place,
+    };
+    Ok((epochs, train))
+}
+
+/// The greatest distance of checkpoints that has one at each of `epochs`; the last has one anyway.
+fn save_every(epochs: &[u32]) -> u32 {
+    let gcd = |mut a: u32, mut b: u32| {
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    match epochs {
+        [only] => *only,
+        [before @ .., _] => before.iter().copied().fold(0, gcd),
+        [] => 1,
+    }
+}
+
+fn checkpoint(section: Section, data: &[Data]) -> Result<(Network, u32, At<PathBuf>)> {
+    let file = section.required("file", "a file with weights", text)?.map(PathBuf::from);
+    let arch = section.required("arch", &Arch::ALL.map(Arch::name).join(", "), named::<Arch>)?;
+    let names: Vec<&str> = data.iter().map(|data| &*data.name).collect();
+    let position = |name: &str| names.iter().position(|known| *known == name);
+    let known = format!("the name of a data set: {}", names.join(", "));
+    let data = match section.optional("data", &known, |value| position(value.as_str()?))? {
+        Some(data) => data.value,
+        None if data.len() == 1 => 0,
+        None => return Err(section.missing("data", known)),
+    };
+    let seed = section.optional("seed", "a whole number of at least 0", whole::<u64>)?;
+    let epoch = section.required("epoch", "a whole number of at least 0", whole::<u32>)?;
+    section.finish()?;
+    let seed = seed.map_or(0, |seed| seed.value);
+    Ok((Network { arch: arch.value, data, seed, epochs: Vec::new() }, epoch.value, file))
+}
+
+fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {
+    let filters = section.list("filters", "high-pass, low-pass or pulse", named::<FilterKind>)?;
+    let filters = match filters {
+        None => FilterKind::ALL.to_vec(),
+        filters => some(&section, "filters", filters, "at least one filter")?,
+    };
+    let expected = format!("2 to {MAX_THRESHOLDS}");
+    let thresholds = section.optional("thresholds", &expected, |value| {
+        whole::<usize>(value).filter(|count| (2..=MAX_THRESHOLDS).contains(count))
+    })?;
+    let scope = section.optional("scope", "layer, channel or network", named::<Scope>)?;
+    let place = scope.as_ref().map_or(section.place(), |scope| scope.place.clone());
+    let scope = scope.map_or(Scope::Layer, |scope| scope.value);
+    let layers = section.list("layers", "the name of a weight tensor", text)?;
+    match (&layers, scope) {
+        (None, Scope::Channel) => {
+            let expected = "`layers` beside scope = \"channel\": the layers whose channels are filtered";
+            return Err(section.fault(&place, expected, "none"));
+        }
+        (Some(layers), Scope::Network) => {
+            let expected = "none: scope = \"network\" filters all layers at once";
+            return Err(section.fault(&layers.place, expected, "a choice of layers"));
+        }
+        _ => {}
+    }
+    let layers = match layers {
+        None => None,
+        Some(list) => {
+            for layer in &list.value {
+                check_layer(&section, layer, scope, networks)?;
+            }
+            Some(some(&section, "layers", Some(list), "at least one layer")?)
+        }
+    };
+    let eps =
+        section.optional("eps", "auto, a number such as 0.03 or a fraction such as \"8/255\"", |value| {
+            match value.as_str() {
+                Some("auto") => Some(None),
+                Some(text) => text.parse::<Eps>().ok().map(Some),
+                None => number(value).filter(|eps| (0.0..=1.0).contains(eps)).map(|eps| Some(Eps(eps))),
+            }
+        })?;
+    let attack = section.optional("attack", "adaptive or fixed", named::<AttackMode>)?;
+    let clamp = section.optional("clamp", "true or false", flag)?;
+    let bn = section.optional("bn", "running or batch", named::<BnMode>)?;
+    let images = section.optional("images", "a whole number of at least 1", at_least(1))?;
+    section.finish()?;
+    Ok(Sweep {
+        filters,
+        thresholds: thresholds.map_or(25, |count| count.value),
+        scope,
+        layers,
+        eps: eps.and_then(|eps| eps.value),
+        attack: attack.map_or(AttackMode::Adaptive, |attack| attack.value),
+        clamp: clamp.is_none_or(|clamp| clamp.value),
+        bn: bn.map_or(BnMode::Running, |bn| bn.value),
+        images,
+    })
+}
+
+/// Whether every network has a layer.
+fn check_layer(section: &Section, layer: &At<String>, scope: Scope, networks: &[Network]) -> Result<()> {
+    let mut archs: Vec<Arch> = Vec::new();
+    for network in networks {
+        if archs.contains(&network.arch) {
+            continue;
+        }
+        archs.push(network.arch);
+        // Names do not depend on the images; any that the network takes will do.
+        let graph = network.arch.build(Shape { c: 3, h: 64, w: 64 }, 10)?;
+        let names: Vec<&str> =
+            graph.filterable().into_iter().map(|param| graph.params[param].name.as_str()).collect();
+        if resolve_layers(scope, Some(std::slice::from_ref(&layer.value)), &names).is_err() {
+            let expected = format!("a layer that {} has: {}", network.arch, names.join(", "));
+            return Err(section.fault(&layer.place, expected, format!("\"{}\"", layer.value)));
+        }
+    }
+    Ok(())
+}
+
+fn score(section: Section) -> Result<Options> {
+    let default = Options::default();
+    let baseline = section.optional("baseline", "density or unfiltered", named::<Baseline>)?;
+    let tau = section.optional("tau", "a number of at least 0", number_where(|tau| tau >= 0.0))?;
+    let z = section.optional("z", "a number of at least 0", number_where(|z| z >= 0.0))?;
+    section.finish()?;
+    Ok(Options {
+        baseline: baseline.map_or(default.baseline, |baseline| baseline.value),
+        tau: tau.map_or(default.tau, |tau| tau.value),
+        z: z.map_or(default.z, |z| z.value),
+    })
+}
+
+/// A reader of whole numbers from `least` on.
+fn at_least<T: TryFrom<i64> + PartialOrd + Copy>(least: T) -> impl Fn(&DeValue) -> Option<T> {
+    move |value| whole::<T>(value).filter(|number| *number >= least)
+}
+
+/// A reader of numbers of which something holds.
+fn number_where(holds: impl Fn(f64) -> bool) -> impl Fn(&DeValue) -> Option<f64> {
+    move |value| number(value).filter(|&number| holds(number))
+}
+
+/// The values of a list that has to hold something, each once.
+fn some<T: Clone + PartialEq + Debug>(
+    section: &Section,
+    key: &'static str,
+    list: Option<At<Vec<At<T>>>>,
+    expected: &str,
+) -> Result<Vec<T>> {
+    let list = list.ok_or_else(|| section.missing(key, expected))?;
+    if list.value.is_empty() {
+        return Err(section.fault(&list.place, expected, "an empty list"));
+    }
+    for (at, element) in list.value.iter().enumerate() {
+        if list.value[..at].iter().any(|earlier| earlier.value == element.value) {
+            let found = format!("{:?} twice", element.value);
+            return Err(section.fault(&element.place, "each once", found));
+        }
+    }
+    Ok(list.value.into_iter().map(|element| element.value).collect())
+}
+
+/// Refuses two things of one name.
+fn no_twins<'a, T: PartialEq + Display + 'a>(
+    section: &Section,
+    named: impl Iterator<Item = (&'a T, &'a Place)>,
+) -> Result<()> {
+    let mut seen: Vec<&T> = Vec::new();
+    for (name, place) in named {
+        if seen.contains(&name) {
+            let expected = "data sets of different names (`name` gives one another)";
+            return Err(section.fault(place, expected, format!("{name} twice")));
+        }
+        seen.push(name);
+    }
+    Ok(())
+}
+
+/// The error of a setting that turned out not to be possible, told with its place in the file.
+pub fn at_place(document: &Document, place: &Place, expected: impl Display, error: &Error) -> Error {
+    document.fault(place, expected, error)
+}

@@ -1,0 +1,129 @@
+//! The graph of steps: who comes after whom, and what makes a step another one.
+
+use crate::{STUDY, graph, read};
+use std::collections::HashSet;
+use std::path::Path;
+use synfilter::study::{Folders, Step, Work, checkpoint_of, steps};
+
+fn names(steps: &[Step]) -> Vec<&str> {
+    steps.iter().map(|step| &*step.name).collect()
+}
+
+fn before<'s>(steps: &'s [Step], step: &Step) -> Vec<&'s str> {
+    step.after.iter().map(|&at| &*steps[at].name).collect()
+}
+
+#[test]
+fn every_step_follows_what_it_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let steps = graph(folder.path(), STUDY);
+    // Four networks: training, ε, three sweeps, three scores.
+    assert_eq!(steps.len(), 4 * (1 + 1 + 3 + 3));
+    let train = "train digits/resnet18/seed-0";
+    let eps = "eps digits/resnet18/seed-0";
+    assert_eq!(
+        names(&steps)[..5],
+        [
+            train,
+            eps,
+            "sweep digits/resnet18/seed-0 epoch 2",
+            "score digits/resnet18/seed-0 epoch 2",
+            "sweep digits/resnet18/seed-0 epoch 4",
+        ]
+    );
+    assert_eq!(before(&steps, &steps[0]), [""; 0]);
+    assert_eq!(before(&steps, &steps[1]), [train]);
+    assert_eq!(before(&steps, &steps[4]), [train, eps]);
+    assert_eq!(before(&steps, &steps[5]), ["sweep digits/resnet18/seed-0 epoch 4"]);
+    for (at, step) in steps.iter().enumerate() {
+        assert!(step.after.iter().all(|&before| before < at && steps[before].network == step.network));
+    }
+    // Nobody writes over another's record, and every step is a different one.
+    let records: HashSet<_> = steps.iter().map(Step::record).collect();
+    let keys: HashSet<&String> = steps.iter().map(|step| &step.key).collect();
+    assert_eq!((records.len(), keys.len()), (steps.len(), steps.len()));
+    let spec = read(folder.path(), STUDY).unwrap();
+    assert_eq!(
+        checkpoint_of(&spec, 0, 1),
+        folder.path().join("out/digits/resnet18/seed-0/train/epoch-0004.safetensors")
+    );
+    assert_eq!(
+        Folders::of(&spec, 3).sweep(5),
+        folder.path().join("out/digits/shufflenet_v2_x1_0/seed-7/epoch-0005")
+    );
+    // A checkpoint at each epoch, and no more than that takes.
+    assert_eq!(spec.train.unwrap().save_every, 2);
+}
+
+#[test]
+fn a_number_in_the_place_of_the_search_leaves_it_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let steps = graph(folder.path(), &STUDY.replace("\"auto\"", "\"8/255\""));
+    assert_eq!(steps.len(), 4 * (1 + 3 + 3));
+    assert_eq!(before(&steps, &steps[1]), ["train digits/resnet18/seed-0"]);
+    assert_eq!(steps[1].settings["eps"], 8.0 / 255.0);
+}
+
+#[test]
+fn given_checkpoints_need_no_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = |epoch: u32, seed: u64| {
+        format!(
+            "[[checkpoint]]\nfile = \"n{epoch}.pth\"\narch = \"resnet50\"\nepoch = {epoch}\nseed = {seed}\n"
+        )
+    };
+    let text = format!(
+        "out = \"x\"\n[[data]]\ndataset = \"digits\"\n{}{}{}[sweep]\nscope = \"network\"\n",
+        given(20, 0),
+        given(10, 0),
+        given(10, 1)
+    );
+    let steps = graph(folder.path(), &text);
+    assert_eq!(
+        names(&steps)[..4],
+        [
+            "eps digits/resnet50/seed-0",
+            "sweep digits/resnet50/seed-0 epoch 10",
+            "score digits/resnet50/seed-0 epoch 10",
+            "sweep digits/resnet50/seed-0 epoch 20",
+        ]
+    );
+    assert_eq!(steps.len(), 5 + 3);
+    let spec = read(folder.path(), &text).unwrap();
+    // ε is searched at the last epoch.
+    assert_eq!(steps[0].settings["checkpoint"], "n20.pth");
+    assert_eq!(checkpoint_of(&spec, 0, 0), Path::new("n10.pth"));
+}
+
+/// Which kinds of steps of the first network have other keys in another study.
+fn changed(text: &str) -> Vec<&'static str> {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, new) = (graph(folder.path(), STUDY), graph(folder.path(), text));
+    let key = |steps: &[Step], name: &str| steps.iter().find(|s| s.name == name).map(|s| s.key.clone());
+    let first = |step: &&Step| step.network == 0 && !matches!(step.work, Work::Sweep(1..) | Work::Score(1..));
+    let kinds = old.iter().filter(first);
+    kinds
+        .filter(|step| key(&new, &step.name).as_ref() != Some(&step.key))
+        .map(|step| step.work.kind())
+        .collect()
+}
+
+#[test]
+fn a_step_is_another_one_if_anything_before_it_is() {
+    assert_eq!(changed(STUDY), [""; 0]);
+    let scored = format!("{STUDY}\n[score]\ntau = 0.01\n");
+    assert_eq!(changed(&scored), ["score"]);
+    assert_eq!(changed(&STUDY.replace("\"auto\"", "\"auto\"\nthresholds = 9")), ["sweep", "score"]);
+    assert_eq!(changed(&STUDY.replace("\"auto\"", "\"auto\"\nclamp = false")), ["eps", "sweep", "score"]);
+    let everything = ["train", "eps", "sweep", "score"];
+    assert_eq!(changed(&STUDY.replace("epochs = [2, 4, 5]", "epochs = [2, 4, 5]\nlr = 0.1")), everything);
+    // Other networks, and where files lie, are another matter.
+    assert_eq!(changed(&STUDY.replace("[0, 7]", "[0, 7, 8]")), [""; 0]);
+    assert_eq!(changed(&STUDY.replace("runs/x", "runs/y")), [""; 0]);
+    let folder = tempfile::tempdir().unwrap();
+    let spec = read(folder.path(), STUDY).unwrap();
+    let on = |dtype: &str| steps(&spec, &serde_json::json!({ "backend": "cuda", "dtype": dtype }));
+    let (wide, narrow) = (on("f32"), on("f16"));
+    assert_eq!(wide[0].key, narrow[0].key, "all training is in f32");
+    assert_ne!(wide[2].key, narrow[2].key);
+}
