@@ -106,7 +106,7 @@ fn other_commands() {
     refused("score {}/none", folder.path(), 3, &["none", "cells.parquet", "cannot read"]);
     refused("score {}/none --baseline half", folder.path(), 2, &["unknown baseline \"half\""]);
     refused("score {}/none --rank-by size", folder.path(), 2, &["unknown score \"size\"", "clean"]);
-    refused("score {}/none --top -1", folder.path(), 2, &["--top", "-1"]);
+    refused("score {}/none --top=-1", folder.path(), 2, &["--top", "-1"]);
     refused("score", folder.path(), 2, &["RUN"]);
     assert_eq!(names(folder.path()), ["something"]);
 }
