@@ -1,7 +1,7 @@
 //! A study: architectures × data sets × seeds × epochs, trained, swept and scored as one graph of steps.
 //!
-//! [`spec`] reads the file that describes it, [`steps`] makes the graph, [`run`](mod@run) has an [`Execute`] do what is not
-//! done yet, [`state`] keeps a record beside the results of every step. [`halving`] is the search of ε.
+//! [`spec`] reads the file that describes it, [`steps`](mod@steps) makes the graph, [`run`](mod@run) has an [`Execute`] do what is not
+//! done yet, [`state`] keeps a record beside the results of every step. [`halving`](mod@halving) is the search of ε.
 
 pub mod document;
 pub mod halving;
