@@ -125,7 +125,8 @@ impl Graph<'_> {
         let trained = spec.train.as_ref().map(|train| {
             let settings = json!({
                 "network": of, "epochs": network.epochs.last().map(|(epoch, _)| epoch), "save_every": train.save_every,
-                "batch": train.batch, "optimizer": train.optimizer, "lr_drops": train.lr_drops, "compute": self.compute,
+                "batch": train.batch, "optimizer": train.optimizer, "lr_drops": train.lr_drops,
+                "backend": self.compute["backend"], // all training is in f32
             });
             self.add(Work::Train, at, None, folders.train(), settings, &[])
         });

@@ -73,7 +73,9 @@ fn contradictions() {
         "data[0].dir",
         &["digits are part of the program"],
     );
-    case("dataset", "dataset = \"mnist\"", "data[0].dir", &["the folder with the files of mnist", "nothing"]);
+    // What is missing is missing in its section.
+    let (text, line) = with("dataset", "dataset = \"mnist\"");
+    refused(&text, line - 1, "data[0].dir", &["the folder with the files of mnist", "nothing"]);
     case(
         "dataset",
         "dataset = \"digits\"\nimage-size = 32",
