@@ -1,6 +1,7 @@
 //! synfilter: which weights of a trained network are fragile, robust or antifragile.
 
 pub mod atomic_file;
+pub mod attack;
 pub mod backend;
 pub mod checkpoint;
 pub mod columnar;

@@ -1,0 +1,243 @@
+//! `attack.json`: accuracy against ε, for each network and each method.
+
+use super::method::Method;
+use crate::atomic_file::AtomicFile;
+use crate::error::{Error, Result};
+use crate::filter::FilterKind;
+use crate::sweep::{BnMode, CheckpointId, Provenance};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// The version of the document that this program writes and reads.
+pub const VERSION: u32 = 1;
+
+/// What `attack.json` holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// [`VERSION`].
+    pub version: u32,
+    /// The data set.
+    pub dataset: String,
+    /// SHA-256 of its test images, hexadecimal.
+    pub dataset_digest: String,
+    /// How many of them were attacked: the first, in file order.
+    pub images: usize,
+    /// Whether adversarial images are clipped to [0, 1].
+    pub clamp: bool,
+    /// Which statistics batch norm uses.
+    pub bn: BnMode,
+    /// The number format of the computation.
+    pub dtype: String,
+    /// The kind of backend that computed.
+    pub backend: String,
+    /// The networks, in the order in which they were asked for.
+    pub networks: Vec<NetworkCurves>,
+    /// How the document came about.
+    pub provenance: Provenance,
+}
+
+/// The security curves of one network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkCurves {
+    /// The checkpoint's file, as it was named.
+    pub file: String,
+    /// The checkpoint.
+    pub checkpoint: CheckpointId,
+    /// The architecture.
+    pub arch: String,
+    /// What was filtered; `None` for the network as it is.
+    pub filtered: Option<Filtered>,
+    /// On the clean images.
+    pub clean: Count,
+    /// One curve per method, and per seed where it starts at random.
+    pub curves: Vec<Curve>,
+}
+
+/// One cell of a sweep: a filter at one threshold on one layer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Filtered {
+    /// The filtered tensor.
+    pub layer: String,
+    /// Its position among the filterable tensors.
+    pub layer_index: usize,
+    /// The filter.
+    pub filter: FilterKind,
+    /// How many thresholds the layer's range is divided into.
+    pub thresholds: usize,
+    /// The number of the threshold, from 0.
+    pub k: usize,
+    /// The threshold.
+    pub alpha: f32,
+    /// How many weights of the tensor are kept.
+    pub kept: u64,
+    /// How many it has.
+    pub total: u64,
+}
+
+/// Accuracy against ε.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Curve {
+    /// The attack.
+    pub attack: Method,
+    /// ε ascending.
+    pub points: Vec<Point>,
+}
+
+/// One point of a curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// ε, in pixel units.
+    pub eps: f64,
+    /// Size of each step in pixel units, for PGD.
+    pub step_size: Option<f64>,
+    /// What the network makes of the adversarial images.
+    #[serde(flatten)]
+    pub count: Count,
+}
+
+/// How many images a network classifies correctly, of as many as the document says.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Count {
+    /// Images whose label is the arg-max.
+    pub correct: usize,
+    /// Mean cross-entropy; null where it is not finite.
+    pub loss: Option<f64>,
+}
+
+impl Document {
+    /// The name of the file in its folder.
+    pub const NAME: &str = "attack.json";
+
+    /// Reads the `attack.json` at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Read`]; [`Error::Input`] for another version, or content that is not what this program writes.
+    pub fn read(path: &Path) -> Result<Document> {
+        /// What every version has.
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let text = fs::read(path).map_err(Error::read(path))?;
+        let expected = "the security curves of networks";
+        let fault = |error: serde_json::Error| Error::input(path, "content", expected, error);
+        let Version { version } = serde_json::from_slice(&text).map_err(fault)?;
+        if version != VERSION {
+            return Err(Error::input(path, "version", VERSION, version));
+        }
+        let document: Document = serde_json::from_slice(&text).map_err(fault)?;
+        let images = document.images;
+        for network in &document.networks {
+            let points =
+                network.curves.iter().flat_map(|curve| curve.points.iter().map(|point| &point.count));
+            if let Some(count) = points.chain([&network.clean]).find(|count| count.correct > images) {
+                let place = format!("correct images of {}", network.file);
+                return Err(Error::input(path, place, format!("at most {images}"), count.correct));
+            }
+        }
+        Ok(document)
+    }
+
+    /// Writes `attack.json` into `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(Document::NAME);
+        let mut text =
+            serde_json::to_string_pretty(self).map_err(|error| Error::write(&path)(error.into()))?;
+        text.push('\n');
+        let mut file = AtomicFile::create(&path)?;
+        file.write_all(text.as_bytes()).map_err(Error::write(&path))?;
+        file.commit()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attack::Pgd;
+
+    fn document() -> Document {
+        let count = |correct, loss| Count { correct, loss };
+        let points = |step_size| {
+            [(0.01, 90, Some(0.3)), (0.1, 5, None)].map(|(eps, correct, loss)| Point {
+                eps,
+                step_size,
+                count: count(correct, loss),
+            })
+        };
+        let pgd = Pgd { steps: 10, step_size: Some(0.02), seed: Some(u64::MAX) };
+        Document {
+            version: VERSION,
+            dataset: "digits".into(),
+            dataset_digest: "ab".into(),
+            images: 100,
+            clamp: true,
+            bn: BnMode::Running,
+            dtype: "f32".into(),
+            backend: "cpu".into(),
+            networks: vec![NetworkCurves {
+                file: "net.safetensors".into(),
+                checkpoint: CheckpointId {
+                    sha256: "cd".into(),
+                    epoch: Some(3),
+                    mean: vec![0.1307],
+                    std: vec![0.3081],
+                },
+                arch: "resnet18".into(),
+                filtered: Some(Filtered {
+                    layer: "fc.weight".into(),
+                    layer_index: 20,
+                    filter: FilterKind::HighPass,
+                    thresholds: 25,
+                    k: 3,
+                    alpha: -0.1,
+                    kept: 7,
+                    total: 9,
+                }),
+                clean: count(99, Some(0.01)),
+                curves: vec![
+                    Curve { attack: Method::Fgsm, points: points(None).to_vec() },
+                    Curve { attack: Method::Pgd(pgd), points: points(Some(0.02)).to_vec() },
+                ],
+            }],
+            provenance: Provenance::default(),
+        }
+    }
+
+    #[test]
+    fn a_document_is_read_as_it_was_written() {
+        let folder = tempfile::tempdir().unwrap();
+        document().write(folder.path()).unwrap();
+        let path = folder.path().join(Document::NAME);
+        assert_eq!(Document::read(&path).unwrap(), document());
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(r#""name": "fgsm""#) && text.contains(r#""name": "pgd""#), "{text}");
+    }
+
+    #[test]
+    fn what_it_is_not_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(Document::NAME);
+        let refusal = |change: &dyn Fn(&mut Document)| {
+            let mut document = document();
+            change(&mut document);
+            document.write(folder.path()).unwrap();
+            let error = Document::read(&path).unwrap_err();
+            assert_eq!(error.exit_code(), 3);
+            error.to_string()
+        };
+        let other = refusal(&|document| document.version = 2);
+        assert!(other.contains("version: expected 1, found 2"), "{other}");
+        let many = refusal(&|document| document.networks[0].curves[1].points[0].count.correct = 101);
+        assert!(
+            many.contains("correct images of net.safetensors: expected at most 100, found 101"),
+            "{many}"
+        );
+        fs::write(&path, r#"{"version": 1, "dataset": 3}"#).unwrap();
+        assert!(Document::read(&path).unwrap_err().to_string().contains("content: expected"));
+    }
+}

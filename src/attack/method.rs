@@ -1,0 +1,107 @@
+//! How adversarial images are made: one step, or several.
+
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The most steps that PGD takes.
+pub const MAX_STEPS: u32 = 10_000;
+
+/// How adversarial images of a given ε are made.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase")]
+pub enum Method {
+    /// The fast gradient sign method (Goodfellow, Shlens and Szegedy 2015): one step of size ε.
+    Fgsm,
+    /// Projected gradient descent.
+    Pgd(Pgd),
+}
+
+/// Projected gradient descent (Madry et al. 2018, "Towards deep learning models resistant to adversarial attacks"), in the
+/// maximum norm: from x₀ = x, or clip(x + uniform noise in ±ε), in every step
+/// xₜ₊₁ = clip(x + max(−ε, min(ε, xₜ + α·sign(∇ CE(f(xₜ), y)) − x))).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pgd {
+    /// Number of steps, 1 to [`MAX_STEPS`].
+    pub steps: u32,
+    /// α, in pixel units; `None` is 2.5·ε/steps, Madry et al.'s: 2/255 in 10 steps of ε = 8/255.
+    pub step_size: Option<f64>,
+    /// Seed of the random start; `None`: the first step starts at the image itself.
+    pub seed: Option<u64>,
+}
+
+impl Pgd {
+    /// α for `eps`, both in pixel units.
+    pub fn step_size(&self, eps: f64) -> f64 {
+        self.step_size.unwrap_or(2.5 * eps / f64::from(self.steps))
+    }
+
+    /// Whether these settings can be.
+    ///
+    /// # Errors
+    /// A usage error for no or too many steps, and for a step size outside (0, 1].
+    pub fn check(&self) -> Result<()> {
+        if !(1..=MAX_STEPS).contains(&self.steps) {
+            return Err(Error::usage(format!("steps: expected 1 to {MAX_STEPS}, found {}", self.steps)));
+        }
+        match self.step_size {
+            Some(size) if !(size > 0.0 && size <= 1.0) => Err(Error::usage(format!(
+                "step size: expected more than 0, to 1 in pixel units, found {size}"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Method {
+    /// α for `eps`, where steps have a size of their own.
+    pub fn step_size(&self, eps: f64) -> Option<f64> {
+        match self {
+            Method::Fgsm => None,
+            Method::Pgd(pgd) => Some(pgd.step_size(eps)),
+        }
+    }
+
+    /// Its name in records: "fgsm" or "pgd".
+    pub fn name(&self) -> &'static str {
+        match self {
+            Method::Fgsm => "fgsm",
+            Method::Pgd(_) => "pgd",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    /// "FGSM", "PGD-10", "PGD-10 seed 3".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Method::Fgsm => f.pad("FGSM"),
+            Method::Pgd(Pgd { steps, seed: None, .. }) => f.pad(&format!("PGD-{steps}")),
+            Method::Pgd(Pgd { steps, seed: Some(seed), .. }) => f.pad(&format!("PGD-{steps} seed {seed}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_step_size_is_torchattacks_at_its_eps() {
+        let pgd = Pgd { steps: 10, step_size: None, seed: None };
+        assert_eq!(pgd.step_size(8.0 / 255.0) as f32, (2.0 / 255.0) as f32);
+        assert_eq!(Pgd { step_size: Some(0.5), ..pgd }.step_size(8.0 / 255.0), 0.5);
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let check = |steps, step_size| Pgd { steps, step_size, seed: None }.check();
+        assert!(check(1, None).is_ok() && check(MAX_STEPS, Some(1.0)).is_ok());
+        for (steps, size) in [(0, None), (MAX_STEPS + 1, None), (1, Some(0.0)), (1, Some(-0.1))] {
+            assert_eq!(check(steps, size).unwrap_err().exit_code(), 2, "{steps} {size:?}");
+        }
+        for size in [1.5, f64::NAN, f64::INFINITY] {
+            assert!(check(1, Some(size)).unwrap_err().to_string().starts_with("step size: "), "{size}");
+        }
+    }
+}
