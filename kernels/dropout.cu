@@ -4,6 +4,7 @@
 // under the seed as key (Salmon et al. 2011): the numbers of src/random.rs, on every device. Grid and block: as an
 // elementwise operation. Registers (sm_80): 40. Bytes: x and y once; some 100 integer operations per element.
 #include "epilogue.cuh"
+#include "philox.cuh"
 
 // Mirrors `Dropout` of src/backend/cuda/dropout.rs.
 struct Dropout {
@@ -16,24 +17,6 @@ struct Dropout {
     Then then;
 };
 static_assert(sizeof(Dropout) == 160);
-
-__device__ __forceinline__ uint32_t philox_word(uint64_t element, const Dropout& p) {
-    const uint64_t block = element / 4;
-    uint32_t c0 = static_cast<uint32_t>(block), c1 = static_cast<uint32_t>(block >> 32), c2 = p.layer, c3 = p.step;
-    uint32_t k0 = p.seed_low, k1 = p.seed_high;
-#pragma unroll
-    for (int round = 0; round < 10; round++) {
-        const uint64_t a = static_cast<uint64_t>(c0) * 0xD2511F53u, b = static_cast<uint64_t>(c2) * 0xCD9E8D57u;
-        c0 = static_cast<uint32_t>(b >> 32) ^ c1 ^ k0;
-        c1 = static_cast<uint32_t>(b);
-        c2 = static_cast<uint32_t>(a >> 32) ^ c3 ^ k1;
-        c3 = static_cast<uint32_t>(a);
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    const uint32_t word = static_cast<uint32_t>(element % 4);
-    return word < 2 ? (word == 0 ? c0 : c1) : (word == 2 ? c2 : c3);
-}
 
 template <typename T> __device__ __forceinline__ void dropout(const Dropout& p) {
     constexpr int VEC = Row<T>::VEC;
@@ -48,9 +31,9 @@ template <typename T> __device__ __forceinline__ void dropout(const Dropout& p) 
 #pragma unroll
         for (int i = 0; i < VEC; i++) {
             const uint64_t image = item.slab * SLAB + item.part * VEC + i;
-            const uint32_t word = philox_word((image * p.to.c + item.channel) * pixels + item.pixel, p);
-            const float unit = static_cast<float>(word >> 8) * (1.0f / 16777216.0f);
-            v[i] *= unit >= p.p ? p.factor : 0.0f;
+            const uint64_t element = (image * p.to.c + item.channel) * pixels + item.pixel;
+            const uint32_t word = philox_word({p.layer, p.step}, {p.seed_low, p.seed_high}, element);
+            v[i] *= unit(word) >= p.p ? p.factor : 0.0f;
         }
     }
     finish(p.then, v, static_cast<T*>(p.y), row, add_row, item.channel, item.part, item.live);

@@ -8,24 +8,7 @@
 // bit. Grid: (tiles of 64 pixels, channels, slabs). Block: 256 threads that turn 64 images × 64 pixels in 16.6 KB of shared
 // memory, so that both sides are read and written along lines. Registers (sm_80): 32 (download) to 48. Bytes: pixels, values
 // and gradients once. FLOPs: 2 to 6 per element, divisions among them. Overwrites.
-#include "epilogue.cuh"
-
-constexpr uint32_t THREADS = 256;
-constexpr uint32_t TILE = 64;  // pixels
-
-// Where lane `lane` of pixel `pixel` lies in the tile, whose pixels are an odd number of words apart. A pixel's lanes lie in
-// the order in which the threads of a row take them: first lane 0 of every thread, then lane 1.
-template <typename T> __device__ __forceinline__ uint32_t in_tile(uint32_t pixel, uint32_t lane) {
-    return pixel * (SLAB + 1) + lane % Row<T>::VEC * Row<T>::THREADS + lane / Row<T>::VEC;
-}
-
-// The pixel of the tile that a thread of a row has in step `step`. The rows of a warp are as many pixels apart as a row has
-// threads: so all 32 read different banks.
-template <typename T> __device__ __forceinline__ uint32_t pixel_of_step(uint32_t step) {
-    constexpr uint32_t APART = Row<T>::THREADS;
-    const uint32_t turn = step * (THREADS / 32) + threadIdx.x / 32;
-    return turn / APART * 32 + threadIdx.x % 32 / APART * APART + turn % APART;
-}
+#include "image.cuh"
 
 // Mirrors `Load` of src/backend/cuda/image.rs.
 struct Load {
@@ -41,29 +24,10 @@ struct Load {
 };
 static_assert(sizeof(Load) == 104);
 
-__device__ __forceinline__ float pixel_of(uint8_t v) { return __fdiv_rn(static_cast<float>(v), 255.0f); }
-__device__ __forceinline__ float pixel_of(float v) { return v; }
-
 template <typename T, typename P> __device__ __forceinline__ void load(const Load& p) {
     __shared__ float tile[TILE * (SLAB + 1)];
     const uint32_t size = p.at.h * p.at.w, first = blockIdx.x * TILE, channel = blockIdx.y, slab = blockIdx.z;
-    const P* pixels = static_cast<const P*>(p.pixels);
-    constexpr uint32_t READS = TILE * SLAB / THREADS;
-    const uint32_t column = threadIdx.x % TILE, from = first + column;
-    P read[READS];
-#pragma unroll
-    for (uint32_t i = 0; i < READS; i++) {
-        const uint32_t image = slab * SLAB + threadIdx.x / TILE + i * (THREADS / TILE);
-        read[i] = P(0);  // lanes without an image are black
-        if (image < p.images && from < size) {
-            read[i] = pixels[(static_cast<size_t>(image) * p.at.c + channel) * size + from];
-        }
-    }
-#pragma unroll
-    for (uint32_t i = 0; i < READS; i++) {
-        tile[in_tile<T>(column, threadIdx.x / TILE + i * (THREADS / TILE))] = pixel_of(read[i]);
-    }
-    __syncthreads();
+    turn<T>(tile, static_cast<const P*>(p.pixels), p.images, p.at);
     const float mean = p.mean[channel], std = p.std[channel];
     T* z = static_cast<T*>(p.z);
     const T* gradient = static_cast<const T*>(p.gradient);
@@ -81,12 +45,8 @@ template <typename T, typename P> __device__ __forceinline__ void load(const Loa
             float x = tile[in_tile<T>(column, lane)];
             if (gradient) {
                 const bool image = slab * SLAB + lane < p.images;
-                const float up = image && g[j] > 0.0f ? p.eps : 0.0f, down = image && g[j] < 0.0f ? p.eps : 0.0f;
-                x = __fadd_rn(x, __fsub_rn(up, down));
-                if (p.clamp) {
-                    x = x < 0.0f ? 0.0f : x;  // in this form a NaN stays one
-                    x = x > 1.0f ? 1.0f : x;
-                }
+                x = along_sign(x, image ? g[j] : 0.0f, p.eps);
+                if (p.clamp) x = clip(x);
             }
             v[j] = __fdiv_rn(__fsub_rn(x, mean), std);
         }

@@ -1,21 +1,21 @@
 //! ε as people write it: `8/255` or `0.03`, always shown in both forms.
 
 use crate::Error;
-use crate::backend::Fgsm;
+use crate::attack::{Attack, Method};
 use std::fmt;
 use std::str::FromStr;
 
 /// Pixel levels above 0: the denominator in which ε is usually told.
 const LEVELS: f64 = 255.0;
 
-/// Size of an FGSM step in pixel units, in [0, 1].
+/// The most that an attack moves a pixel, in pixel units, in [0, 1].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Eps(pub f64);
 
 impl Eps {
-    /// The attack with this step.
-    pub fn attack(self, clamp: bool) -> Fgsm {
-        Fgsm { eps: self.0 as f32, clamp }
+    /// The attack of this size by `method`.
+    pub fn attack(self, method: Method, clamp: bool) -> Attack {
+        Attack { method, eps: self.0, clamp }
     }
 }
 

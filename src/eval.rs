@@ -1,6 +1,7 @@
-//! Accuracy of one network on clean images and under FGSM at several ε.
+//! Accuracy of one network on clean images and under attacks.
 
-use crate::backend::{Backend, Fgsm, Verdicts, grain};
+use crate::attack::{Adversary, Attack};
+use crate::backend::{Backend, Verdicts, grain};
 use crate::data::Images;
 use crate::error::Result;
 use crate::network::{Network, batch};
@@ -15,7 +16,7 @@ pub struct Evaluation {
     pub images: usize,
     /// On the clean images.
     pub clean: Verdicts,
-    /// On the adversarial images of each ε, in the order asked for.
+    /// On the adversarial images of each attack, in the order asked for.
     pub adversarial: Vec<Verdicts>,
     /// `[images, classes]`, where asked for.
     pub logits: Vec<f32>,
@@ -61,19 +62,20 @@ impl From<&Verdicts> for Tally {
     }
 }
 
-/// Evaluates `network` on all of `images`, with one FGSM step per attack. `outputs` asks for logits and input
-/// gradients too; `done` hears of every finished group of images.
+/// Evaluates `network` on those of `images` that `range` says, clean and under each of `attacks`. `outputs` asks for logits and
+/// input gradients too; `done` hears of every finished group of images.
 ///
 /// # Errors
 /// Those of the device.
 pub fn evaluate<B: Backend>(
     network: &Network<B>,
     images: &Images,
-    attacks: &[Fgsm],
+    range: Range<usize>,
+    attacks: &[Attack],
     outputs: bool,
     done: impl Fn(usize) + Sync,
 ) -> Result<Evaluation> {
-    let groups = network.groups(0..images.len());
+    let groups = network.groups(range);
     let parts: Result<Vec<Evaluation>> = groups
         .par_iter()
         .with_min_len(grain::<B>())
@@ -94,12 +96,12 @@ fn group<B: Backend>(
     network: &Network<B>,
     images: &Images,
     range: &Range<usize>,
-    attacks: &[Fgsm],
+    attacks: &[Attack],
     outputs: bool,
 ) -> Result<Evaluation> {
     let run = network.run();
     let on_device = network.images(images, range.clone());
-    let backward = outputs || !attacks.is_empty();
+    let backward = outputs || attacks.iter().any(Attack::starts_clean);
     let moves = if backward { &network.to_input[..] } else { &[] };
     let mut tape = Tape::new(network.backend, &network.program, batch(range), |_| false, moves);
     tape.load(run, &on_device);
@@ -114,13 +116,12 @@ fn group<B: Backend>(
         let scale = B::GRADIENT_SCALE * network.norm.std[i % images.shape[0]];
         plane.iter_mut().for_each(|g| *g /= scale);
     }
-    let mut attacked = Tape::new(network.backend, &network.program, batch(range), |_| false, &[]);
+    let mut adversary = Adversary::new(network, batch(range), attacks);
     let mut adversarial = Vec::with_capacity(attacks.len());
-    for &attack in attacks {
-        attacked.load_adversarial(run, &on_device, &tape, attack);
-        attacked.forward(run, false, None);
-        attacked.loss(run, None, &on_device, None);
-        adversarial.push(attacked.verdicts(run)?);
+    for attack in attacks {
+        adversary.attack(network, (&on_device, range.start), &tape, attack);
+        adversary.judge(network, &on_device);
+        adversarial.push(adversary.tape().verdicts(run)?);
     }
     Ok(Evaluation { images: range.len(), clean, adversarial, logits, input_gradient })
 }

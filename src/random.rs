@@ -44,6 +44,13 @@ impl Random {
         Random { key: halves(seed), stream: halves(stream), block: 0, words: [0; 4], spent: 4 }
     }
 
+    /// Number `at`, counted from 0, of what [`Random::bits`] draws from that sequence.
+    #[inline(always)]
+    pub fn bits_at(seed: u64, stream: u64, at: u64) -> u32 {
+        let counter = [(at / 4) as u32, ((at / 4) >> 32) as u32, stream as u32, (stream >> 32) as u32];
+        philox4x32(counter, [seed as u32, (seed >> 32) as u32])[(at % 4) as usize]
+    }
+
     /// 32 random bits.
     pub fn bits(&mut self) -> u32 {
         if self.spent == 4 {
@@ -124,6 +131,13 @@ mod tests {
         assert_eq!(draw(3, 4), draw(3, 4));
         assert_ne!(draw(3, 4), draw(3, 5));
         assert_ne!(draw(3, 4), draw(4, 4));
+    }
+
+    #[test]
+    fn any_number_of_a_sequence_can_be_had_alone() {
+        let (seed, stream) = (0x1234_5678_9ABC_DEF0, 0x0FED_CBA9_8765_4321);
+        let mut random = Random::new(seed, stream);
+        assert!((0..9).all(|at| Random::bits_at(seed, stream, at) == random.bits()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use synfilter::backend::Fgsm;
+use synfilter::attack::{Attack, Method, Pgd};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
 use synfilter::data::{DatasetKind, Split, load};
@@ -42,9 +42,19 @@ fn mapped_bytes() -> usize {
     text.split(' ').next().and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * 4096
 }
 
-/// No variant allocates anything of the size of its weights, and what is written is the packed form, once per mask.
 #[test]
 fn no_weight_tensor_is_ever_copied() {
+    // In one test, as the allocator watches the whole process, and on one thread, as each has working memory of its own.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let pgd = Method::Pgd(Pgd { steps: 3, step_size: None, seed: Some(1) });
+    pool.install(|| {
+        nothing_is_copied(Method::Fgsm, 7);
+        nothing_is_copied(pgd, 3);
+    });
+}
+
+/// No variant allocates anything of the size of its weights, and what is written is the packed form, once per mask.
+fn nothing_is_copied(method: Method, thresholds: usize) {
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(80).unwrap();
     let graph = Arch::Resnet18.build(Shape { c: 1, h: 28, w: 28 }, 10).unwrap();
     let weights = Weights::init(&graph, 7);
@@ -55,13 +65,13 @@ fn no_weight_tensor_is_ever_copied() {
     let cpu = Cpu::new(ConvMode::Auto, false);
     let norm = Normalisation { mean: vec![0.1307], std: vec![0.3081] };
     let network = Network::new(&cpu, graph.clone(), &weights, norm, Mode::Inference);
-    let step = Fgsm { eps: 0.1, clamp: true };
-    let mut engine = Engine::new(network, &images, AttackMode::Adaptive, step, &[target]);
+    let attack = Attack { method, eps: 0.1, clamp: true };
+    let mut engine = Engine::new(network, &images, AttackMode::Adaptive, attack, &[target]);
     engine.begin_block(0..images.len()).unwrap();
     engine.begin_target(&target).unwrap();
     let range = WeightRange::of(&[(name, tensor)], std::path::Path::new("test")).unwrap();
     let variants =
-        variants(&[FilterKind::HighPass, FilterKind::LowPass, FilterKind::Pulse], 7, range).unwrap();
+        variants(&[FilterKind::HighPass, FilterKind::LowPass, FilterKind::Pulse], thresholds, range).unwrap();
     // The first mask may set up working memory that all later ones share.
     engine.variant(&variants[1].mask).unwrap();
     let (before, mapped) = (engine.weight_bytes_written(), mapped_bytes());

@@ -230,7 +230,9 @@ fn a_checkpoint_says_what_it_is_and_gives_the_logged_accuracy() {
     let norm = Normalisation { mean: meta.mean.clone().unwrap(), std: meta.std.clone().unwrap() };
     let backend = Cpu::new(ConvMode::Auto, false);
     let network = Network::new(&backend, graph, &weights, norm, Mode::Inference);
-    let found = Tally::from(&evaluate(&network, &DIGITS.test, &[], false, |_| ()).unwrap().clean);
+    let found = Tally::from(
+        &evaluate(&network, &DIGITS.test, 0..DIGITS.test.len(), &[], false, |_| ()).unwrap().clean,
+    );
     let record = trained.epochs.last().unwrap();
     assert_eq!(found.correct as f64 / 100.0, record.test_accuracy);
     assert!((found.loss / 100.0 - record.test_loss).abs() < 1e-6 * record.test_loss);

@@ -1,5 +1,6 @@
 //! How adversarial images are made: one step, or several.
 
+use crate::backend::{Fgsm, Noise, PgdStart, PgdStep};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -82,6 +83,42 @@ impl fmt::Display for Method {
     }
 }
 
+/// An attack in full.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Attack {
+    /// How adversarial images are made.
+    pub method: Method,
+    /// ε, in pixel units.
+    pub eps: f64,
+    /// Whether adversarial images are clipped to [0, 1].
+    pub clamp: bool,
+}
+
+impl Attack {
+    /// Whether the first step goes along the gradient at the images themselves.
+    pub fn starts_clean(&self) -> bool {
+        !matches!(self.method, Method::Pgd(Pgd { seed: Some(_), .. }))
+    }
+
+    /// Whether gradients at adversarial images are needed.
+    pub fn goes_on(&self) -> bool {
+        matches!(self.method, Method::Pgd(Pgd { steps, .. }) if steps > 1) || !self.starts_clean()
+    }
+
+    /// FGSM's step.
+    pub(super) fn fgsm(&self) -> Fgsm {
+        Fgsm { eps: self.eps as f32, clamp: self.clamp }
+    }
+
+    /// Where PGD starts on images of which the first has position `first` in the test set, and its steps.
+    pub(super) fn descent(&self, pgd: &Pgd, first: usize) -> (PgdStart, PgdStep) {
+        let (eps, clamp) = (self.eps as f32, self.clamp);
+        let noise = pgd.seed.map(|seed| Noise { eps, seed, first_image: first as u64 });
+        let alpha = pgd.step_size(self.eps) as f32;
+        (PgdStart { noise, clamp }, PgdStep { eps, alpha, clamp })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +128,19 @@ mod tests {
         let pgd = Pgd { steps: 10, step_size: None, seed: None };
         assert_eq!(pgd.step_size(8.0 / 255.0) as f32, (2.0 / 255.0) as f32);
         assert_eq!(Pgd { step_size: Some(0.5), ..pgd }.step_size(8.0 / 255.0), 0.5);
+    }
+
+    #[test]
+    fn gradients_that_an_attack_needs() {
+        let needs = |steps, seed| {
+            let method = Method::Pgd(Pgd { steps, step_size: None, seed });
+            let attack = Attack { method, eps: 0.1, clamp: true };
+            (attack.starts_clean(), attack.goes_on())
+        };
+        assert_eq!([needs(1, None), needs(2, None)], [(true, false), (true, true)]);
+        assert_eq!([needs(1, Some(0)), needs(2, Some(0))], [(false, true), (false, true)]);
+        let fgsm = Attack { method: Method::Fgsm, eps: 0.1, clamp: true };
+        assert_eq!((fgsm.starts_clean(), fgsm.goes_on()), (true, false));
     }
 
     #[test]

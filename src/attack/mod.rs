@@ -1,10 +1,15 @@
 //! Attacks on networks: FGSM and PGD, and what networks make of them.
 //!
+//! A [`Method`] with ε is an [`Attack`]; an [`Adversary`] makes its images on a device, batch by batch, for evaluations
+//! ([`crate::eval`]) and sweeps ([`crate::sweep`]) alike.
+//!
 //! [`Document`] is what `synfilter attack` leaves in its folder as `attack.json`: accuracy against ε (security curves) for
 //! each network and each [`Method`].
 
+pub mod adversary;
 pub mod document;
 pub mod method;
 
+pub use adversary::Adversary;
 pub use document::{Count, Curve, Document, Filtered, NetworkCurves, Point};
-pub use method::{MAX_STEPS, Method, Pgd};
+pub use method::{Attack, MAX_STEPS, Method, Pgd};

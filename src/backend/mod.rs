@@ -137,6 +137,53 @@ pub struct Fgsm {
     pub clamp: bool,
 }
 
+/// Where projected gradient descent starts: at the image itself, or at clip(x + noise).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PgdStart {
+    /// The noise, if there is any.
+    pub noise: Option<Noise>,
+    /// Whether the image with noise is clipped to [0, 1].
+    pub clamp: bool,
+}
+
+/// Uniform noise in [−ε, ε): the same for an image on every device, in any batch.
+///
+/// Element i, counted over the whole test set as `[images, C, H, W]`, is (2u − 1)·ε, where u in [0, 1) is number i of the
+/// sequence [`Noise::STREAM`] of the seed (see [`Random`](crate::random::Random)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Noise {
+    /// ε, in pixel units.
+    pub eps: f32,
+    /// The seed.
+    pub seed: u64,
+    /// Position of the batch's first image in the test set.
+    pub first_image: u64,
+}
+
+impl Noise {
+    /// The sequence that noise is drawn from; training draws from none as high.
+    pub const STREAM: u64 = u64::MAX;
+}
+
+/// One step of projected gradient descent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PgdStep {
+    /// The most that a pixel moves altogether: ε, in pixel units.
+    pub eps: f32,
+    /// How far it moves in this step: α, in pixel units.
+    pub alpha: f32,
+    /// Whether adversarial images are clipped to [0, 1].
+    pub clamp: bool,
+}
+
+/// Adversarial images between two steps.
+pub struct Adversarial<'a, B: Backend + ?Sized> {
+    /// In pixel units, as [`Backend::pixels`] made room for them.
+    pub pixels: &'a mut B::Floats,
+    /// As the first layer sees them.
+    pub z: Output<'a, B>,
+}
+
 /// What softmax cross-entropy says of each image of a batch.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Verdicts {
@@ -307,6 +354,30 @@ pub trait Backend: Sync {
         gradient: Input<Self>,
         attack: Fgsm,
         out: Output<Self>,
+    );
+
+    /// Room for `batch` in pixel units, with `rows` values per image: f32, whatever the number format of values.
+    fn pixels(&self, rows: usize, batch: Batch) -> Self::Floats;
+    /// Where projected gradient descent starts.
+    fn pgd_start(
+        &self,
+        batch: Batch,
+        images: &Self::Images<'_>,
+        norm: Standard<Self>,
+        start: PgdStart,
+        to: Adversarial<Self>,
+    );
+    /// One step of projected gradient descent in the maximum norm, from the pixels in `at` (xₜ), which are overwritten, and
+    /// the gradient by their z: xₜ₊₁ = clip(x + δ), δ = xₜ + α·sign(gradient) − x brought into [−ε, ε]. A first step from
+    /// the images themselves, with α = ε, gives the very images of [`Backend::fgsm`].
+    fn pgd_step(
+        &self,
+        batch: Batch,
+        images: &Self::Images<'_>,
+        norm: Standard<Self>,
+        gradient: Input<Self>,
+        step: PgdStep,
+        at: Adversarial<Self>,
     );
 
     /// Convolution, or its backward to the input.

@@ -11,11 +11,11 @@ use safetensors::tensor::TensorView;
 use serde::Serialize;
 use std::io::Write;
 use std::num::NonZeroUsize;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use synfilter::atomic_file::AtomicFile;
+use synfilter::attack::{Attack, Method};
 use synfilter::backend::open::OnDevice;
-use synfilter::backend::{Backend, Fgsm, SLAB, Verdicts};
+use synfilter::backend::{Backend, SLAB, Verdicts};
 use synfilter::data::Images;
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
@@ -119,7 +119,8 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
 
     let arch = model.arch;
     let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(args.bn));
-    let attacks: Vec<Fgsm> = args.eps.iter().map(|eps| eps.attack(!args.no_clamp)).collect();
+    let attack = |eps: &Eps| eps.attack(Method::Fgsm, !args.no_clamp);
+    let attacks: Vec<Attack> = args.eps.iter().map(attack).collect();
     let chunk = chunk(args.bn, args.batch_size);
     let evaluation = in_chunks(&network, &images, &attacks, file.is_some(), chunk)?;
     if let (Some(file), Some(path)) = (file, &args.save_outputs) {
@@ -202,7 +203,7 @@ fn halve<B: Backend>(
     chunk: usize,
 ) -> Result<Halving> {
     halving(images.len(), correct_clean, |eps| {
-        let attacked = in_chunks(network, images, &[Eps(eps).attack(clamp)], false, chunk)?;
+        let attacked = in_chunks(network, images, &[Eps(eps).attack(Method::Fgsm, clamp)], false, chunk)?;
         Ok(attacked.adversarial.iter().map(|verdicts| Tally::from(verdicts).correct).sum())
     })
 }
@@ -211,7 +212,7 @@ fn halve<B: Backend>(
 fn in_chunks<B: Backend>(
     network: &Network<B>,
     images: &Images,
-    attacks: &[Fgsm],
+    attacks: &[Attack],
     outputs: bool,
     chunk: usize,
 ) -> Result<Evaluation> {
@@ -220,23 +221,11 @@ fn in_chunks<B: Backend>(
     let mut all = Evaluation { adversarial, ..Evaluation::default() };
     for start in (0..images.len()).step_by(chunk) {
         interrupt::check()?;
-        let part = some(images, start..images.len().min(start.saturating_add(chunk)));
-        let part = evaluate(network, &part, attacks, outputs, |done| meter.add(done as u64))?;
+        let range = start..images.len().min(start.saturating_add(chunk));
+        let part = evaluate(network, images, range, attacks, outputs, |done| meter.add(done as u64))?;
         all.append(part);
     }
     Ok(all)
-}
-
-/// The images in `range`, as a set of their own.
-fn some(images: &Images, range: Range<usize>) -> Images {
-    let size = images.shape.iter().product::<usize>();
-    Images {
-        shape: images.shape,
-        pixels: images.pixels[range.start * size..range.end * size].to_vec(),
-        labels: images.labels[range].to_vec(),
-        classes: images.classes.clone(),
-        digest: images.digest.clone(),
-    }
 }
 
 /// Writes what the network said of each image.

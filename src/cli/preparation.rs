@@ -8,6 +8,7 @@ use super::progress::Meter;
 use super::source::Normalise;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use synfilter::attack::{Attack, Method};
 use synfilter::backend::{Backend, SLAB};
 use synfilter::data::{DatasetKind, Images};
 use synfilter::eps::Eps;
@@ -53,6 +54,13 @@ pub struct Choices {
     /// Batch norm by the checkpoint's running statistics, or by those of each batch of 100.
     #[arg(long, value_name = "running|batch", default_value_t = BnMode::Running)]
     pub bn: BnMode,
+}
+
+impl Choices {
+    /// The attack in full.
+    fn whole_attack(&self) -> Attack {
+        self.eps.attack(Method::Fgsm, !self.no_clamp)
+    }
 }
 
 /// How many images are held at a time. No result depends on it.
@@ -214,7 +222,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let choices = self.choices;
         let network = Network::new(self.backend, model.graph, &model.weights, model.norm, self.mode());
         let targets = targets(plan);
-        Engine::new(network, self.images, choices.attack, choices.eps.attack(!choices.no_clamp), &targets)
+        Engine::new(network, self.images, choices.attack, choices.whole_attack(), &targets)
     }
 
     fn mode(&self) -> Mode {
@@ -229,7 +237,8 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let whole = if self.choices.bn == BnMode::Batch { BN_BATCH } else { SLAB };
         let fitting = |memory: usize| {
             let program = Program::lower(graph, self.mode());
-            let bytes = bytes_per_image::<B>(graph, &program, self.choices.attack, &targets(plan)).max(1);
+            let (mode, attack) = (self.choices.attack, self.choices.whole_attack());
+            let bytes = bytes_per_image::<B>(graph, &program, mode, &attack, &targets(plan)).max(1);
             memory / bytes / whole
         };
         let most = match self.block {

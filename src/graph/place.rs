@@ -32,6 +32,11 @@ impl Place {
         Place { c: range.len(), offset: self.offset + range.start * self.step, ..self }
     }
 
+    /// Rows of the value.
+    pub fn values(self) -> usize {
+        self.h * self.w * self.c
+    }
+
     /// Rows of the whole buffer.
     pub fn rows(self) -> usize {
         self.h * self.w * self.pixel

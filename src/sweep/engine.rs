@@ -3,7 +3,8 @@
 
 use super::measure::{AfterEach, Measure, Outcome, Target};
 use super::record::AttackMode;
-use crate::backend::{Backend, Batch, Fgsm, grain};
+use crate::attack::{Adversary, Attack};
+use crate::backend::{Backend, Batch, grain};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::filter::Mask;
@@ -20,8 +21,8 @@ use std::sync::Mutex;
 pub struct Engine<'a, B: Backend> {
     network: Network<'a, B>,
     images: &'a Images,
-    attack: AttackMode,
-    step: Fgsm,
+    mode: AttackMode,
+    attack: Attack,
     /// The step of each filterable tensor.
     layers: Vec<StepId>,
     /// Storages that some variant reads from the base run.
@@ -35,6 +36,8 @@ pub struct Engine<'a, B: Backend> {
 /// Images that go through the network together, and what the unfiltered network made of them.
 struct Group<'a, B: Backend> {
     images: B::Images<'a>,
+    /// Position of the first of them in the set.
+    first: usize,
     clean: Tape<B>,
     /// The unfiltered network on its own adversarial images, for the fixed attack.
     adversarial: Option<Tape<B>>,
@@ -48,7 +51,7 @@ type Pending<B> = (<B as Backend>::Pending, <B as Backend>::Pending);
 /// Working tapes of one thread.
 struct Worker<B: Backend> {
     clean: Tape<B>,
-    adversarial: Tape<B>,
+    adversary: Adversary<B>,
 }
 
 struct Filtered {
@@ -58,12 +61,12 @@ struct Filtered {
 }
 
 impl<'a, B: Backend> Engine<'a, B> {
-    /// An engine for `network` on `images`, attacked with FGSM's `step`; `targets` are those that will be filtered.
+    /// An engine for `network` on `images`; `targets` are those that will be filtered.
     pub fn new(
         network: Network<'a, B>,
         images: &'a Images,
-        attack: AttackMode,
-        step: Fgsm,
+        mode: AttackMode,
+        attack: Attack,
         targets: &[Target],
     ) -> Self {
         let layers = layers_of(&network.graph, &network.program);
@@ -71,8 +74,8 @@ impl<'a, B: Backend> Engine<'a, B> {
         Engine {
             network,
             images,
+            mode,
             attack,
-            step,
             layers,
             kept,
             block: Vec::new(),
@@ -115,7 +118,7 @@ impl<'a, B: Backend> Engine<'a, B> {
                 let mut worker = self.worker(group.clean.batch());
                 work(group, &mut worker);
                 let run = self.network.run();
-                let pending = (worker.clean.fetch(run), worker.adversarial.fetch(run));
+                let pending = (worker.clean.fetch(run), worker.adversary.tape().fetch(run));
                 self.workers.lock().expect("no thread panics with a worker").push(worker);
                 pending
             })
@@ -142,9 +145,10 @@ impl<'a, B: Backend> Engine<'a, B> {
         }
         drop(free);
         let Network { backend, program, to_input, .. } = &self.network;
+        let moves = if self.attack.starts_clean() { &to_input[..] } else { &[] };
         Worker {
-            clean: Tape::new(*backend, program, batch, |_| false, to_input),
-            adversarial: Tape::new(*backend, program, batch, |_| false, &[]),
+            clean: Tape::new(*backend, program, batch, |_| false, moves),
+            adversary: Adversary::new(&self.network, batch, &[self.attack]),
         }
     }
 }
@@ -159,7 +163,7 @@ impl<B: Backend> Measure for Engine<'_, B> {
         let kept = |id: StorageId| self.kept[id];
         let tape =
             |range: &Range<usize>| Tape::new(network.backend, &network.program, batch(range), kept, &[]);
-        let fixed = self.attack == AttackMode::Fixed;
+        let fixed = self.mode == AttackMode::Fixed;
         let groups = match network.program.mode {
             Mode::Inference if !B::CONCURRENT => vec![images],
             _ => network.groups(images),
@@ -169,6 +173,7 @@ impl<B: Backend> Measure for Engine<'_, B> {
             .map(|images| Group {
                 clean: tape(&images),
                 adversarial: fixed.then(|| tape(&images)),
+                first: images.start,
                 images: network.images(self.images, images),
                 recording: Mutex::new(None),
             })
@@ -182,8 +187,8 @@ impl<B: Backend> Measure for Engine<'_, B> {
         let nothing = self.network.program.suffix(&[]);
         let outcome = self.each_group(|group, worker| {
             let base = Base { tape: &group.clean, suffix: &nothing };
-            self.attack_base(group, worker, base);
-            self.adversarial_forward(group, worker);
+            self.attack(group, worker, base);
+            worker.adversary.judge(&self.network, &group.images);
         });
         let outcome = self.outcome(outcome)?;
         if fixed {
@@ -255,29 +260,28 @@ impl<B: Backend> Engine<'_, B> {
                 worker.clean.forward_suffix(run, base, false);
                 worker.clean.loss(run, Some(base), &group.images, None);
                 let base = Base { tape: adversarial, suffix: &target.suffix };
-                worker.adversarial.forward_suffix(run, base, false);
-                worker.adversarial.loss(run, Some(base), &group.images, None);
+                let tape = worker.adversary.tape();
+                tape.forward_suffix(run, base, false);
+                tape.loss(run, Some(base), &group.images, None);
             }
             None => {
-                worker.clean.forward_suffix(run, base, true);
-                self.attack_base(group, worker, base);
-                self.adversarial_forward(group, worker);
+                worker.clean.forward_suffix(run, base, self.attack.starts_clean());
+                self.attack(group, worker, base);
+                worker.adversary.judge(&self.network, &group.images);
             }
         }
     }
 
-    /// Loss of the clean run, and the FGSM images into the worker's second tape.
-    fn attack_base(&self, group: &Group<B>, worker: &mut Worker<B>, base: Base<B>) {
+    /// Loss of the clean run, and the adversarial images of the network as it is filtered now.
+    fn attack(&self, group: &Group<B>, worker: &mut Worker<B>, base: Base<B>) {
         let run = self.network.run();
-        worker.clean.loss(run, Some(base), &group.images, Some(B::GRADIENT_SCALE));
-        worker.clean.backward(run, Some(base), &self.network.to_input, None);
-        worker.adversarial.load_adversarial(run, &group.images, &worker.clean, self.step);
-    }
-
-    fn adversarial_forward(&self, group: &Group<B>, worker: &mut Worker<B>) {
-        let run = self.network.run();
-        worker.adversarial.forward(run, false, None);
-        worker.adversarial.loss(run, None, &group.images, None);
+        let Worker { clean, adversary } = worker;
+        let backward = self.attack.starts_clean();
+        clean.loss(run, Some(base), &group.images, backward.then_some(B::GRADIENT_SCALE));
+        if backward {
+            clean.backward(run, Some(base), &self.network.to_input, None);
+        }
+        adversary.attack(&self.network, (&group.images, group.first), clean, &self.attack);
     }
 
     /// Runs the unfiltered network on its adversarial images and keeps what variants read of that.
@@ -286,10 +290,10 @@ impl<B: Backend> Engine<'_, B> {
         let mut block = std::mem::take(&mut self.block);
         block.par_iter_mut().with_min_len(grain::<B>()).with_max_len(grain::<B>()).for_each(|group| {
             let mut worker = self.worker(group.clean.batch());
-            self.attack_base(group, &mut worker, Base { tape: &group.clean, suffix: &nothing });
+            self.attack(group, &mut worker, Base { tape: &group.clean, suffix: &nothing });
             let run = self.network.run();
             if let Some(tape) = &mut group.adversarial {
-                tape.load_adversarial(run, &group.images, &worker.clean, self.step);
+                tape.load_as(run, worker.adversary.tape());
                 tape.forward(run, false, None);
             }
             self.workers.lock().expect("no thread panics with a worker").push(worker);
@@ -303,10 +307,11 @@ impl<B: Backend> Engine<'_, B> {
 pub fn bytes_per_image<B: Backend>(
     graph: &Graph,
     program: &Program,
-    attack: AttackMode,
+    mode: AttackMode,
+    attack: &Attack,
     targets: &[Target],
 ) -> usize {
-    let tapes = match attack {
+    let tapes = match mode {
         AttackMode::Adaptive => 1,
         AttackMode::Fixed => 2,
     };
@@ -315,8 +320,10 @@ pub fn bytes_per_image<B: Backend>(
     if B::CONCURRENT {
         return base; // the tapes of a thread are those of one slab, whatever the block
     }
-    let clean = Tape::<B>::bytes_per_image(program, |_| false, &program.backward(true, |_| false));
-    base + clean + Tape::<B>::bytes_per_image(program, |_| false, &[])
+    let to_input = program.backward(true, |_| false);
+    let moves = if attack.starts_clean() { &to_input[..] } else { &[] };
+    let clean = Tape::<B>::bytes_per_image(program, |_| false, moves);
+    base + clean + Adversary::<B>::bytes_per_image(program, &to_input, std::slice::from_ref(attack))
 }
 
 /// The step of each filterable tensor.

@@ -247,7 +247,7 @@ impl<'b, B: Backend> Measured<'b, B> {
     fn tally(&mut self, trainer: &Trainer<B>, images: &Images) -> Result<Tally> {
         let Network { backend, program, prepared, .. } = &mut self.network;
         prepared.load(*backend, program, trainer.params());
-        Ok(Tally::from(&evaluate(&self.network, images, &[], false, |_| ())?.clean))
+        Ok(Tally::from(&evaluate(&self.network, images, 0..images.len(), &[], false, |_| ())?.clean))
     }
 }
 

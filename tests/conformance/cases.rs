@@ -3,8 +3,8 @@
 use common::compare::{Tolerance, assert_close};
 use common::oracle::{self, BatchNorm, Conv, Map, MaxPool};
 use synfilter::backend::{
-    Backend, Batch, Fgsm, ImageBatch, Input, NormGradients, Output, PixelData, Sign, Standard, Statistics,
-    Then,
+    Adversarial, Backend, Batch, Fgsm, ImageBatch, Input, Noise, NormGradients, Output, PgdStart, PgdStep,
+    PixelData, Sign, Standard, Statistics, Then,
 };
 use synfilter::filter::{FilterKind, Mask};
 use synfilter::graph::conv::{ConvShape, Direction};
@@ -29,7 +29,7 @@ pub const F32: Format = Format { round: |v| v, unit: 0.0 };
 
 /// Runs `cases` random cases of each operation on a device.
 pub fn conforms<B: Backend>(device: &B, format: Format, cases: u64) {
-    let operations: [(&str, Case<B>); 8] = [
+    let operations: [(&str, Case<B>); 9] = [
         ("convolution", convolution),
         ("elementwise", elementwise),
         ("batch norm", batch_norm),
@@ -38,6 +38,7 @@ pub fn conforms<B: Backend>(device: &B, format: Format, cases: u64) {
         ("cross-entropy", cross_entropy),
         ("images", images),
         ("sign bits", sign_bits),
+        ("projected gradient descent", descent),
     ];
     for (stream, (name, case)) in operations.into_iter().enumerate() {
         for seed in 0..cases {
@@ -478,6 +479,52 @@ fn images<B: Backend>(bench: &mut Bench<B>) {
         normal(i, if attack.clamp { pixel.clamp(0.0, 1.0) } else { pixel })
     });
     bench.close("adversarial", &z, &moved.collect::<Vec<_>>(), 1);
+}
+
+/// A start and a few steps of projected gradient descent; pixels are read from one step to the next.
+fn descent<B: Backend>(bench: &mut Bench<B>) {
+    let shape = Shape { c: bench.between(1, 3), h: bench.between(1, 9), w: bench.between(1, 9) };
+    let (batch, values) = (bench.batch, shape.c * shape.h * shape.w);
+    let bytes: Vec<u8> = (0..batch.images * values).map(|_| bench.random.below(256) as u8).collect();
+    let labels = vec![0; batch.images];
+    let images = bench.device.images(ImageBatch { pixels: PixelData::Bytes(&bytes), labels: &labels });
+    let (mean, std) = (bench.device.floats(shape.c), bench.device.upload(&vec![1.0; shape.c]));
+    let norm = || Standard { mean: &mean, std: &std }; // z is the pixel
+
+    let (eps, clamp) = (0.3 * bench.random.uniform(), bench.chance());
+    let (seed, first) = (u64::from(bench.random.bits()), bench.random.below(100) as usize);
+    let noise = bench.chance().then_some(Noise { eps, seed, first_image: first as u64 });
+    let step = PgdStep { eps, alpha: eps * bench.random.uniform(), clamp };
+    let clip = |v: f64| if clamp { v.clamp(0.0, 1.0) } else { v };
+    let original: Vec<f64> = bytes.iter().map(|&byte| f64::from(byte) / 255.0).collect();
+    let mut numbers = Random::new(seed, Noise::STREAM);
+    for _ in 0..first * values {
+        numbers.bits();
+    }
+    let moved = |x: &f64| match noise {
+        None => *x,
+        Some(_) => clip(x + (2.0 * f64::from(numbers.uniform()) - 1.0) * f64::from(eps)),
+    };
+    let mut expected: Vec<f64> = original.iter().map(moved).collect();
+    let mut pixels = bench.device.pixels(values, batch);
+    let z = bench.written(shape, |device, z| {
+        let to = Adversarial { pixels: &mut pixels, z };
+        device.pgd_start(batch, &images, norm(), PgdStart { noise, clamp }, to);
+    });
+    bench.close("start", &z, &expected, 1);
+    for number in 0..3 {
+        let gradient = bench.gradient(shape);
+        for ((x, original), g) in expected.iter_mut().zip(&original).zip(&gradient.map.data) {
+            let direction = if *g == 0.0 { 0.0 } else { g.signum() };
+            let delta = *x + f64::from(step.alpha) * direction - original;
+            *x = clip(original + delta.clamp(f64::from(-eps), f64::from(eps)));
+        }
+        let z = bench.written(shape, |device, z| {
+            let at = Adversarial { pixels: &mut pixels, z };
+            device.pgd_step(batch, &images, norm(), gradient.input(), step, at);
+        });
+        bench.close(&format!("step {number}"), &z, &expected, 1);
+    }
 }
 
 /// Bits saved by a ReLU, applied to a gradient as it is written and to a whole buffer; their copies.

@@ -5,6 +5,7 @@ mod batch_norm;
 mod elementwise;
 mod image;
 mod loss;
+mod pgd;
 mod pool;
 mod value;
 mod weight_grad;

@@ -18,6 +18,7 @@ mod image;
 mod loss;
 mod networks;
 mod optimizer;
+mod pgd;
 mod pool;
 #[path = "../sweep_engine/cases.rs"]
 mod sweep_engine;

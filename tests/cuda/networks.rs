@@ -58,7 +58,7 @@ fn f32_golden_training() {
 fn sweeps<B: Backend>(device: &B) {
     let networks: [(Arch, &[usize]); 3] =
         [(Arch::Resnet18, &[7]), (Arch::Squeezenet1_1, &[2]), (Arch::ShufflenetV2X0_5, &[4])];
-    sweep_engine::masked_suffix_equals_zeroed_copy_run_whole(device, &networks, 5);
+    sweep_engine::masked_suffix_equals_zeroed_copy_run_whole(device, &networks, 5, sweep_engine::FGSM);
     let channels = [(1, 5), (2, 23), (56, 4)];
     sweep_engine::masked_channels_equal_zeroed_copies(device, Arch::ShufflenetV2X0_5, &channels, 11);
 }

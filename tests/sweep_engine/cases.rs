@@ -1,6 +1,7 @@
 //! The cases, for any device.
 
-use synfilter::backend::{Backend, Fgsm};
+use synfilter::attack::{Attack, Method, Pgd};
+use synfilter::backend::Backend;
 use synfilter::data::{DatasetKind, Images, Split, load};
 use synfilter::eval::evaluate;
 use synfilter::filter::{Census, FilterKind, Mask, Variant, WeightRange, variants};
@@ -12,7 +13,12 @@ use synfilter::sweep::{AttackMode, Engine, Measure, Outcome, Target};
 use synfilter::weights::Weights;
 
 const FILTERS: [FilterKind; 3] = [FilterKind::HighPass, FilterKind::LowPass, FilterKind::Pulse];
-pub const STEP: Fgsm = Fgsm { eps: 0.1, clamp: true };
+pub const FGSM: Attack = Attack { method: Method::Fgsm, eps: 0.1, clamp: true };
+
+/// Three steps; the first starts at the image, or at random.
+pub fn pgd(seed: Option<u64>) -> Attack {
+    Attack { method: Method::Pgd(Pgd { steps: 3, step_size: None, seed }), ..FGSM }
+}
 
 /// Weights with structure: some layers hold values that lie exactly on thresholds.
 pub fn setup(arch: Arch) -> (Graph, Weights, Images) {
@@ -53,8 +59,14 @@ pub fn zeroed(weights: &Weights, params: &[usize], mask: Mask) -> Weights {
 }
 
 /// What the engine says must be what a network with zeros in its weights does, run whole.
-pub fn assert_same<B: Backend>(what: &str, outcome: &Outcome, zeroed: &Network<B>, images: &Images) {
-    let full = evaluate(zeroed, images, &[STEP], false, |_| ()).unwrap();
+pub fn assert_same<B: Backend>(
+    what: &str,
+    attack: Attack,
+    outcome: &Outcome,
+    zeroed: &Network<B>,
+    images: &Images,
+) {
+    let full = evaluate(zeroed, images, 0..images.len(), &[attack], false, |_| ()).unwrap();
     let mut plain = Outcome::default();
     for (clean, adv) in full.clean.per_image().zip(full.adversarial[0].per_image()) {
         plain.push(clean, adv);
@@ -67,23 +79,36 @@ pub fn masked_suffix_equals_zeroed_copy_run_whole<B: Backend>(
     device: &B,
     networks: &[(Arch, &[usize])],
     apart: usize,
+    attack: Attack,
 ) {
     for &(arch, layers) in networks {
         let (graph, weights, images) = setup(arch);
         let params = graph.filterable();
         let targets: Vec<Target> = layers.iter().map(|&layer| Target::Layer(layer)).collect();
         let net = network(device, &graph, &weights, Mode::Inference);
-        let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &targets);
+        let mut engine = Engine::new(net, &images, AttackMode::Adaptive, attack, &targets);
         let base = engine.begin_block(0..images.len()).unwrap();
-        assert_same("unfiltered", &base, &network(device, &graph, &weights, Mode::Inference), &images);
+        assert_same(
+            "unfiltered",
+            attack,
+            &base,
+            &network(device, &graph, &weights, Mode::Inference),
+            &images,
+        );
         for (&layer, target) in layers.iter().zip(&targets) {
             engine.begin_target(target).unwrap();
             for variant in masks(&weights.tensors[params[layer]]).into_iter().step_by(apart) {
                 let outcome = engine.variant(&variant.mask).unwrap();
                 let copy = zeroed(&weights, &params[layer..=layer], variant.mask);
                 let name = &graph.params[params[layer]].name;
-                let what = format!("{arch} {name} {:?} {}", variant.filter, variant.k);
-                assert_same(&what, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
+                let what = format!("{arch} {name} {:?} {} {}", variant.filter, variant.k, attack.method);
+                assert_same(
+                    &what,
+                    attack,
+                    &outcome,
+                    &network(device, &graph, &copy, Mode::Inference),
+                    &images,
+                );
             }
             engine.end_target().unwrap();
         }
@@ -103,7 +128,7 @@ pub fn masked_channels_equal_zeroed_copies<B: Backend>(
     let targets: Vec<Target> =
         channels.iter().map(|&(layer, channel)| Target::Channel { layer, channel }).collect();
     let net = network(device, &graph, &weights, Mode::Inference);
-    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &targets);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, FGSM, &targets);
     let base = engine.begin_block(0..images.len()).unwrap();
     for (&(layer, channel), target) in channels.iter().zip(&targets) {
         let param = params[layer];
@@ -117,7 +142,7 @@ pub fn masked_channels_equal_zeroed_copies<B: Backend>(
             dropped.for_each(|w| *w = 0.0);
             let what =
                 format!("{arch} {} {channel} {:?} {}", graph.params[param].name, variant.filter, variant.k);
-            assert_same(&what, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
+            assert_same(&what, FGSM, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
         }
         engine.end_target().unwrap();
     }
@@ -131,13 +156,20 @@ pub fn batch_statistics_use_batches_of_a_hundred<B: Backend>(device: &B) {
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(150).unwrap();
     let layers = graph.filterable();
     let net = network(device, &graph, &weights, Mode::BatchStatistics);
-    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[Target::Layer(9)]);
+    let attack = pgd(None);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, attack, &[Target::Layer(9)]);
     engine.begin_block(0..images.len()).unwrap();
     engine.begin_target(&Target::Layer(9)).unwrap();
     for variant in masks(&weights.tensors[layers[9]]).into_iter().step_by(4) {
         let outcome = engine.variant(&variant.mask).unwrap();
         let copy = zeroed(&weights, &layers[9..10], variant.mask);
-        assert_same("batch", &outcome, &network(device, &graph, &copy, Mode::BatchStatistics), &images);
+        assert_same(
+            "batch",
+            attack,
+            &outcome,
+            &network(device, &graph, &copy, Mode::BatchStatistics),
+            &images,
+        );
     }
 }
 
@@ -149,7 +181,7 @@ pub fn equal_kept_sets_give_equal_outcomes<B: Backend>(device: &B, arch: Arch) {
     let variants = masks(&weights.tensors[param]);
     let census = Census::of(&variants, &[&weights.tensors[param]]);
     let net = network(device, &graph, &weights, Mode::Inference);
-    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[target]);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, FGSM, &[target]);
     let base = engine.begin_block(0..images.len()).unwrap();
     engine.begin_target(&target).unwrap();
     let outcomes: Vec<Outcome> = variants.iter().map(|v| engine.variant(&v.mask).unwrap()).collect();

@@ -2,7 +2,8 @@
 
 mod cases;
 
-use cases::{STEP, assert_same, masks, network, setup, zeroed};
+use cases::{FGSM, assert_same, masks, network, pgd, setup, zeroed};
+use synfilter::attack::{Attack, Method, Pgd};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
 use synfilter::data::{DatasetKind, Split, load};
@@ -21,8 +22,36 @@ fn masked_suffix_equals_zeroed_copy_run_whole() {
         (Arch::Squeezenet1_1, &[0, 2, 3, 10, 25]),
         (Arch::ShufflenetV2X0_5, &[0, 1, 4, 6, 20, 56]),
     ];
-    cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Auto), &networks, 1);
-    cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Direct), &[(Arch::Resnet50, &[30])], 1);
+    cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Auto), &networks, 1, FGSM);
+    let resnet50: [(Arch, &[usize]); 1] = [(Arch::Resnet50, &[30])];
+    cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Direct), &resnet50, 1, FGSM);
+    let networks: [(Arch, &[usize]); 2] = [(Arch::Resnet18, &[7]), (Arch::Squeezenet1_1, &[3, 25])];
+    for seed in [None, Some(9)] {
+        cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Auto), &networks, 2, pgd(seed));
+    }
+}
+
+/// One step of size ε from the image is FGSM, in whole sweeps; more steps find images that are worse.
+#[test]
+fn one_step_is_fgsm_and_more_go_further() {
+    let device = &cpu(ConvMode::Auto);
+    let (graph, weights, images) = setup(Arch::Squeezenet1_1);
+    let mask = masks(&weights.tensors[graph.filterable()[3]])[2].mask;
+    let measure = |mode: AttackMode, attack: Attack| {
+        let net = network(device, &graph, &weights, Mode::Inference);
+        let mut engine = Engine::new(net, &images, mode, attack, &[Target::Layer(3)]);
+        let base = engine.begin_block(0..images.len()).unwrap();
+        engine.begin_target(&Target::Layer(3)).unwrap();
+        (base, engine.variant(&mask).unwrap())
+    };
+    let one = Method::Pgd(Pgd { steps: 1, step_size: Some(FGSM.eps), seed: None });
+    for mode in [AttackMode::Adaptive, AttackMode::Fixed] {
+        let fgsm = measure(mode, FGSM);
+        assert_eq!(measure(mode, Attack { method: one, ..FGSM }), fgsm, "{mode}");
+        let three = measure(mode, pgd(None));
+        assert!(three.0.loss_adv.units() > fgsm.0.loss_adv.units(), "{mode}");
+        assert_eq!(three.1.clean, fgsm.1.clean, "{mode}");
+    }
 }
 
 /// First and last channels, in panels of every algorithm: stems, 1×1, 3×3, depthwise, linear.
@@ -44,7 +73,7 @@ fn network_scope_filters_every_tensor() {
     let (graph, weights, images) = setup(Arch::Squeezenet1_1);
     let layers = graph.filterable();
     let net = network(device, &graph, &weights, Mode::Inference);
-    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, STEP, &[Target::Network]);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, FGSM, &[Target::Network]);
     engine.begin_block(0..images.len()).unwrap();
     engine.begin_target(&Target::Network).unwrap();
     let all: Vec<f32> = layers.iter().flat_map(|&p| weights.tensors[p].iter().copied()).collect();
@@ -52,7 +81,7 @@ fn network_scope_filters_every_tensor() {
         let outcome = engine.variant(&variant.mask).unwrap();
         let copy = zeroed(&weights, &layers, variant.mask);
         let what = format!("{:?} {}", variant.filter, variant.k);
-        assert_same(&what, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
+        assert_same(&what, FGSM, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
     }
 }
 
@@ -69,11 +98,11 @@ fn blocks_and_threads_change_nothing() {
     let (graph, weights, _) = setup(Arch::Squeezenet1_1);
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(COUNT).unwrap();
     let mask = masks(&weights.tensors[graph.filterable()[3]])[2].mask;
-    let measure = |attack: AttackMode, threads: usize, block: usize| -> (Outcome, Outcome) {
+    let measure = |mode: AttackMode, attack: Attack, threads: usize, block: usize| -> (Outcome, Outcome) {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let net = network(device, &graph, &weights, Mode::Inference);
-            let mut engine = Engine::new(net, &images, attack, STEP, &[Target::Layer(3)]);
+            let mut engine = Engine::new(net, &images, mode, attack, &[Target::Layer(3)]);
             let (mut base, mut filtered) = (Outcome::default(), Outcome::default());
             for start in (0..images.len()).step_by(block) {
                 base.append(&engine.begin_block(start..(start + block).min(images.len())).unwrap());
@@ -84,16 +113,20 @@ fn blocks_and_threads_change_nothing() {
             (base, filtered)
         })
     };
-    for attack in [AttackMode::Adaptive, AttackMode::Fixed] {
-        let whole = measure(attack, 1, COUNT);
-        for (threads, block) in [(2, COUNT), (3, 64), (1, 128)] {
-            assert_eq!(measure(attack, threads, block), whole, "{attack} {threads} threads, block {block}");
-        }
+    for attack in [FGSM, pgd(Some(3))] {
+        let [adaptive, fixed] = [AttackMode::Adaptive, AttackMode::Fixed].map(|mode| {
+            let whole = measure(mode, attack, 1, COUNT);
+            for (threads, block) in [(2, COUNT), (3, 64), (1, 128)] {
+                let found = measure(mode, attack, threads, block);
+                assert_eq!(found, whole, "{mode} {} {threads} threads, block {block}", attack.method);
+            }
+            whole
+        });
+        assert_eq!(adaptive.0, fixed.0, "both attack the unfiltered network alike");
+        assert_eq!(adaptive.1.clean, fixed.1.clean);
     }
-    let adaptive = measure(AttackMode::Adaptive, 2, COUNT);
-    let fixed = measure(AttackMode::Fixed, 2, COUNT);
-    assert_eq!(adaptive.0, fixed.0, "both attack the unfiltered network alike");
-    assert_eq!(adaptive.1.clean, fixed.1.clean);
+    let whole = |seed| measure(AttackMode::Adaptive, pgd(Some(seed)), 2, COUNT).0.loss_adv;
+    assert_ne!(whole(3), whole(4), "seeds start elsewhere");
 }
 
 #[test]

@@ -6,10 +6,10 @@ use super::layout::{Aligned, Layout};
 use super::select::{self, ConvMode};
 use super::simd::Level;
 use super::weight_grad::{GradSlab, WeightGrad};
-use super::{dropout, elementwise, image, loss, pool};
+use super::{dropout, elementwise, image, loss, pgd, pool};
 use crate::backend::{
-    Backend, Batch, DropoutKey, Fgsm, ImageBatch, Input, NormGradients, NormTensors, Optimizer, Output,
-    PixelData, SLAB, Sign, Slab, Standard, Statistics, Then, Verdicts,
+    Adversarial, Backend, Batch, DropoutKey, Fgsm, ImageBatch, Input, Noise, NormGradients, NormTensors,
+    Optimizer, Output, PgdStart, PgdStep, PixelData, SLAB, Sign, Slab, Standard, Statistics, Then, Verdicts,
 };
 use crate::error::Result;
 use crate::filter::Mask;
@@ -293,6 +293,46 @@ impl Backend for Cpu {
         each_slab(batch, out.place, out.data, |slab, layout, data| {
             let images = slab_pixels(images, out.place, slab);
             image::fgsm(self.level, images, norm, step, source(&gradient, slab), data, layout);
+        });
+    }
+
+    fn pixels(&self, rows: usize, batch: Batch) -> Aligned {
+        Aligned::zeros(rows * batch.lanes())
+    }
+
+    fn pgd_start(
+        &self,
+        batch: Batch,
+        images: &ImageBatch,
+        norm: Standard<Self>,
+        start: PgdStart,
+        to: Adversarial<Self>,
+    ) {
+        let norm = image::Normalisation { mean: norm.mean, std: norm.std };
+        let place = to.z.place;
+        each_slab_in_pixels(batch, to, |slab, layout, pixels, z| {
+            let first_image = |noise: Noise| noise.first_image + slab.start as u64;
+            let noise = start.noise.map(|noise| Noise { first_image: first_image(noise), ..noise });
+            let images = slab_pixels(images, place, slab);
+            pgd::start(self.level, images, norm, PgdStart { noise, ..start }, pixels, z, layout);
+        });
+    }
+
+    fn pgd_step(
+        &self,
+        batch: Batch,
+        images: &ImageBatch,
+        norm: Standard<Self>,
+        gradient: Input<Self>,
+        step: PgdStep,
+        at: Adversarial<Self>,
+    ) {
+        let norm = image::Normalisation { mean: norm.mean, std: norm.std };
+        let place = at.z.place;
+        each_slab_in_pixels(batch, at, |slab, layout, pixels, z| {
+            let images = slab_pixels(images, place, slab);
+            let step = pgd::Step { step, gradient: source(&gradient, slab) };
+            step.apply(self.level, images, norm, pixels, z, layout);
         });
     }
 
@@ -623,6 +663,19 @@ fn each_slab(batch: Batch, place: Place, data: &mut Aligned, mut work: impl FnMu
     for slab in batch.slabs() {
         work(slab, layout(place, slab), data.take(place.rows() * slab.lanes));
     }
+}
+
+/// Calls `work` for each slab of adversarial images: their pixels and their z.
+fn each_slab_in_pixels(
+    batch: Batch,
+    to: Adversarial<Cpu>,
+    mut work: impl FnMut(Slab, Layout, &mut [f32], &mut [f32]),
+) {
+    let Place { h, w, c, .. } = to.z.place;
+    let mut pixels = Remaining(&mut to.pixels[..]);
+    each_slab(batch, to.z.place, to.z.data, |slab, layout, z| {
+        work(slab, layout, pixels.take(h * w * c * slab.lanes), z);
+    });
 }
 
 /// The pixels of one slab's images.

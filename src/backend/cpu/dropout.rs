@@ -7,7 +7,7 @@ use super::conv2d::{Epilogue, Source, Target};
 use super::epilogue::Output;
 use super::launch::{check, launch, same_shape};
 use super::simd::{Isa, Kernel, Level};
-use crate::random::{philox4x32, unit};
+use crate::random::{Random, unit};
 use std::ops::Range;
 
 /// One dropout of one training step.
@@ -39,10 +39,8 @@ impl Dropout {
     /// Whether element `element` of the batch is kept.
     #[inline(always)]
     pub fn keeps(&self, element: u64) -> bool {
-        let block = element / 4;
-        let counter = [block as u32, (block >> 32) as u32, self.layer, self.step];
-        let words = philox4x32(counter, [self.seed as u32, (self.seed >> 32) as u32]);
-        unit(words[(element % 4) as usize]) >= self.p
+        let stream = u64::from(self.step) << 32 | u64::from(self.layer);
+        unit(Random::bits_at(self.seed, stream, element)) >= self.p
     }
 }
 

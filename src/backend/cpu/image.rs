@@ -1,4 +1,5 @@
-//! Between images as data sets hold them, `[n, C, H, W]`, and slabs: normalisation, and the FGSM step.
+//! Between images as data sets hold them, `[n, C, H, W]`, and slabs: normalisation, and the FGSM step (for PGD see
+//! [`pgd`](super::pgd)).
 //!
 //! Pixel space is [0, 1]; the network sees z = (pixel − mean) / std. All of it is in the order of operations of
 //! torchvision's `ToTensor` and `Normalize`, one rounding each, so values equal PyTorch's bit for bit.
@@ -39,7 +40,7 @@ pub struct Fgsm {
 
 /// z = (pixel − mean) / std of a whole slab.
 pub fn load(level: Level, pixels: Pixels, norm: Normalisation, z: &mut [f32], layout: Layout) {
-    convert(level, pixels, norm, None, z, layout);
+    convert(level, pixels, norm, Unchanged, z, layout);
 }
 
 /// z = (clip(pixel + ε · sign(gradient), 0, 1) − mean) / std of a whole slab. `gradient` is the gradient of the loss in z,
@@ -55,7 +56,7 @@ pub fn fgsm(
 ) {
     check(&gradient);
     same_shape(gradient.layout, layout);
-    convert(level, pixels, norm, Some((step, gradient)), z, layout);
+    convert(level, pixels, norm, Moved { step, gradient }, z, layout);
 }
 
 /// The first `n` images of a slab as `[n, C, H, W]`.
@@ -94,27 +95,118 @@ fn count(values: usize, layout: Layout) -> usize {
     values / image
 }
 
-/// From pixels of either kind, with a step along the sign of the gradient if there is one.
-fn convert(
+/// What is done to pixels before they are normalised.
+pub(super) trait Change {
+    /// The lanes of one channel of a pixel, changed; `valid` are those that hold an image.
+    ///
+    /// # Safety
+    /// Pixel and channel lie in the values that the change reads and writes; the machine has `I`'s instruction set.
+    unsafe fn apply<I: Isa, const NV: usize>(
+        &mut self,
+        x: [I::V; NV],
+        pixel: usize,
+        channel: usize,
+        valid: &[u16; 4],
+    ) -> [I::V; NV];
+}
+
+/// Nothing.
+struct Unchanged;
+
+impl Change for Unchanged {
+    #[inline(always)]
+    unsafe fn apply<I: Isa, const NV: usize>(
+        &mut self,
+        x: [I::V; NV],
+        _: usize,
+        _: usize,
+        _: &[u16; 4],
+    ) -> [I::V; NV] {
+        x
+    }
+}
+
+/// One FGSM step.
+struct Moved<'a> {
+    step: Fgsm,
+    gradient: Source<'a>,
+}
+
+impl Change for Moved<'_> {
+    #[inline(always)]
+    unsafe fn apply<I: Isa, const NV: usize>(
+        &mut self,
+        x: [I::V; NV],
+        pixel: usize,
+        channel: usize,
+        valid: &[u16; 4],
+    ) -> [I::V; NV] {
+        // SAFETY: the caller promises that pixel and channel lie in the gradient, and the instruction set.
+        unsafe {
+            let moved = along_sign::<I, NV>(x, &self.gradient, pixel, channel, self.step.epsilon, valid);
+            if self.step.clamp { clip::<I, NV>(moved) } else { moved }
+        }
+    }
+}
+
+/// x + size · sign(gradient), where there is an image.
+///
+/// # Safety
+/// Pixel and channel lie in the gradient; the machine has `I`'s instruction set.
+#[inline(always)]
+pub(super) unsafe fn along_sign<I: Isa, const NV: usize>(
+    mut x: [I::V; NV],
+    gradient: &Source,
+    pixel: usize,
+    channel: usize,
+    size: f32,
+    valid: &[u16; 4],
+) -> [I::V; NV] {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let (zero, size) = (I::splat(0.0), I::splat(size));
+        let g = elementwise::load::<I, NV>(gradient.data.as_ptr().add(gradient.layout.at(pixel, channel)));
+        for v in 0..NV {
+            let up = I::keep(I::gt(g[v], zero) & valid[v], size);
+            let down = I::keep(I::gt(zero, g[v]) & valid[v], size);
+            x[v] = I::add(x[v], I::sub(up, down));
+        }
+        x
+    }
+}
+
+/// x clipped to [0, 1]; a NaN stays one.
+///
+/// # Safety
+/// The machine has `I`'s instruction set.
+#[inline(always)]
+pub(super) unsafe fn clip<I: Isa, const NV: usize>(x: [I::V; NV]) -> [I::V; NV] {
+    // SAFETY: as the caller promises. Where an operand is a NaN, minimum and maximum are the second.
+    unsafe { x.map(|x| I::min(I::splat(1.0), I::max(I::splat(0.0), x))) }
+}
+
+/// From pixels of either kind, changed.
+pub(super) fn convert(
     level: Level,
     pixels: Pixels,
     norm: Normalisation,
-    attack: Option<(Fgsm, Source)>,
+    change: impl Change,
     z: &mut [f32],
     layout: Layout,
 ) {
     assert_eq!([norm.mean.len(), norm.std.len()], [layout.c; 2], "normalisation per channel");
     check(&Source { data: z, layout });
-    // SAFETY: target and gradient were checked to lie in their buffers; `count` checks the images against the layout.
+    // SAFETY: the target was checked to lie in its buffer, and what the change reads and writes by its maker; `count` checks
+    // the images against the layout.
     unsafe {
         match pixels {
             Pixels::U8(values) => {
                 let images = count(values.len(), layout);
-                launch(level, Convert { values, images, norm, attack, z, layout });
+                launch(level, Convert { values, images, norm, change, z, layout });
             }
             Pixels::F32(values) => {
                 let images = count(values.len(), layout);
-                launch(level, Convert { values, images, norm, attack, z, layout });
+                launch(level, Convert { values, images, norm, change, z, layout });
             }
         }
     }
@@ -204,16 +296,16 @@ fn scalar_transpose<T: Copy>(images: &Images<T>, lanes: &mut Lanes<T>) {
     }
 }
 
-struct Convert<'a, T> {
+struct Convert<'a, T, C> {
     values: &'a [T],
     images: usize,
     norm: Normalisation<'a>,
-    attack: Option<(Fgsm, Source<'a>)>,
+    change: C,
     z: &'a mut [f32],
     layout: Layout,
 }
 
-impl<T: Pixel> Kernel for Convert<'_, T> {
+impl<T: Pixel, C: Change> Kernel for Convert<'_, T, C> {
     type Output = ();
     #[inline(always)]
     unsafe fn run<I: Isa>(self) {
@@ -223,7 +315,7 @@ impl<T: Pixel> Kernel for Convert<'_, T> {
 }
 
 #[inline(always)]
-unsafe fn convert_slab<I: Isa, const NV: usize>(mut k: Convert<impl Pixel>) {
+unsafe fn convert_slab<I: Isa, const NV: usize>(mut k: Convert<impl Pixel, impl Change>) {
     let size = k.layout.h * k.layout.w;
     // Lanes beyond the last image stay black: zeros that take no step.
     let mut images = [[[Default::default(); RUN]; LANES]; NV];
@@ -244,42 +336,28 @@ unsafe fn convert_slab<I: Isa, const NV: usize>(mut k: Convert<impl Pixel>) {
                 Pixel::transpose(&images[v], &mut lanes[v]);
             }
             // SAFETY: the run's pixels and the channel lie in the checked layouts.
-            unsafe { convert_run::<I, NV, _>(&mut k, c, start..start + run, &lanes) }
+            unsafe { convert_run::<I, NV, _, _>(&mut k, c, start..start + run, &lanes) }
         }
     }
 }
 
 #[inline(always)]
-unsafe fn convert_run<I: Isa, const NV: usize, T: Pixel>(
-    k: &mut Convert<T>,
+unsafe fn convert_run<I: Isa, const NV: usize, T: Pixel, C: Change>(
+    k: &mut Convert<T, C>,
     c: usize,
     pixels: Range<usize>,
     lanes: &[Lanes<T>; NV],
 ) {
     let valid = valid_bits(k.images, k.layout.lanes);
-    // SAFETY: pixels and channel lie in the target and in the gradient; the machine has the instruction set.
+    // SAFETY: pixels and channel lie in the target and in what the change reads; the machine has the instruction set.
     unsafe {
         let (mean, std) = (I::splat(k.norm.mean[c]), I::splat(k.norm.std[c]));
-        let (zero, one) = (I::splat(0.0), I::splat(1.0));
         for (p, pixel) in pixels.enumerate() {
-            let mut x = [zero; NV];
+            let mut x = [I::splat(0.0); NV];
             for v in 0..NV {
                 x[v] = T::value::<I>(&lanes[v][p]);
             }
-            if let Some((step, gradient)) = &k.attack {
-                let epsilon = I::splat(step.epsilon);
-                let at = gradient.layout.at(pixel, c);
-                let g = elementwise::load::<I, NV>(gradient.data.as_ptr().add(at));
-                for v in 0..NV {
-                    let up = I::keep(I::gt(g[v], zero) & valid[v], epsilon);
-                    let down = I::keep(I::gt(zero, g[v]) & valid[v], epsilon);
-                    x[v] = I::add(x[v], I::sub(up, down));
-                    if step.clamp {
-                        // In this order a NaN stays one.
-                        x[v] = I::min(one, I::max(zero, x[v]));
-                    }
-                }
-            }
+            let x = k.change.apply::<I, NV>(x, pixel, c, &valid);
             let z = k.z.as_mut_ptr().add(k.layout.at(pixel, c));
             for (v, &x) in x.iter().enumerate() {
                 I::store(z.add(16 * v), I::div(I::sub(x, mean), std));

@@ -20,6 +20,7 @@ pub mod loss;
 pub mod masters;
 pub mod microkernel;
 pub mod optimizer;
+pub mod pgd;
 pub mod pool;
 pub mod select;
 pub mod simd;

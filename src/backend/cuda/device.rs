@@ -12,10 +12,10 @@ use super::optimizer::{self, Tensor};
 use super::pool::Way;
 use super::recording::Recording;
 use super::value::{Count, View};
-use super::{dropout, elementwise, image, loss, pool, weight_grad};
+use super::{dropout, elementwise, image, loss, pgd, pool, weight_grad};
 use crate::backend::{
-    Backend, Batch, DropoutKey, Fgsm, ImageBatch, Input, NormGradients, NormTensors, Optimizer, Output,
-    PixelData, SLAB, Sign, Standard, Statistics, Then, Verdicts,
+    Adversarial, Backend, Batch, DropoutKey, Fgsm, ImageBatch, Input, NormGradients, NormTensors, Optimizer,
+    Output, PgdStart, PgdStep, PixelData, SLAB, Sign, Standard, Statistics, Then, Verdicts,
 };
 use crate::error::Result;
 use crate::filter::Mask;
@@ -83,6 +83,10 @@ fn input<T: Format>(x: &Input<Cuda<T>>) -> View {
 
 fn output<T: Format>(y: &Output<Cuda<T>>) -> View {
     View { address: y.data.address(), place: y.place }
+}
+
+fn adversarial<T: Format>(images: &Adversarial<Cuda<T>>) -> pgd::At {
+    pgd::At { pixels: images.pixels.address(), z: output(&images.z) }
 }
 
 fn address(buffer: Option<&Buffer>) -> u64 {
@@ -262,6 +266,39 @@ impl<T: Format> Backend for Cuda<T> {
         let attack = Some((attack, input(&gradient)));
         // SAFETY: as above.
         unsafe { image::load::<T>(&self.context, count, source, attack, output(&out)) };
+    }
+
+    fn pixels(&self, rows: usize, batch: Batch) -> Buffer {
+        Buffer::zeros(&self.context, Self::rows(rows, batch) * SLAB * size_of::<f32>())
+    }
+
+    fn pgd_start(
+        &self,
+        batch: Batch,
+        images: &DeviceImages,
+        norm: Standard<Self>,
+        start: PgdStart,
+        to: Adversarial<Self>,
+    ) {
+        let (count, source) = (Count::of(batch.images), source(images, &norm));
+        // SAFETY: as above; there is an f32 per element of z in its pixels.
+        unsafe { pgd::start::<T>(&self.context, count, source, start, adversarial(&to)) };
+    }
+
+    fn pgd_step(
+        &self,
+        batch: Batch,
+        images: &DeviceImages,
+        norm: Standard<Self>,
+        gradient: Input<Self>,
+        step: PgdStep,
+        at: Adversarial<Self>,
+    ) {
+        let (count, source) = (Count::of(batch.images), source(images, &norm));
+        // SAFETY: as above; there is an f32 per element of z in its pixels.
+        unsafe {
+            pgd::step::<T>(&self.context, count, source, input(&gradient), step, adversarial(&at));
+        }
     }
 
     fn conv(

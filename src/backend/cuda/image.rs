@@ -52,10 +52,18 @@ pub struct Source {
     pub std: u64,
 }
 
+impl Source {
+    /// The name of a kernel for this kind of pixels, without the number format of values.
+    pub(super) fn kernel(&self, name: &str) -> String {
+        format!("{name}_{}", if self.bytes { "bytes" } else { "floats" })
+    }
+}
+
 /// Pixels that a block turns.
 const TILE: usize = 64;
 
-fn grid(place: Place, count: Count) -> Grid {
+/// A grid of blocks that each turn that many pixels of 64 images.
+pub(super) fn grid(place: Place, count: Count) -> Grid {
     Grid { blocks: [(place.h * place.w).div_ceil(TILE), place.c, count.slabs], threads: 256, shared: 0 }
 }
 
@@ -87,7 +95,7 @@ pub unsafe fn load<T: Format>(
         clamp: u32::from(step.clamp),
         unused: 0,
     };
-    let kernel = instance::<T>(if source.bytes { "load_bytes" } else { "load_floats" });
+    let kernel = instance::<T>(&source.kernel("load"));
     // SAFETY: the structure is the kernel's; its addresses are as the caller promises.
     unsafe { context.launch("image", &kernel, grid(z.place, count), &parameters) };
 }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! device ─> filter ─> conv2d (also depthwise), conv_mma (also conv_strip) ─> conv_plan ─> tiles
-//!        ─> weight_grad, elementwise, batch_norm, pool, dropout, loss, image, optimizer
+//!        ─> weight_grad, elementwise, batch_norm, pool, dropout, loss, image, pgd, optimizer
 //!              └─> launch ─> context ─> driver          buffer: memory; recording: CUDA graphs; abi: structures of kernels
 //! ```
 
@@ -25,6 +25,7 @@ pub mod image;
 pub mod launch;
 pub mod loss;
 pub mod optimizer;
+pub mod pgd;
 pub mod pool;
 pub mod recording;
 pub mod tiles;

@@ -8,6 +8,8 @@ use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Instant;
+use synfilter::Result;
+use synfilter::attack::Method;
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, ImageBatch, PixelData};
 use synfilter::data::Images;
@@ -19,7 +21,6 @@ use synfilter::study::spec::Network as Described;
 use synfilter::study::{Record, Step, Work, halving::GRID};
 use synfilter::train::{TrainSettings, Trainer};
 use synfilter::weights::Weights;
-use synfilter::{Result, eval::Tally};
 
 /// Training steps that are timed, after one that is not.
 const STEPS: usize = 2;
@@ -169,12 +170,12 @@ impl OnDevice for Measuring<'_> {
 
 /// Seconds that the evaluation of an image takes, with an attack of each ε.
 fn evaluation<B: Backend>(backend: &B, model: Model, images: &Images, eps: &[Eps]) -> Result<f64> {
-    let some = images.clone().first(images.len().min(IMAGES))?;
+    let some = images.len().min(IMAGES);
     let network = Network::new(backend, model.graph, &model.weights, model.norm, Mode::Inference);
-    let attacks: Vec<_> = eps.iter().map(|eps| eps.attack(true)).collect();
-    let run = || evaluate(&network, &some, &attacks, false, |_| ()).map(|found| Tally::from(&found.clean));
+    let attacks: Vec<_> = eps.iter().map(|eps| eps.attack(Method::Fgsm, true)).collect();
+    let run = || evaluate(&network, images, 0..some, &attacks, false, |_| ());
     run()?;
     let started = Instant::now();
     run()?;
-    Ok(started.elapsed().as_secs_f64() / some.len() as f64)
+    Ok(started.elapsed().as_secs_f64() / some as f64)
 }
