@@ -174,7 +174,8 @@ impl TableWriter {
     }
 }
 
-/// A Parquet file, read whole: key-value pairs and rows, checked against `schema`.
+/// A Parquet file, read whole: key-value pairs and rows, checked against `schema`. An optional column that the file lacks, as
+/// one of an earlier version may, holds nothing.
 ///
 /// # Errors
 /// [`Error::Read`] or [`Error::Input`], naming the column or row that is not as it should be.
@@ -186,8 +187,11 @@ pub fn read_table(path: &Path, schema: &[Field]) -> Result<(Metadata, Vec<Vec<Va
 
     let metadata = reader.metadata().file_metadata();
     let found: Vec<&str> = metadata.schema_descr().columns().iter().map(|column| column.name()).collect();
-    let expected: Vec<&str> = schema.iter().map(|field| field.name).collect();
-    if found != expected {
+    let there: Vec<bool> =
+        schema.iter().map(|field| !field.optional || found.contains(&field.name)).collect();
+    let named = schema.iter().zip(&there).filter(|(_, there)| **there).map(|(field, _)| field.name);
+    if !named.eq(found.iter().copied()) {
+        let expected: Vec<&str> = schema.iter().map(|field| field.name).collect();
         return Err(Error::input(path, "schema", expected.join(", "), found.join(", ")));
     }
     let pairs = metadata.key_value_metadata().into_iter().flatten();
@@ -196,8 +200,10 @@ pub fn read_table(path: &Path, schema: &[Field]) -> Result<(Metadata, Vec<Vec<Va
     let mut rows = Vec::new();
     for (at, row) in reader.get_row_iter(None).map_err(|error| bad("rows", &error))?.enumerate() {
         let row = row.map_err(|error| bad(&format!("row {at}"), &error))?;
-        let values = row.into_columns().into_iter().zip(schema).map(|((_, value), field)| {
-            checked_value(value, field).map_err(|found| {
+        let mut columns = row.into_columns().into_iter();
+        let values = schema.iter().zip(&there).map(|(field, there)| {
+            let value = if *there { columns.next().map(|(_, value)| value) } else { None };
+            checked_value(value.unwrap_or(record::Field::Null), field).map_err(|found| {
                 Error::input(path, format!("row {at}, {}", field.name), expected_of(field), found)
             })
         });
@@ -310,6 +316,20 @@ mod tests {
 
     fn row(name: Option<&str>, count: i64, alpha: Option<f32>, loss: f64, bits: Vec<u8>) -> Vec<Value> {
         vec![name.into(), count.into(), alpha.into(), loss.into(), bits.into()]
+    }
+
+    #[test]
+    fn optional_columns_may_be_younger_than_a_file() {
+        const OLD: &[Field] = &[SCHEMA[1], SCHEMA[3], SCHEMA[4]];
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.parquet");
+        let mut table = TableWriter::create(&path, OLD, &[]).unwrap();
+        table.write_rows(&[vec![7u32.into(), 0.5.into(), vec![1u8].into()]]).unwrap();
+        table.finish().unwrap();
+        let (_, rows) = read_table(&path, SCHEMA).unwrap();
+        assert_eq!(rows, [row(None, 7, None, 0.5, vec![1])]);
+        let error = read_table(&path, &[SCHEMA[2], SCHEMA[1], SCHEMA[4]]).unwrap_err().to_string();
+        assert!(error.contains("expected alpha, count, bits, found count, loss, bits"), "{error}");
     }
 
     #[test]

@@ -23,21 +23,46 @@ impl FromStr for Eps {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let number = |part: &str| part.trim().parse::<f64>().ok();
-        let value = match text.split_once('/') {
-            None => number(text),
-            Some((numerator, denominator)) => {
-                number(numerator).zip(number(denominator)).filter(|(_, d)| *d != 0.0).map(|(n, d)| n / d)
-            }
-        };
-        match value {
-            Some(value) if (0.0..=1.0).contains(&value) => Ok(Eps(value)),
-            Some(value) => Err(Error::usage(format!("eps: expected 0 to 1 in pixel units, found {value}"))),
-            None => Err(Error::usage(format!(
-                "eps: expected a number such as 0.03 or a fraction such as 8/255, found \"{text}\""
+        let value = in_pixel_units("eps", text)?;
+        match (0.0..=1.0).contains(&value) {
+            true => Ok(Eps(value)),
+            false => Err(Error::usage(format!("eps: expected 0 to 1 in pixel units, found {value}"))),
+        }
+    }
+}
+
+/// Size of one step of an attack in pixel units, in (0, 1], written as ε is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StepSize(pub f64);
+
+impl FromStr for StepSize {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let value = in_pixel_units("step size", text)?;
+        match value > 0.0 && value <= 1.0 {
+            true => Ok(StepSize(value)),
+            false => Err(Error::usage(format!(
+                "step size: expected more than 0, to 1 in pixel units, found {value}"
             ))),
         }
     }
+}
+
+/// The value of a number or a fraction.
+fn in_pixel_units(what: &str, text: &str) -> Result<f64, Error> {
+    let number = |part: &str| part.trim().parse::<f64>().ok();
+    let value = match text.split_once('/') {
+        None => number(text),
+        Some((numerator, denominator)) => {
+            number(numerator).zip(number(denominator)).filter(|(_, d)| *d != 0.0).map(|(n, d)| n / d)
+        }
+    };
+    value.ok_or_else(|| {
+        Error::usage(format!(
+            "{what}: expected a number such as 0.03 or a fraction such as 8/255, found \"{text}\""
+        ))
+    })
 }
 
 impl fmt::Display for Eps {
@@ -68,6 +93,15 @@ mod tests {
         assert_eq!(shown(" 1 / 2"), "0.5 (127.5/255)");
         assert_eq!(shown("1.2e-5"), "1.2e-5 (3.1e-3/255)");
         assert_eq!("8/255".parse::<Eps>().unwrap().0, 8.0 / 255.0);
+    }
+
+    #[test]
+    fn step_sizes_are_positive() {
+        assert_eq!("2/255".parse::<StepSize>().unwrap().0, 2.0 / 255.0);
+        for text in ["0", "-0.1", "NaN", "1.1", "x", "1/0"] {
+            let error = text.parse::<StepSize>().unwrap_err().to_string();
+            assert!(error.starts_with("step size: expected"), "{text}: {error}");
+        }
     }
 
     #[test]

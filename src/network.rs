@@ -2,6 +2,7 @@
 
 use crate::backend::{Backend, Batch, ImageBatch, PixelData};
 use crate::data::Images;
+use crate::filter::Mask;
 use crate::graph::program::{BackStep, Mode, Program, StepId};
 use crate::graph::{Graph, ParamId};
 use crate::tape::{Prepared, Run};
@@ -75,6 +76,16 @@ impl<'b, B: Backend> Network<'b, B> {
             Mode::BatchStatistics | Mode::Training => STATISTICS_BATCH,
         };
         images.clone().step_by(size).map(|start| start..(start + size).min(images.end)).collect()
+    }
+
+    /// Lets only those weights of a filterable tensor count, by its position among them, that `mask` keeps: in place.
+    ///
+    /// # Panics
+    /// Where the network has no tensor at that position.
+    pub fn mask(&mut self, layer: usize, mask: Mask) {
+        let step = self.step_of(self.graph.filterable()[layer]);
+        let channels = 0..self.graph.filterable_channels()[layer];
+        self.prepared.mask(self.backend, step, mask, channels);
     }
 
     /// The step that uses a parameter.

@@ -40,6 +40,9 @@ fn unfiltered(clean: Bits, adv: Bits) -> Record {
         loss_adv: Some(0.2),
         eps: 0.1,
         attack: AttackMode::Adaptive,
+        pgd_steps: None,
+        pgd_step_size: None,
+        pgd_seed: None,
         dtype: "f32".into(),
     };
     Record { cell, clean, adv }

@@ -2,11 +2,25 @@
 
 use crate::backend::{Fgsm, Noise, PgdStart, PgdStep};
 use crate::error::{Error, Result};
+use crate::named_choice::named_choice;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The most steps that PGD takes.
 pub const MAX_STEPS: u32 = 10_000;
+
+/// The number of steps that PGD takes if nothing is said.
+pub const DEFAULT_STEPS: u32 = 10;
+
+named_choice!(
+    /// A [`Method`] without its settings.
+    MethodName, "method" {
+        /// [`Method::Fgsm`].
+        Fgsm = "fgsm",
+        /// [`Method::Pgd`].
+        Pgd = "pgd"
+    }
+);
 
 /// How adversarial images of a given ε are made.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,11 +77,11 @@ impl Method {
         }
     }
 
-    /// Its name in records: "fgsm" or "pgd".
-    pub fn name(&self) -> &'static str {
+    /// Its name.
+    pub fn name(&self) -> MethodName {
         match self {
-            Method::Fgsm => "fgsm",
-            Method::Pgd(_) => "pgd",
+            Method::Fgsm => MethodName::Fgsm,
+            Method::Pgd(_) => MethodName::Pgd,
         }
     }
 }

@@ -9,7 +9,11 @@
 pub mod adversary;
 pub mod document;
 pub mod method;
+pub mod outcomes;
+mod table;
 
 pub use adversary::Adversary;
 pub use document::{Count, Curve, Document, Filtered, NetworkCurves, Point};
-pub use method::{Attack, MAX_STEPS, Method, Pgd};
+pub use method::{Attack, DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
+pub use outcomes::{ATTACK_PARQUET, Outcomes, write_outcomes};
+pub use table::table;

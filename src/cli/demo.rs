@@ -14,6 +14,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::time::Instant;
+use synfilter::attack::Method;
 use synfilter::backend::cpu::optimizer::Sgd;
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
@@ -211,6 +212,7 @@ impl OnDevice for Sweep<'_> {
             checkpoints: slice::from_ref(checkpoint),
             normalise: &Normalise::default(),
             choices: &choices,
+            method: Method::Fgsm,
             block: Block::Fitting,
             last: RefCell::default(),
         };

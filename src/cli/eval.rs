@@ -122,7 +122,7 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
     let attack = |eps: &Eps| eps.attack(Method::Fgsm, !args.no_clamp);
     let attacks: Vec<Attack> = args.eps.iter().map(attack).collect();
     let chunk = chunk(args.bn, args.batch_size);
-    let evaluation = in_chunks(&network, &images, &attacks, file.is_some(), chunk)?;
+    let evaluation = in_chunks("eval", &network, &images, &attacks, file.is_some(), chunk)?;
     if let (Some(file), Some(path)) = (file, &args.save_outputs) {
         save_outputs(file, path, &evaluation, &images)?;
         note(&format!("wrote {}", path.display()));
@@ -165,7 +165,8 @@ fn table(document: &Document) -> String {
     text
 }
 
-fn mode(bn: BnMode) -> Mode {
+/// How a network runs.
+pub fn mode(bn: BnMode) -> Mode {
     match bn {
         BnMode::Running => Mode::Inference,
         BnMode::Batch => Mode::BatchStatistics,
@@ -173,7 +174,7 @@ fn mode(bn: BnMode) -> Mode {
 }
 
 /// Images computed at a time, in whole slabs or batches.
-fn chunk(bn: BnMode, wanted: Option<NonZeroUsize>) -> usize {
+pub fn chunk(bn: BnMode, wanted: Option<NonZeroUsize>) -> usize {
     let whole = if bn == BnMode::Batch { STATISTICS_BATCH } else { SLAB };
     wanted.map_or(DEFAULT_CHUNK, NonZeroUsize::get).div_ceil(whole).saturating_mul(whole)
 }
@@ -191,7 +192,7 @@ pub fn searched<B: Backend>(
 ) -> Result<Halving> {
     let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(bn));
     let chunk = chunk(bn, None);
-    let clean = Tally::from(&in_chunks(&network, images, &[], false, chunk)?.clean);
+    let clean = Tally::from(&in_chunks("eval", &network, images, &[], false, chunk)?.clean);
     halve(&network, images, clean.correct, clamp, chunk)
 }
 
@@ -203,20 +204,25 @@ fn halve<B: Backend>(
     chunk: usize,
 ) -> Result<Halving> {
     halving(images.len(), correct_clean, |eps| {
-        let attacked = in_chunks(network, images, &[Eps(eps).attack(Method::Fgsm, clamp)], false, chunk)?;
+        let attacked =
+            in_chunks("eval", network, images, &[Eps(eps).attack(Method::Fgsm, clamp)], false, chunk)?;
         Ok(attacked.adversarial.iter().map(|verdicts| Tally::from(verdicts).correct).sum())
     })
 }
 
 /// Evaluates `chunk` images at a time, so that progress shows and an interruption is heard.
-fn in_chunks<B: Backend>(
+///
+/// # Errors
+/// Those of [`evaluate`]; [`Error::Interrupted`].
+pub fn in_chunks<B: Backend>(
+    what: &str,
     network: &Network<B>,
     images: &Images,
     attacks: &[Attack],
     outputs: bool,
     chunk: usize,
 ) -> Result<Evaluation> {
-    let meter = Meter::new("eval", images.len() as u64, "images");
+    let meter = Meter::new(what, images.len() as u64, "images");
     let adversarial = vec![Verdicts::default(); attacks.len()];
     let mut all = Evaluation { adversarial, ..Evaluation::default() };
     for start in (0..images.len()).step_by(chunk) {

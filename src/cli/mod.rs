@@ -3,6 +3,7 @@
 //! Results go to stdout (with `--json` as one JSON document), everything else to stderr. Exit codes: 0 done, 1 failed,
 //! 2 usage, 3 bad input file, 4 device, 130 interrupted.
 
+mod attack;
 mod data_fetch;
 mod demo;
 mod device;
@@ -10,6 +11,7 @@ mod devices;
 mod estimate;
 mod eval;
 mod interrupt;
+mod making;
 mod merge;
 mod model;
 mod output;
@@ -57,6 +59,8 @@ enum Command {
     Train(train::Args),
     /// Accuracy of a checkpoint on clean images and under FGSM.
     Eval(eval::Args),
+    /// Security curves: accuracy of checkpoints against ε, under FGSM and PGD.
+    Attack(attack::Args),
     /// Measure every filter at every threshold on every layer of a checkpoint.
     Sweep(sweep::Args),
     /// Scores and labels of finished sweeps.
@@ -100,6 +104,7 @@ fn run(command: Command, output: Output) -> Result<()> {
         Command::Demo(args) => demo::run(&args, output),
         Command::Train(args) => train::run(&args, output),
         Command::Eval(args) => eval::run(&args, output),
+        Command::Attack(args) => attack::run(&args, output),
         Command::Sweep(args) => sweep::run(&args, output),
         Command::Score(args) => score::run(&args, output),
         Command::Study(args) => study::run(&args, output),

@@ -42,7 +42,7 @@ pub struct Choices {
     /// Only these layers, by the names of their tensors (conv1.weight).
     #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
     pub layers: Option<Vec<String>>,
-    /// Size of the FGSM step in pixel units, as 8/255 or 0.03.
+    /// The most that the attack moves a pixel, in pixel units, as 8/255 or 0.03: the size of FGSM's step.
     #[arg(long, value_name = "E", default_value = "8/255", allow_hyphen_values = true)]
     pub eps: Eps,
     /// Attack every filtered network anew, or reuse the attack on the unfiltered one.
@@ -54,13 +54,6 @@ pub struct Choices {
     /// Batch norm by the checkpoint's running statistics, or by those of each batch of 100.
     #[arg(long, value_name = "running|batch", default_value_t = BnMode::Running)]
     pub bn: BnMode,
-}
-
-impl Choices {
-    /// The attack in full.
-    fn whole_attack(&self) -> Attack {
-        self.eps.attack(Method::Fgsm, !self.no_clamp)
-    }
 }
 
 /// How many images are held at a time. No result depends on it.
@@ -97,6 +90,8 @@ pub struct Preparation<'a, B: Backend> {
     pub normalise: &'a Normalise,
     /// What is measured.
     pub choices: &'a Choices,
+    /// How adversarial images are made.
+    pub method: Method,
     /// Images held at a time.
     pub block: Block,
     /// The checkpoint that was read last, by position: the first engine needs no second reading.
@@ -222,7 +217,11 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let choices = self.choices;
         let network = Network::new(self.backend, model.graph, &model.weights, model.norm, self.mode());
         let targets = targets(plan);
-        Engine::new(network, self.images, choices.attack, choices.whole_attack(), &targets)
+        Engine::new(network, self.images, choices.attack, self.attack(), &targets)
+    }
+
+    fn attack(&self) -> Attack {
+        self.choices.eps.attack(self.method, !self.choices.no_clamp)
     }
 
     fn mode(&self) -> Mode {
@@ -237,7 +236,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let whole = if self.choices.bn == BnMode::Batch { BN_BATCH } else { SLAB };
         let fitting = |memory: usize| {
             let program = Program::lower(graph, self.mode());
-            let (mode, attack) = (self.choices.attack, self.choices.whole_attack());
+            let (mode, attack) = (self.choices.attack, self.attack());
             let bytes = bytes_per_image::<B>(graph, &program, mode, &attack, &targets(plan)).max(1);
             memory / bytes / whole
         };
@@ -266,6 +265,10 @@ impl<'a, B: Backend> Preparation<'a, B> {
             thresholds: choices.thresholds,
             eps: choices.eps.0,
             attack: choices.attack,
+            pgd: match self.method {
+                Method::Fgsm => None,
+                Method::Pgd(pgd) => Some(pgd),
+            },
             clamp: !choices.no_clamp,
             bn: choices.bn,
             dtype: self.dtype.to_owned(),
@@ -285,11 +288,12 @@ pub fn summary(plan: &Plan, shard: Shard) -> String {
     let (settings, counts) = (&plan.settings, plan.counts(shard));
     let share = if shard == Shard::WHOLE { String::new() } else { format!("shard {shard}: ") };
     format!(
-        "{share}{} on {}, {} images in blocks of {}, ε {}, {} attack: {} units, {} cells, {} distinct networks",
+        "{share}{} on {}, {} images in blocks of {}, {} ε {}, {} attack: {} units, {} cells, {} distinct networks",
         settings.arch,
         settings.dataset,
         settings.images[1] - settings.images[0],
         plan.block,
+        settings.method(),
         Eps(settings.eps),
         settings.attack,
         counts.units,

@@ -2,6 +2,7 @@
 
 use super::device::Compute;
 use super::estimate;
+use super::making::Descent;
 use super::output::{Output, note};
 use super::preparation::{Block, Choices, Preparation, summary};
 use super::progress::duration;
@@ -12,6 +13,7 @@ use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use synfilter::attack::MethodName;
 use synfilter::backend::Backend;
 use synfilter::backend::open::OnDevice;
 use synfilter::models::Arch;
@@ -37,6 +39,11 @@ pub struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     choices: Choices,
+    /// How adversarial images are made.
+    #[arg(long, value_name = "fgsm|pgd", default_value_t = MethodName::Fgsm)]
+    method: MethodName,
+    #[command(flatten)]
+    descent: Descent,
     /// Do the I-th of N shares of the work; see `synfilter merge`.
     #[arg(long, value_name = "I/N", default_value_t = Shard::WHOLE)]
     shard: Shard,
@@ -105,6 +112,7 @@ impl OnDevice for Sweep<'_> {
 }
 
 fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Output) -> Result<()> {
+    let method = args.descent.method(args.method, args.compute.seed)?;
     let images = args.images.load()?;
     let prepared = Preparation {
         backend,
@@ -116,6 +124,7 @@ fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Outp
         checkpoints: &args.checkpoint,
         normalise: &args.images.normalise,
         choices: &args.choices,
+        method,
         block: match (args.batch_size, args.block_mib) {
             (Some(images), _) => Block::Images(images.get()),
             (None, Some(mebibytes)) => Block::Mebibytes(mebibytes.get()),

@@ -18,9 +18,10 @@
 //! ```
 
 use super::document::{At, Document, Place, Section, flag, named, number, text, whole};
+use crate::attack::{DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
 use crate::backend::Optimizer;
 use crate::data::DatasetKind;
-use crate::eps::Eps;
+use crate::eps::{Eps, StepSize};
 use crate::error::{Error, Result};
 use crate::filter::{FilterKind, MAX_THRESHOLDS};
 use crate::graph::Shape;
@@ -28,7 +29,7 @@ use crate::models::Arch;
 use crate::score::{Baseline, Options};
 use crate::sweep::plan::resolve_layers;
 use crate::sweep::{AttackMode, BnMode, Scope};
-use crate::train::{Method, optimizer};
+use crate::train::{self, optimizer};
 use std::fmt::{Debug, Display};
 use std::path::{Path, PathBuf};
 use toml::de::DeValue;
@@ -108,16 +109,25 @@ pub struct Sweep {
     pub scope: Scope,
     /// The layers, if not all.
     pub layers: Option<Vec<String>>,
-    /// Size of the FGSM step; `None` where it is searched for each network.
+    /// The most that the attack moves a pixel; `None` where it is searched for each network, with FGSM.
     pub eps: Option<Eps>,
     /// Against which network it is made.
     pub attack: AttackMode,
+    /// PGD, with any seed; `None` for FGSM.
+    pub pgd: Option<Pgd>,
     /// Whether adversarial images are clipped.
     pub clamp: bool,
     /// Which statistics batch norm uses.
     pub bn: BnMode,
     /// How many test images, if not all.
     pub images: Option<At<usize>>,
+}
+
+impl Sweep {
+    /// How adversarial images of a network are made; a random start has the seed of the network.
+    pub fn method(&self, seed: u64) -> Method {
+        self.pgd.map_or(Method::Fgsm, |pgd| Method::Pgd(Pgd { seed: pgd.seed.map(|_| seed), ..pgd }))
+    }
 }
 
 impl Spec {
@@ -259,15 +269,15 @@ fn training(section: Section) -> Result<(Vec<u32>, Train)> {
     }
     let epochs: Vec<u32> = some(&section, "epochs", epochs, "at least one epoch to analyse")?;
     let batch = section.optional("batch-size", "at least 2, as batch norm needs", at_least(2))?;
-    let method = section.optional("optimizer", "adam or sgd", named::<Method>)?;
-    let method = method.map_or(Method::Adam, |method| method.value);
+    let method = section.optional("optimizer", "adam or sgd", named::<train::Method>)?;
+    let method = method.map_or(train::Method::Adam, |method| method.value);
     let lr = section.optional("lr", "a positive number", number_where(|lr| lr > 0.0))?;
     let momentum = section.optional(
         "momentum",
         "a number of at least 0 and below 1",
         number_where(|m| (0.0..1.0).contains(&m)),
     )?;
-    if let (Some(momentum), Method::Adam) = (&momentum, method) {
+    if let (Some(momentum), train::Method::Adam) = (&momentum, method) {
         let expected = "none: momentum belongs to optimizer = \"sgd\"";
         return Err(section.fault(&momentum.place, expected, momentum.value));
     }
@@ -371,6 +381,7 @@ fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {
             }
         })?;
     let attack = section.optional("attack", "adaptive or fixed", named::<AttackMode>)?;
+    let pgd = descent(&section)?;
     let clamp = section.optional("clamp", "true or false", flag)?;
     let bn = section.optional("bn", "running or batch", named::<BnMode>)?;
     let images = section.optional("images", "a whole number of at least 1", at_least(1))?;
@@ -382,10 +393,37 @@ fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {
         layers,
         eps: eps.and_then(|eps| eps.value),
         attack: attack.map_or(AttackMode::Adaptive, |attack| attack.value),
+        pgd,
         clamp: clamp.is_none_or(|clamp| clamp.value),
         bn: bn.map_or(BnMode::Running, |bn| bn.value),
         images,
     })
+}
+
+/// PGD's settings, if `method` is PGD.
+fn descent(section: &Section) -> Result<Option<Pgd>> {
+    let method = section.optional("method", "fgsm or pgd", named::<MethodName>)?;
+    let expected = format!("a whole number, 1 to {MAX_STEPS}");
+    let steps = section
+        .optional("steps", &expected, |value| whole(value).filter(|steps| (1..=MAX_STEPS).contains(steps)))?;
+    let expected = "more than 0, to 1: a number such as 0.01 or a fraction such as \"2/255\"";
+    let size = section.optional("step-size", expected, |value| match value.as_str() {
+        Some(text) => text.parse::<StepSize>().ok().map(|size| size.0),
+        None => number(value).filter(|size| *size > 0.0 && *size <= 1.0),
+    })?;
+    let random = section.optional("random-start", "true or false", flag)?;
+    if method.is_some_and(|method| method.value == MethodName::Pgd) {
+        return Ok(Some(Pgd {
+            steps: steps.map_or(DEFAULT_STEPS, |steps| steps.value),
+            step_size: size.map(|size| size.value),
+            seed: random.is_some_and(|random| random.value).then_some(0),
+        }));
+    }
+    let place = steps.map(|s| s.place).or(size.map(|s| s.place)).or(random.map(|r| r.place));
+    match place {
+        Some(place) => Err(section.fault(&place, "method = \"pgd\" beside it", "FGSM, which has one step")),
+        None => Ok(None),
+    }
 }
 
 /// Whether every network has a layer.

@@ -6,6 +6,7 @@
 //! ```
 
 use super::spec::{Network, Spec};
+use crate::attack::Method;
 use crate::sweep::bits::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -143,12 +144,16 @@ impl Graph<'_> {
         let before: Vec<usize> = trained.into_iter().chain(eps).collect();
         for (position, (epoch, _)) in network.epochs.iter().enumerate() {
             let sweep = &spec.sweep;
-            let settings = json!({
+            let mut settings = json!({
                 "network": of, "checkpoint": given(network, position), "epoch": epoch, "images": images,
                 "filters": sweep.filters, "thresholds": sweep.thresholds, "scope": sweep.scope, "layers": sweep.layers,
                 "eps": sweep.eps.map(|eps| eps.0), "attack": sweep.attack, "clamp": clamp, "bn": bn,
                 "compute": self.compute,
             });
+            // Only where it is not FGSM, so that the keys of studies without PGD stay what they were.
+            if let Method::Pgd(pgd) = sweep.method(network.seed) {
+                settings["pgd"] = json!(pgd);
+            }
             let folder = folders.sweep(*epoch);
             let swept = self.add(Work::Sweep(position), at, Some(*epoch), folder.clone(), settings, &before);
             let settings = json!(spec.score);

@@ -132,6 +132,9 @@ fn record(
         loss_adv: outcome.loss_adv.mean(outcome.images),
         eps: settings.eps,
         attack: settings.attack,
+        pgd_steps: settings.pgd.map(|pgd| pgd.steps),
+        pgd_step_size: settings.method().step_size(settings.eps),
+        pgd_seed: settings.pgd.and_then(|pgd| pgd.seed),
         dtype: settings.dtype.clone(),
     };
     Record { cell, clean: outcome.clean.clone(), adv: outcome.adv.clone() }

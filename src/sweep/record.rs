@@ -1,41 +1,13 @@
 //! What a sweep was asked to do ([`Settings`]) and what it found ([`Cell`], [`Record`]).
 
 use super::bits::{Bits, hex};
+use crate::attack::{Method, Pgd};
 use crate::columnar::{Field, Kind, Value};
 use crate::filter::FilterKind;
+use crate::named_choice::named_choice;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
-use std::fmt;
-
-macro_rules! named_choice {
-    ($(#[$doc:meta])* $type:ident, $what:literal { $($(#[$variant_doc:meta])* $variant:ident = $name:literal),+ }) => {
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum $type {
-            $($(#[$variant_doc])* #[serde(rename = $name)] $variant),+
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(match self { $($type::$variant => $name),+ })
-            }
-        }
-
-        impl std::str::FromStr for $type {
-            type Err = crate::error::Error;
-
-            fn from_str(name: &str) -> crate::error::Result<Self> {
-                match name {
-                    $($name => Ok($type::$variant),)+
-                    _ => Err(crate::error::Error::usage(format!(
-                        "unknown {} \"{name}\": expected {}", $what, [$($name),+].join(" or ")
-                    ))),
-                }
-            }
-        }
-    };
-}
 
 named_choice!(
     /// What is filtered at once.
@@ -106,10 +78,14 @@ pub struct Settings {
     pub filters: Vec<FilterKind>,
     /// Number of thresholds of each filter.
     pub thresholds: usize,
-    /// Size of the FGSM step in pixel units, images being in [0, 1].
+    /// The most that the attack moves a pixel, in pixel units, images being in [0, 1]: the size of FGSM's step.
     pub eps: f64,
     /// Against which network it is made.
     pub attack: AttackMode,
+    /// How PGD makes adversarial images; `None` for FGSM.
+    // Left out for FGSM: so run folders of versions without PGD keep their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pgd: Option<Pgd>,
     /// Whether adversarial images are clipped to [0, 1].
     pub clamp: bool,
     /// Which statistics batch norm uses.
@@ -123,6 +99,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// How adversarial images are made.
+    pub fn method(&self) -> Method {
+        self.pgd.map_or(Method::Fgsm, Method::Pgd)
+    }
+
     /// The settings as one line of JSON, keys in the order of the fields.
     pub fn canonical_json(&self) -> String {
         // Text keys, finite numbers, no maps: there is nothing that serde_json could refuse.
@@ -148,9 +129,12 @@ fn difference(path: &str, expected: &Json, found: &Json) -> Option<String> {
     }
     if let (Json::Object(expected), Json::Object(found)) = (expected, found) {
         let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-        return expected.iter().find_map(|(key, expected)| {
-            difference(&below(key), expected, found.get(key).unwrap_or(&Json::Null))
-        });
+        let only_found = found.iter().filter(|(key, _)| !expected.contains_key(*key));
+        return expected
+            .iter()
+            .map(|(key, expected)| (key, expected, found.get(key).unwrap_or(&Json::Null)))
+            .chain(only_found.map(|(key, found)| (key, &Json::Null, found)))
+            .find_map(|(key, expected, found)| difference(&below(key), expected, found));
     }
     if let (Json::Array(expected), Json::Array(found)) = (expected, found)
         && expected.len() == found.len()
@@ -204,10 +188,16 @@ pub struct Cell {
     pub loss_clean: Option<f64>,
     /// Mean cross-entropy of the adversarial images; null where it is not finite.
     pub loss_adv: Option<f64>,
-    /// Size of the FGSM step in pixel units.
+    /// The most that the attack moves a pixel, in pixel units: the size of FGSM's step.
     pub eps: f64,
     /// Against which network it was made.
     pub attack: AttackMode,
+    /// Steps of PGD; null for FGSM.
+    pub pgd_steps: Option<u32>,
+    /// Size of each in pixel units.
+    pub pgd_step_size: Option<f64>,
+    /// Seed of PGD's random start; null where it starts at the image.
+    pub pgd_seed: Option<u64>,
     /// The number format of the computation.
     pub dtype: String,
 }
@@ -232,7 +222,7 @@ pub struct Record {
     pub adv: Bits,
 }
 
-/// The columns of `cells.parquet`.
+/// The columns of `cells.parquet`. A seed is u64 in the bits of a signed number.
 pub const CELL_COLUMNS: &[Field] = &[
     Field { name: "checkpoint", kind: Kind::Text, optional: false },
     Field { name: "arch", kind: Kind::Text, optional: false },
@@ -254,6 +244,9 @@ pub const CELL_COLUMNS: &[Field] = &[
     Field { name: "loss_adv", kind: Kind::Double, optional: true },
     Field { name: "eps", kind: Kind::Double, optional: false },
     Field { name: "attack", kind: Kind::Text, optional: false },
+    Field { name: "pgd_steps", kind: Kind::Int, optional: true },
+    Field { name: "pgd_step_size", kind: Kind::Double, optional: true },
+    Field { name: "pgd_seed", kind: Kind::Int, optional: true },
     Field { name: "dtype", kind: Kind::Text, optional: false },
     Field { name: "bits_clean", kind: Kind::Bytes, optional: false },
     Field { name: "bits_adv", kind: Kind::Bytes, optional: false },
@@ -284,6 +277,9 @@ impl Record {
             cell.loss_adv.into(),
             cell.eps.into(),
             cell.attack.to_string().into(),
+            cell.pgd_steps.into(),
+            cell.pgd_step_size.into(),
+            cell.pgd_seed.map(|seed| seed as i64).into(),
             cell.dtype.as_str().into(),
             self.clean.as_bytes().to_vec().into(),
             self.adv.as_bytes().to_vec().into(),
@@ -317,6 +313,9 @@ impl Record {
             loss_adv: row.optional(|value| value.double())?,
             eps: row.take(|value| value.double())?,
             attack: row.parsed()?,
+            pgd_steps: row.optional(|value| value.int())?,
+            pgd_step_size: row.optional(|value| value.double())?,
+            pgd_seed: row.optional(|value| value.int::<i64>())?.map(|seed| seed as u64),
             dtype: row.text()?,
         };
         let images = cell.images;
@@ -389,6 +388,7 @@ mod tests {
             thresholds: 25,
             eps: 8.0 / 255.0,
             attack: AttackMode::Adaptive,
+            pgd: None,
             clamp: true,
             bn: BnMode::Running,
             dtype: "f32".into(),
@@ -414,7 +414,7 @@ mod tests {
     #[test]
     fn every_setting_changes_the_hash_and_is_named() {
         type Change = fn(&mut Settings);
-        let changes: [(Change, &str); 17] = [
+        let changes: [(Change, &str); 18] = [
             (
                 |s| s.checkpoints[0].sha256 = "00".into(),
                 r#"checkpoints[0].sha256: expected "ab", found "00""#,
@@ -435,6 +435,7 @@ mod tests {
             (|s| s.attack = AttackMode::Fixed, "attack: "),
             (|s| s.clamp = false, "clamp: expected true, found false"),
             (|s| s.bn = BnMode::Batch, "bn: "),
+            (|s| s.pgd = Some(Pgd { steps: 3, step_size: None, seed: None }), "pgd: expected null"),
             (|s| s.dtype = "f16".into(), "dtype: "),
             (|s| s.backend = "cuda".into(), "backend: "),
             (|s| s.version = "0.2.0".into(), "version: "),
@@ -447,6 +448,21 @@ mod tests {
             let found = settings().first_difference(&other).unwrap();
             assert!(found.starts_with(expected), "{found}");
         }
+    }
+
+    #[test]
+    fn fgsm_leaves_no_trace_of_pgd_and_pgd_differs_by_its_settings() {
+        assert!(
+            !settings().canonical_json().contains("pgd"),
+            "the hash of runs without PGD stays what it was"
+        );
+        let pgd = |steps, seed| Settings { pgd: Some(Pgd { steps, step_size: None, seed }), ..settings() };
+        let differs = |a: Settings, b: Settings| a.first_difference(&b).unwrap();
+        assert_eq!(differs(pgd(3, None), pgd(4, None)), "pgd.steps: expected 3, found 4");
+        assert_eq!(differs(pgd(3, None), pgd(3, Some(1))), "pgd.seed: expected null, found 1");
+        assert!(differs(pgd(3, None), settings()).starts_with("pgd: expected {"));
+        let back: Settings = serde_json::from_str(&pgd(3, Some(u64::MAX)).canonical_json()).unwrap();
+        assert_eq!(back, pgd(3, Some(u64::MAX)));
     }
 
     #[test]
@@ -473,6 +489,9 @@ mod tests {
             loss_adv: None,
             eps: 0.1,
             attack: AttackMode::Fixed,
+            pgd_steps: Some(10),
+            pgd_step_size: Some(0.01),
+            pgd_seed: Some(u64::MAX),
             dtype: "f32".into(),
         };
         let record = Record { cell, clean: bits(4), adv: bits(2) };
@@ -486,6 +505,9 @@ mod tests {
             filter: None,
             k: None,
             alpha: None,
+            pgd_steps: None,
+            pgd_step_size: None,
+            pgd_seed: None,
             ..none.cell
         };
         assert_eq!(Record::from_row(none.to_row()), Ok(none.clone()));
@@ -502,7 +524,7 @@ mod tests {
         assert_eq!(damaged(8, "band".into()), "filter");
         assert_eq!(damaged(11, Value::Int(-1)), "kept");
         assert_eq!(damaged(14, Value::Int(5)), "bits_clean");
-        assert_eq!(damaged(22, vec![0u8; 3].into()), "bits_adv");
-        assert_eq!(Record::from_row(record.to_row()[..22].to_vec()), Err("bits_adv"));
+        assert_eq!(damaged(25, vec![0u8; 3].into()), "bits_adv");
+        assert_eq!(Record::from_row(record.to_row()[..25].to_vec()), Err("bits_adv"));
     }
 }

@@ -1,5 +1,6 @@
 //! The program itself, as a user runs it: exit codes, messages, files, and processes that are killed.
 
+mod attack;
 mod bad_data;
 mod bad_runs;
 mod bad_settings;

@@ -100,6 +100,14 @@ fn contradictions() {
     case("eps", "thresholds = 1", "sweep.thresholds", &["2 to 10000", "found 1"]);
     case("eps", "images = 0", "sweep.images", &["at least 1"]);
     case("eps", "clamp = \"no\"", "sweep.clamp", &["true or false", "\"no\""]);
+    case("eps", "method = \"bim\"", "sweep.method", &["fgsm or pgd"]);
+    case("eps", "steps = 3", "sweep.steps", &["method = \"pgd\" beside it"]);
+    case("eps", "random-start = true", "sweep.random-start", &["method = \"pgd\" beside it"]);
+    let pgd = |rest: &str| format!("method = \"pgd\"\n{rest}");
+    case("eps", &pgd("steps = 0"), "sweep.steps", &["1 to 10000", "found 0"]);
+    case("eps", &pgd("step-size = -0.1"), "sweep.step-size", &["more than 0, to 1", "found -0.1"]);
+    case("eps", &pgd("step-size = nan"), "sweep.step-size", &["more than 0, to 1"]);
+    case("eps", &pgd("step-size = \"2/0\""), "sweep.step-size", &["more than 0, to 1"]);
     case("eps", "attack = \"none\"", "sweep.attack", &["adaptive or fixed"]);
     case("eps", "bn = \"none\"", "sweep.bn", &["running or batch"]);
     let twice = STUDY.replace("[train]", "[[data]]\ndataset = \"digits\"\n\n[train]");

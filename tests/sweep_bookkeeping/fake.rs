@@ -121,6 +121,7 @@ pub fn settings(scope: Scope) -> Settings {
         thresholds: 3,
         eps: 8.0 / 255.0,
         attack: AttackMode::Adaptive,
+        pgd: None,
         clamp: true,
         bn: BnMode::Running,
         dtype: "f32".into(),

@@ -159,6 +159,7 @@ impl OnDevice for Measuring<'_> {
             checkpoints: &[],
             normalise: &Normalise::default(),
             choices: &choices,
+            method: spec.sweep.method(network.seed),
             block: Block::Fitting,
             last: RefCell::default(),
         };

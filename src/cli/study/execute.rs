@@ -246,6 +246,7 @@ impl OnDevice for Sweep<'_> {
             checkpoints: slice::from_ref(self.checkpoint),
             normalise: &Normalise::default(),
             choices: &self.choices,
+            method: spec.sweep.method(network.seed),
             block: Block::Fitting,
             last: RefCell::default(),
         };

@@ -3,6 +3,7 @@
 use super::super::device::Compute;
 use std::fmt::Display;
 use std::path::Path;
+use synfilter::attack::{MethodName, Pgd};
 use synfilter::backend::Optimizer;
 use synfilter::eps::Eps;
 use synfilter::study::spec::{Network, Spec, Train};
@@ -123,6 +124,16 @@ pub fn sweep(
     }
     words.set("eps", eps.0);
     words.set("attack", sweep.attack);
+    if let Some(Pgd { steps, step_size, seed }) = sweep.pgd {
+        words.set("method", MethodName::Pgd);
+        words.set("steps", steps);
+        if let Some(size) = step_size {
+            words.set("step-size", size);
+        }
+        if seed.is_some() {
+            words.flag("random-start");
+        }
+    }
     words.set("out", out.display());
     words.end(spec.networks[network].seed, compute)
 }

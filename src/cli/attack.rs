@@ -1,0 +1,307 @@
+//! `synfilter attack`: accuracy against ε, under FGSM and PGD.
+
+use super::device::Compute;
+use super::eval::{chunk, in_chunks, mode};
+use super::making::Descent;
+use super::model::Model;
+use super::output::{Output, note};
+use super::provenance;
+use super::source::TestImages;
+use serde::Serialize;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use synfilter::attack::document::VERSION;
+use synfilter::attack::{
+    ATTACK_PARQUET, Attack, Count, Curve, Document, Filtered, Method, MethodName, NetworkCurves, Outcomes,
+    Point, table, write_outcomes,
+};
+use synfilter::backend::open::OnDevice;
+use synfilter::backend::{Backend, Verdicts};
+use synfilter::data::Images;
+use synfilter::eps::Eps;
+use synfilter::eval::{Evaluation, Tally};
+use synfilter::filter::{Census, FilterKind, Mask, WeightRange, variants};
+use synfilter::models::Arch;
+use synfilter::network::Network;
+use synfilter::sweep::plan::resolve_layers;
+use synfilter::sweep::{BnMode, Scope};
+use synfilter::{Error, Result};
+
+/// The flags of `attack`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Args {
+    /// The network; may be left out where the checkpoints' metadata name it.
+    #[arg(long, value_name = "A")]
+    arch: Option<Arch>,
+    /// The weights: safetensors, or PyTorch state dicts; several separated by commas, such as retrained ones and the one
+    /// that they come from.
+    #[arg(long, value_name = "F,..", value_delimiter = ',', required = true)]
+    checkpoint: Vec<PathBuf>,
+    #[command(flatten)]
+    images: TestImages,
+    /// A new folder for attack.json and attack.parquet.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The attacks.
+    #[arg(long, value_name = "fgsm,pgd", value_delimiter = ',', default_values_t = [MethodName::Fgsm, MethodName::Pgd])]
+    method: Vec<MethodName>,
+    /// Sizes of the attacks in pixel units, as 8/255 or 0.03.
+    #[arg(
+        long,
+        value_name = "E,..",
+        value_delimiter = ',',
+        default_value = "1/255,2/255,4/255,8/255,16/255,32/255",
+        allow_hyphen_values = true
+    )]
+    eps: Vec<Eps>,
+    #[command(flatten)]
+    descent: Descent,
+    /// Seeds of random starts, a curve for each; that of --seed if left out.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    seeds: Option<Vec<u64>>,
+    #[command(flatten)]
+    cell: Cell,
+    /// Leave adversarial images unclipped.
+    #[arg(long)]
+    no_clamp: bool,
+    /// Batch norm by the checkpoint's running statistics, or by those of each batch of 100.
+    #[arg(long, value_name = "running|batch", default_value_t = BnMode::Running)]
+    bn: BnMode,
+    /// Images computed at a time, rounded up to whole slabs of 64 (batches of 100 with --bn batch); no result
+    /// depends on it.
+    #[arg(long, value_name = "N")]
+    batch_size: Option<NonZeroUsize>,
+    #[command(flatten)]
+    compute: Compute,
+}
+
+/// The cell of a sweep whose network is attacked.
+#[derive(clap::Args, Clone, Debug)]
+struct Cell {
+    /// Attack the network that this filter leaves of a layer, as in a cell of a sweep.
+    #[arg(long, value_name = "F", requires = "layer", requires = "threshold")]
+    filter: Option<FilterKind>,
+    /// The filtered layer, by the name of its tensor (conv1.weight).
+    #[arg(long, value_name = "NAME", requires = "filter")]
+    layer: Option<String>,
+    /// The number of the threshold, from 0.
+    #[arg(long, value_name = "K", requires = "filter")]
+    threshold: Option<usize>,
+    /// Thresholds of the filter.
+    #[arg(long, value_name = "A", default_value_t = 25, requires = "filter")]
+    thresholds: usize,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Printed<'a> {
+    folder: &'a Path,
+    #[serde(flatten)]
+    document: &'a Document,
+}
+
+/// Attacks checkpoints.
+///
+/// # Errors
+/// A usage error for settings that cannot be and for a folder with an attack; those of the images, the checkpoints, the device
+/// and the files that are written.
+pub fn run(args: &Args, output: Output) -> Result<()> {
+    let (methods, eps) = (methods(args)?, ascending(&args.eps)?);
+    let found = args.out.join(Document::NAME);
+    if found.exists() {
+        return Err(Error::usage(format!("{}: expected a folder without one, found one", found.display())));
+    }
+    args.compute.run(false, Curves { args, methods, eps, output })
+}
+
+/// The attacks that are asked for, each once.
+fn methods(args: &Args) -> Result<Vec<Method>> {
+    let names = &args.method;
+    if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+        return Err(Error::usage(format!("--method: expected each once, found {twice} twice")));
+    }
+    if !names.contains(&MethodName::Pgd) {
+        args.descent.refuse_without_pgd()?;
+    }
+    let seeds = match &args.seeds {
+        Some(_) if !args.descent.random_start() => {
+            return Err(Error::usage("--seeds: expected --random-start beside it, found none"));
+        }
+        Some(seeds) => seeds.as_slice(),
+        None => std::slice::from_ref(&args.compute.seed),
+    };
+    if let Some((_, twice)) = seeds.iter().enumerate().find(|(at, seed)| seeds[..*at].contains(seed)) {
+        return Err(Error::usage(format!("--seeds: expected each once, found {twice} twice")));
+    }
+    let mut methods = Vec::new();
+    for name in names {
+        match name {
+            MethodName::Fgsm => methods.push(Method::Fgsm),
+            MethodName::Pgd => {
+                for &seed in seeds {
+                    methods.push(Method::Pgd(args.descent.pgd(seed)?));
+                }
+            }
+        }
+    }
+    Ok(methods)
+}
+
+/// ε in order, each once.
+fn ascending(eps: &[Eps]) -> Result<Vec<Eps>> {
+    let mut eps = eps.to_vec();
+    eps.sort_by(|a, b| a.0.total_cmp(&b.0));
+    match eps.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Error::usage(format!("--eps: expected each once, found {} twice", pair[0]))),
+        None => Ok(eps),
+    }
+}
+
+/// The attacks, on a device.
+struct Curves<'a> {
+    args: &'a Args,
+    methods: Vec<Method>,
+    eps: Vec<Eps>,
+    output: Output,
+}
+
+impl OnDevice for Curves<'_> {
+    type Output = ();
+
+    fn run<B: Backend>(self, backend: &B, device: String) -> Result<()> {
+        let args = self.args;
+        let images = args.images.load()?;
+        let dataset = args.images.source.dataset;
+        let load = |path: &PathBuf| Model::load(path, args.arch, dataset, &images, &args.images.normalise);
+        // What cannot be is known before the first attack: of several checkpoints each is read twice.
+        let mut first = None;
+        for path in args.checkpoint.iter().rev() {
+            let model = load(path)?;
+            args.cell.of(&model, path)?;
+            first = Some(model);
+        }
+        fs::create_dir_all(&args.out).map_err(Error::write(&args.out))?;
+        let (mut networks, mut outcomes) = (Vec::new(), Vec::new());
+        for path in &args.checkpoint {
+            let model = first.take().map_or_else(|| load(path), Ok)?;
+            let (curves, bits) = self.network(backend, path, model, &images)?;
+            networks.push(curves);
+            outcomes.push(bits);
+        }
+        let document = Document {
+            version: VERSION,
+            dataset: dataset.name().to_owned(),
+            dataset_digest: images.digest.clone(),
+            images: images.len(),
+            clamp: !args.no_clamp,
+            bn: args.bn,
+            dtype: args.compute.dtype.name().to_owned(),
+            backend: args.compute.backend_name().to_owned(),
+            networks,
+            provenance: provenance::of_this_command(args.compute.seed, device, &args.checkpoint),
+        };
+        write_outcomes(&args.out, &document, &outcomes)?;
+        document.write(&args.out)?;
+        let (json, parquet) = (args.out.join(Document::NAME), args.out.join(ATTACK_PARQUET));
+        note(&format!("wrote {} and {}", json.display(), parquet.display()));
+        let printed = Printed { folder: &args.out, document: &document };
+        self.output.result(&printed, || table(&document))
+    }
+}
+
+impl Curves<'_> {
+    /// The curves of one network.
+    fn network<B: Backend>(
+        &self,
+        backend: &B,
+        path: &Path,
+        model: Model,
+        images: &Images,
+    ) -> Result<(NetworkCurves, Outcomes)> {
+        let args = self.args;
+        let (checkpoint, arch) = (model.id(), model.arch.name().to_owned());
+        let cell = args.cell.of(&model, path)?;
+        let mut network = Network::new(backend, model.graph, &model.weights, model.norm, mode(args.bn));
+        let filtered = cell.map(|(filtered, mask)| {
+            network.mask(filtered.layer_index, mask);
+            filtered
+        });
+        let attacks: Vec<Attack> = self
+            .methods
+            .iter()
+            .flat_map(|&method| self.eps.iter().map(move |eps| eps.attack(method, !args.no_clamp)))
+            .collect();
+        let what = format!("attack {}", path.display());
+        let chunk = chunk(args.bn, args.batch_size);
+        let found = in_chunks(&what, &network, images, &attacks, false, chunk)?;
+        let Evaluation { clean, adversarial, .. } = found;
+        let points = attacks.iter().zip(&adversarial).map(|(attack, verdicts)| Point {
+            eps: attack.eps,
+            step_size: attack.method.step_size(attack.eps),
+            count: count(verdicts),
+        });
+        let points: Vec<Point> = points.collect();
+        let bits: Vec<_> = adversarial.iter().map(bits).collect();
+        let per_curve = self.eps.len().max(1);
+        let curve = |(&attack, points): (&Method, &[Point])| Curve { attack, points: points.to_vec() };
+        let curves = NetworkCurves {
+            file: path.display().to_string(),
+            checkpoint,
+            arch,
+            filtered,
+            clean: count(&clean),
+            curves: self.methods.iter().zip(points.chunks(per_curve)).map(curve).collect(),
+        };
+        let outcomes = Outcomes {
+            clean: self::bits(&clean),
+            curves: bits.chunks(per_curve).map(<[_]>::to_vec).collect(),
+        };
+        Ok((curves, outcomes))
+    }
+}
+
+fn count(verdicts: &Verdicts) -> Count {
+    let tally = Tally::from(verdicts);
+    let loss = tally.loss / verdicts.correct.len() as f64;
+    Count { correct: tally.correct, loss: Some(loss).filter(|loss| loss.is_finite()) }
+}
+
+fn bits(verdicts: &Verdicts) -> synfilter::sweep::Bits {
+    verdicts.correct.iter().copied().collect()
+}
+
+impl Cell {
+    /// What is filtered of a network, and the mask that does it.
+    ///
+    /// # Errors
+    /// A usage error for a layer that it does not have and a threshold beyond the last; those of [`WeightRange::of`].
+    fn of(&self, model: &Model, path: &Path) -> Result<Option<(Filtered, Mask)>> {
+        let (Some(filter), Some(layer), Some(k)) = (self.filter, &self.layer, self.threshold) else {
+            return Ok(None);
+        };
+        let tensors = model.weights.filterable(&model.graph);
+        let names: Vec<&str> = tensors.iter().map(|(name, _)| *name).collect();
+        resolve_layers(Scope::Layer, Some(std::slice::from_ref(layer)), &names)?;
+        let found = tensors.iter().enumerate().find(|(_, (name, _))| name == layer);
+        let Some((layer_index, &(_, weights))) = found else { return Ok(None) };
+        let range = WeightRange::of(&[(layer, weights)], path)?;
+        let variants = variants(&[filter], self.thresholds, range)?;
+        let Some(variant) = variants.get(k) else {
+            let last = variants.len() - 1;
+            return Err(Error::usage(format!("--threshold: expected 0 to {last}, found {k}")));
+        };
+        let census = Census::of(&variants, &[weights]);
+        let filtered = Filtered {
+            layer: layer.clone(),
+            layer_index,
+            filter,
+            thresholds: self.thresholds,
+            k,
+            alpha: variant.alpha,
+            kept: census.kept[k],
+            total: census.total,
+        };
+        Ok(Some((filtered, variant.mask)))
+    }
+}
