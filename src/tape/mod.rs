@@ -284,6 +284,15 @@ impl<B: Backend> Tape<B> {
         run.backend.download_nchw(self.batch, self.read(base, run.program.logits))
     }
 
+    /// The normalised images that a run was started from, `[images, C, H, W]`; a run may overwrite them.
+    ///
+    /// # Errors
+    /// Those of the device.
+    pub fn loaded(&self, run: Run<B>) -> Result<Vec<f32>> {
+        let View { storage, place } = run.program.input;
+        run.backend.download_nchw(self.batch, Input { data: self.values.get(storage), place })
+    }
+
     /// The gradient by the normalised images, `[images, C, H, W]`; the gradient by pixel is this over the
     /// standard deviation.
     ///

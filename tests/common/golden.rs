@@ -231,6 +231,62 @@ impl Check {
     }
 }
 
+/// attacks.json: what torchattacks makes of images.
+#[derive(Debug, Deserialize)]
+pub struct Attacks {
+    /// torchattacks' version.
+    pub torchattacks: String,
+    /// Every how many pixels adversarial images were sampled.
+    pub stride: usize,
+    /// Networks and attacks.
+    pub cases: Vec<AttackCase>,
+}
+
+/// An attack on a network.
+#[derive(Clone, Debug, Deserialize)]
+pub struct AttackCase {
+    /// Its tensors are `<key>.pixels` and `<key>.logits` in [`GoldenFile::attacks`].
+    pub key: String,
+    /// Architecture, as `--arch` spells it.
+    pub arch: String,
+    /// Image channels.
+    pub channels: usize,
+    /// Image height and width.
+    pub side: usize,
+    /// Class count.
+    pub classes: usize,
+    /// Per channel, subtracted from the pixels.
+    pub mean: Vec<f32>,
+    /// Per channel, what the difference is divided by.
+    pub std: Vec<f32>,
+    /// Centre of the batch-norm weights.
+    pub bn_gain: f32,
+    /// Number of images.
+    pub images: usize,
+    /// Their labels.
+    pub labels: Vec<u16>,
+    /// `FGSM` or `PGD`.
+    pub method: String,
+    /// ε, in pixel units.
+    pub eps: f64,
+    /// Size of a step of PGD.
+    pub alpha: Option<f64>,
+    /// Steps of PGD.
+    pub steps: Option<u32>,
+    /// How many adversarial images are classified as their labels say.
+    pub correct: usize,
+    /// Share of pixels in which torchattacks in float32 differs from itself in float64.
+    pub float32_flips: f64,
+}
+
+impl AttackCase {
+    /// The images, `[images, channels, side, side]`, as bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let images = formula::images(0, self.images, self.channels, self.side);
+        images.into_iter().map(|v| (v * 256.0) as u8).collect()
+    }
+}
+
 /// A case of a single operation: its tensors are `<name>.x`, `<name>.y` and so on in [`GoldenFile::ops`].
 #[derive(Debug, Deserialize)]
 pub struct Op {
@@ -300,6 +356,11 @@ pub fn manifest() -> Manifest {
     read_json("manifest.json")
 }
 
+/// Reads attacks.json.
+pub fn attacks() -> Attacks {
+    read_json("attacks.json")
+}
+
 /// Reads parameters.json: networks by architecture.
 pub fn networks() -> BTreeMap<String, Network> {
     read_json("parameters.json")
@@ -324,6 +385,11 @@ impl GoldenFile {
     /// ops.safetensors.
     pub fn ops() -> Self {
         GoldenFile::open("ops.safetensors")
+    }
+
+    /// attacks.safetensors.
+    pub fn attacks() -> Self {
+        GoldenFile::open("attacks.safetensors")
     }
 
     fn open(name: &str) -> Self {

@@ -1,5 +1,6 @@
 //! The engine against PyTorch: every network at every data set's shape, forward, backward, one Adam step.
 
+mod attacks;
 mod cases;
 
 use common::golden::networks;
@@ -33,6 +34,13 @@ fn parameters_are_torchvisions() {
 fn inference_and_input_gradients() {
     for conv in [ConvMode::Direct, ConvMode::Auto] {
         cases::inference(&Cpu::new(conv, true), &format!("{conv:?}"), |_| true);
+    }
+}
+
+#[test]
+fn attacks_are_those_of_torchattacks() {
+    for conv in [ConvMode::Direct, ConvMode::Auto] {
+        attacks::agree(&Cpu::new(conv, true));
     }
 }
 
