@@ -5,10 +5,10 @@
 //   both:   z = (xₜ − mean) / std, in the number format of values
 //
 // xₜ lies in [slab][H·W][C][64] and is f32 in every format. Every operation is rounded once and in the order of the CPU's
-// (src/backend/cpu/pgd.rs), so that f32 equals it bit for bit. Grid, block and shared memory: see image.cuh. A thread has four
-// images of a row whatever the format, so that rows of f32 are read and written whole. Registers (sm_80): 32 to 48. Bytes: images,
-// gradients, values once, xₜ once each way. FLOPs: 8 per element of a step; some 100 integer operations per element of noise.
-// Overwrites.
+// (src/backend/cpu/pgd.rs), so that f32 equals it bit for bit. Grid, block and shared memory: see image.cuh. A thread has
+// four images of a row whatever the format, so that rows of f32 are read and written whole. Registers (sm_80): 32 to 48.
+// Bytes: images, gradients, values once, xₜ once each way. FLOPs: 8 per element of a step; some 100 integer operations per
+// element of noise. Overwrites.
 #include "image.cuh"
 #include "philox.cuh"
 

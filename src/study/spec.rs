@@ -15,6 +15,7 @@
 //!
 //! [sweep]
 //! eps = "auto"                        # or 0.03 or "8/255"
+//! method = "pgd"                      # with `steps`, `step-size`, `random-start`; FGSM if left out
 //! ```
 
 use super::document::{At, Document, Place, Section, flag, named, number, text, whole};

@@ -8,8 +8,8 @@ use std::process::Command;
 use synfilter::backend::cpu::optimizer::{Adam, Sgd};
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::{
-    Backend, DropoutKey, Fgsm, ImageBatch, Input, NormGradients, Optimizer, Output, PixelData, Sign,
-    Standard, Statistics, Then,
+    Adversarial, Backend, DropoutKey, Fgsm, ImageBatch, Input, Noise, NormGradients, Optimizer, Output,
+    PgdStart, PgdStep, PixelData, Sign, Standard, Statistics, Then,
 };
 use synfilter::graph::conv::{ConvShape, Direction};
 use synfilter::graph::place::Place;
@@ -18,7 +18,7 @@ use synfilter::graph::{Pool, Shape};
 /// Kernels, and how many times the bytes that they touch they may ask for. Pools of overlapping windows and the three passes
 /// over the logits ask L1 and L2 again for what they have read; neighbouring rows share factors per channel; tiles of a
 /// convolution read what their taps share, and each its own copy of the weights (a tenth above what they did).
-const LIMITS: [(&str, f64); 18] = [
+const LIMITS: [(&str, f64); 20] = [
     ("conv2d_", 6.6),
     ("conv_mma_", 4.6),
     ("adam", 1.1),
@@ -36,6 +36,8 @@ const LIMITS: [(&str, f64); 18] = [
     ("norm_gradients_", 1.1),
     ("norm_statistics_", 1.1),
     ("pack_", 1.1),
+    ("pgd_start_", 1.1),
+    ("pgd_step_", 1.1),
     ("sgd", 1.1),
 ];
 
@@ -94,6 +96,13 @@ fn kernels<T: Rounded>(cuda: &Cuda<T>) {
     cuda.load_images(batch, &images, norm(), Output { data: &mut y, place });
     let attack = Fgsm { eps: 0.1, clamp: true };
     cuda.fgsm(batch, &images, norm(), input(&x), attack, Output { data: &mut y, place });
+    let mut pixels = cuda.pixels(place.values(), batch);
+    let noise = Some(Noise { eps: 0.1, seed: 1, first_image: 0 });
+    let to = Adversarial { pixels: &mut pixels, z: Output { data: &mut y, place } };
+    cuda.pgd_start(batch, &images, norm(), PgdStart { noise, clamp: true }, to);
+    let step = PgdStep { eps: 0.1, alpha: 0.02, clamp: true };
+    let at = Adversarial { pixels: &mut pixels, z: Output { data: &mut y, place } };
+    cuda.pgd_step(batch, &images, norm(), input(&x), step, at);
 
     let logits = Input { data: &one, place: mean };
     let mut found = cuda.verdicts(batch);

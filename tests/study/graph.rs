@@ -3,6 +3,7 @@
 use crate::{STUDY, graph, read};
 use std::collections::HashSet;
 use std::path::Path;
+use synfilter::attack::{Method, Pgd};
 use synfilter::study::{Folders, Step, Work, checkpoint_of, steps};
 
 fn names(steps: &[Step]) -> Vec<&str> {
@@ -64,6 +65,22 @@ fn a_number_in_the_place_of_the_search_leaves_it_out() {
     assert_eq!(steps[1].settings["eps"], 8.0 / 255.0);
 }
 
+/// A random start has the seed of its network, which is that of its command.
+#[test]
+fn pgd_is_what_the_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let sweep = |lines: &str| {
+        let text = STUDY.replace("\"auto\"", &format!("\"auto\"\n{lines}"));
+        read(folder.path(), &text).unwrap().sweep
+    };
+    assert_eq!(sweep("").method(7), Method::Fgsm);
+    let pgd = Pgd { steps: 10, step_size: None, seed: None };
+    assert_eq!(sweep("method = \"pgd\"").method(7), Method::Pgd(pgd));
+    let whole = sweep("method = \"pgd\"\nsteps = 4\nstep-size = \"2/255\"\nrandom-start = true");
+    let pgd = Pgd { steps: 4, step_size: Some(2.0 / 255.0), seed: Some(7) };
+    assert_eq!(whole.method(7), Method::Pgd(pgd));
+}
+
 #[test]
 fn given_checkpoints_need_no_training() {
     let folder = tempfile::tempdir().unwrap();
@@ -115,6 +132,9 @@ fn a_step_is_another_one_if_anything_before_it_is() {
     assert_eq!(changed(&scored), ["score"]);
     assert_eq!(changed(&STUDY.replace("\"auto\"", "\"auto\"\nthresholds = 9")), ["sweep", "score"]);
     assert_eq!(changed(&STUDY.replace("\"auto\"", "\"auto\"\nclamp = false")), ["eps", "sweep", "score"]);
+    let pgd = STUDY.replace("\"auto\"", "\"auto\"\nmethod = \"pgd\"\nsteps = 4\nrandom-start = true");
+    assert_eq!(changed(&pgd), ["sweep", "score"]);
+    assert_eq!(changed(&STUDY.replace("\"auto\"", "\"auto\"\nmethod = \"fgsm\"")), [""; 0]);
     let everything = ["train", "eps", "sweep", "score"];
     assert_eq!(changed(&STUDY.replace("epochs = [2, 4, 5]", "epochs = [2, 4, 5]\nlr = 0.1")), everything);
     // Other networks, and where files lie, are another matter.
