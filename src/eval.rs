@@ -116,11 +116,11 @@ fn group<B: Backend>(
         let scale = B::GRADIENT_SCALE * network.norm.std[i % images.shape[0]];
         plane.iter_mut().for_each(|g| *g /= scale);
     }
-    let mut adversary = Adversary::new(network, batch(range), attacks);
+    let mut adversary = Adversary::new(run, &network.to_input, batch(range), attacks);
     let mut adversarial = Vec::with_capacity(attacks.len());
     for attack in attacks {
-        adversary.attack(network, (&on_device, range.start), &tape, attack);
-        adversary.judge(network, &on_device);
+        adversary.attack(run, (&on_device, range.start), &tape, attack);
+        adversary.judge(run, &on_device);
         adversarial.push(adversary.tape().verdicts(run)?);
     }
     Ok(Evaluation { images: range.len(), clean, adversarial, logits, input_gradient })

@@ -57,7 +57,12 @@ impl<'b, B: Backend> Network<'b, B> {
 
     /// What a tape needs.
     pub fn run(&self) -> Run<'_, B> {
-        Run { backend: self.backend, program: &self.program, prepared: &self.prepared }
+        self.run_on(self.backend)
+    }
+
+    /// The same on another queue of the device.
+    pub fn run_on<'a>(&'a self, queue: &'a B) -> Run<'a, B> {
+        Run { backend: queue, program: &self.program, prepared: &self.prepared }
     }
 
     /// Takes some images of a set to the device.

@@ -3,23 +3,25 @@
 use super::method::{Attack, Method};
 use crate::backend::{Backend, Batch};
 use crate::graph::program::{BackStep, Program};
-use crate::network::Network;
-use crate::tape::Tape;
+use crate::tape::{Run, Tape};
 
 /// The adversarial images of one batch, and what a network makes of them.
 pub struct Adversary<B: Backend> {
     tape: Tape<B>,
+    /// The backward pass to the images, where gradients at adversarial ones are needed.
+    moves: Vec<BackStep>,
     /// In pixel units, between the steps of PGD.
     pixels: Option<B::Floats>,
 }
 
 impl<B: Backend> Adversary<B> {
-    /// Room for `attacks` on a batch.
-    pub fn new(network: &Network<B>, batch: Batch, attacks: &[Attack]) -> Self {
-        let Network { backend, program, to_input, .. } = network;
+    /// Room for `attacks` on a batch; `to_input` is the backward pass to the images.
+    pub fn new(run: Run<B>, to_input: &[BackStep], batch: Batch, attacks: &[Attack]) -> Self {
+        let Run { backend, program, .. } = run;
         let needs = Needs::of(attacks, to_input);
         Adversary {
-            tape: Tape::new(*backend, program, batch, |_| false, needs.moves),
+            tape: Tape::new(backend, program, batch, |_| false, needs.moves),
+            moves: needs.moves.to_vec(),
             pixels: needs.pixels.then(|| backend.pixels(program.input.place.values(), batch)),
         }
     }
@@ -31,17 +33,16 @@ impl<B: Backend> Adversary<B> {
         pixels + Tape::<B>::bytes_per_image(program, |_| false, needs.moves)
     }
 
-    /// Makes adversarial images against `network` with the weights that it has now. `images` are those of `clean`, which has
+    /// Makes adversarial images against a network with the weights that it has now. `images` are those of `clean`, which has
     /// been run back to them where the attack [starts clean](Attack::starts_clean); `first` is the position of the first in
     /// the test set.
     pub fn attack(
         &mut self,
-        network: &Network<B>,
+        run: Run<B>,
         (images, first): (&B::Images<'_>, usize),
         clean: &Tape<B>,
         attack: &Attack,
     ) {
-        let run = network.run();
         let pgd = match &attack.method {
             Method::Fgsm => return self.tape.load_fgsm(run, images, clean, attack.fgsm()),
             Method::Pgd(pgd) => pgd,
@@ -55,16 +56,16 @@ impl<B: Backend> Adversary<B> {
             } else {
                 self.tape.forward(run, true, None);
                 self.tape.loss(run, None, images, Some(B::GRADIENT_SCALE));
-                self.tape.backward(run, None, &network.to_input, None);
+                self.tape.backward(run, None, &self.moves, None);
                 self.tape.load_step(run, images, None, step, pixels);
             }
         }
     }
 
     /// Runs the network on the images that [`Adversary::attack`] made.
-    pub fn judge(&mut self, network: &Network<B>, images: &B::Images<'_>) {
-        self.tape.forward(network.run(), false, None);
-        self.tape.loss(network.run(), None, images, None);
+    pub fn judge(&mut self, run: Run<B>, images: &B::Images<'_>) {
+        self.tape.forward(run, false, None);
+        self.tape.loss(run, None, images, None);
     }
 
     /// The run on those images.

@@ -255,10 +255,13 @@ pub enum Optimizer {
     Sgd(Sgd),
 }
 
-/// A device.
+/// A device, or one of its queues.
 ///
 /// Operations run in the order in which they are called, but may still be running when a call returns. Those that
 /// bring something to the host wait for it, and report what went wrong with any operation before them.
+///
+/// A device may have further queues, which run beside each other. A queue writes only to buffers that it made and to filters
+/// of its own; what others made it reads after it has waited for them.
 pub trait Backend: Sync {
     /// Values and gradients by values, in the device's number format.
     type Values: Send + Sync;
@@ -292,6 +295,15 @@ pub trait Backend: Sync {
     fn images_per_run(&self) -> usize;
     /// Bytes that values may take; `None` where the device does not say.
     fn memory(&self) -> Option<usize>;
+
+    /// Another queue of the device; `None` where it has only one, or no more.
+    fn queue(&self) -> Option<Self>
+    where
+        Self: Sized;
+    /// Lets what is begun from now on wait for all that was begun on `other`, a queue of the same device.
+    fn after(&self, other: &Self);
+    /// How many queues it takes to fill the device, each with runs as that of `recording`.
+    fn queues_to_fill(&self, recording: &Self::Recording) -> usize;
 
     /// A buffer of `rows` rows for `batch`.
     fn values(&self, rows: usize, batch: Batch) -> Self::Values;
@@ -340,6 +352,11 @@ pub trait Backend: Sync {
     /// Of the weights of the output channels `channels`, lets only those count that `mask` keeps, in place. All weights of
     /// all other channels count, whatever an earlier mask dropped.
     fn mask_filter(&self, filter: &mut Self::Filter, mask: Mask, channels: Range<usize>);
+    /// Gives this queue weights of its own in `filter`, all of which count: from now on its masks are for its runs alone. A
+    /// device with one queue has nothing to do.
+    fn own_filter(&self, filter: &mut Self::Filter);
+    /// Takes [`Backend::own_filter`] back; so does [`Backend::load_filter`].
+    fn share_filter(&self, filter: &mut Self::Filter);
     /// Bytes of weights that one [`Backend::mask_filter`] of these channels writes where no others are masked.
     fn filter_bytes(&self, filter: &Self::Filter, channels: Range<usize>) -> usize;
 

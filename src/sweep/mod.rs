@@ -21,6 +21,7 @@ pub mod dir;
 pub mod engine;
 pub mod export;
 pub mod journal;
+mod lanes;
 pub mod measure;
 pub mod merge;
 pub mod plan;

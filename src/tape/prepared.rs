@@ -95,6 +95,22 @@ impl<B: Backend> Prepared<B> {
         backend.mask_filter(self.steps[step].filter.as_mut().expect("a convolution"), mask, channels);
     }
 
+    /// Gives `queue` weights of its own of a convolution step, all of which count: see [`Backend::own_filter`].
+    ///
+    /// # Panics
+    /// As [`Prepared::mask`].
+    pub fn own(&mut self, queue: &B, step: StepId) {
+        queue.own_filter(self.steps[step].filter.as_mut().expect("a convolution"));
+    }
+
+    /// Takes [`Prepared::own`] back.
+    ///
+    /// # Panics
+    /// As [`Prepared::mask`].
+    pub fn share(&mut self, queue: &B, step: StepId) {
+        queue.share_filter(self.steps[step].filter.as_mut().expect("a convolution"));
+    }
+
     /// Bytes of weights that one [`Prepared::mask`] of these channels of that step writes.
     pub fn mask_bytes(&self, backend: &B, step: StepId, channels: Range<usize>) -> usize {
         self.steps[step].filter.as_ref().map_or(0, |f| backend.filter_bytes(f, channels))

@@ -15,6 +15,7 @@ mod golden;
 #[path = "../gradients/cases.rs"]
 mod gradients;
 mod image;
+mod lanes;
 mod loss;
 mod networks;
 mod optimizer;

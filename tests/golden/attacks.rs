@@ -58,8 +58,8 @@ fn assert_agrees<B: Backend>(backend: &B, case: &AttackCase, stride: usize) {
         case.key
     );
     clean.backward(run, None, &network.to_input, None);
-    let mut adversary = Adversary::new(&network, batch, &[attack]);
-    adversary.attack(&network, (&images, 0), &clean, &attack);
+    let mut adversary = Adversary::new(run, &network.to_input, batch, &[attack]);
+    adversary.attack(run, (&images, 0), &clean, &attack);
     let plane = case.side * case.side;
     let pixels = adversary.tape().loaded(run).unwrap().into_iter().enumerate().map(|(i, z)| {
         let c = i / plane % case.channels;
@@ -73,7 +73,7 @@ fn assert_agrees<B: Backend>(backend: &B, case: &AttackCase, stride: usize) {
     let (share, limit) = (others as f64 / expected.len() as f64, case.float32_flips + OTHER_PIXELS);
     assert!(share <= limit, "{}: {share:.2e} of the pixels differ, limit {limit:.2e}", case.key);
 
-    adversary.judge(&network, &images);
+    adversary.judge(run, &images);
     let verdicts = adversary.tape().verdicts(run).unwrap();
     assert_eq!(verdicts.correct.iter().filter(|&&c| c).count(), case.correct, "{}", case.key);
     let logits = adversary.tape().logits(run, None).unwrap();

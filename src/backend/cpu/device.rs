@@ -186,6 +186,16 @@ impl Backend for Cpu {
         None
     }
 
+    fn queue(&self) -> Option<Self> {
+        None
+    }
+
+    fn after(&self, _: &Self) {}
+
+    fn queues_to_fill(&self, (): &()) -> usize {
+        1
+    }
+
     fn values(&self, rows: usize, batch: Batch) -> Aligned {
         Aligned::zeros(rows * batch.lanes())
     }
@@ -265,6 +275,10 @@ impl Backend for Cpu {
             backward.pack(mask, channels);
         }
     }
+
+    fn own_filter(&self, _: &mut CpuFilter) {}
+
+    fn share_filter(&self, _: &mut CpuFilter) {}
 
     fn filter_bytes(&self, filter: &CpuFilter, channels: Range<usize>) -> usize {
         let backward = filter.backward.as_ref().map_or(0, |b| b.packed_bytes(channels.clone()));

@@ -1,8 +1,11 @@
-//! A CUDA device that is open: its stream, its kernels, and the first thing that went wrong.
+//! A CUDA device that is open: its streams, its kernels, and the first thing that went wrong.
+//!
+//! A [`Context`] is one stream of a device; [`Context::queue`] makes another, and [`Context::after`] lets one wait for another.
 //!
 //! Operations of a backend return nothing, because they only begin there. So the first error stays here; whatever
 //! comes after it does nothing, and [`Context::synchronize`] reports it.
 
+use super::fill::Fill;
 use super::kernels::{ARCH, MODULES, NVCC};
 use crate::error::{Error, Result};
 use cudarc::driver::sys::{self, CUdevice_attribute_enum as Attribute};
@@ -10,6 +13,7 @@ use cudarc::driver::{CudaContext, CudaFunction, CudaModule, CudaStream, DriverEr
 use cudarc::nvrtc::Ptx;
 use std::collections::HashMap;
 use std::fmt::Display;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What a device is.
@@ -77,13 +81,23 @@ impl Facts {
     }
 }
 
-/// An open device.
+/// One stream of an open device.
 pub struct Context {
-    context: Arc<CudaContext>,
+    device: Arc<Device>,
     stream: Arc<CudaStream>,
+    number: usize,
+    /// How full launches make the device, while somebody wants to know.
+    filling: Mutex<Option<Fill>>,
+}
+
+/// What the streams of an open device share.
+struct Device {
+    context: Arc<CudaContext>,
     modules: Mutex<HashMap<&'static str, Arc<CudaModule>>>,
     functions: Mutex<HashMap<String, CudaFunction>>,
     failure: Mutex<Option<String>>,
+    /// Streams made so far.
+    streams: AtomicUsize,
     multiprocessors: usize,
     async_memory: bool,
 }
@@ -129,18 +143,37 @@ impl Context {
         }
         let context = connect(ordinal)?;
         let opening = |error| failed(format!("cuda:{ordinal}"), error);
-        // SAFETY: all work of this context goes through one stream, so that no event needs to order it.
+        // SAFETY: what one stream reads of another's is ordered by `after`, so that no event of the library need do it.
         unsafe { context.disable_event_tracking() };
         let stream = context.new_stream().map_err(opening)?;
-        Ok(Arc::new(Context {
+        let device = Device {
             async_memory: context.has_async_alloc(),
             context,
-            stream,
             modules: Mutex::default(),
             functions: Mutex::default(),
             failure: Mutex::default(),
+            streams: AtomicUsize::new(1),
             multiprocessors: facts.multiprocessors,
-        }))
+        };
+        Ok(Arc::new(Context { device: Arc::new(device), stream, number: 0, filling: Mutex::default() }))
+    }
+
+    /// Another stream of the same device, if it can be had: what is begun on it runs beside what is begun here.
+    pub fn queue(&self) -> Option<Arc<Context>> {
+        let device = self.device.clone();
+        let stream = self.attempt("making a stream", || device.context.new_stream())?;
+        let number = device.streams.fetch_add(1, Ordering::Relaxed);
+        Some(Arc::new(Context { device, stream, number, filling: Mutex::default() }))
+    }
+
+    /// Lets what is begun here from now on wait for all that was begun on `other`, a stream of the same device.
+    pub fn after(&self, other: &Context) {
+        self.attempt("waiting for another stream", || self.stream.join(&other.stream));
+    }
+
+    /// Which of the device's streams it is; the first is 0.
+    pub(super) fn number(&self) -> usize {
+        self.number
     }
 
     /// What the device is.
@@ -148,20 +181,20 @@ impl Context {
     /// # Errors
     /// [`Error::Device`] if the driver does not tell.
     pub fn facts(&self) -> Result<Facts> {
-        Facts::of(self.context.ordinal())
+        Facts::of(self.device.context.ordinal())
     }
 
     /// Multiprocessors of the device.
     pub fn multiprocessors(&self) -> usize {
-        self.multiprocessors
+        self.device.multiprocessors
     }
 
     /// Whether memory comes and goes in the order of the stream.
     pub(super) fn async_memory(&self) -> bool {
-        self.async_memory
+        self.device.async_memory
     }
 
-    /// The stream of everything.
+    /// The stream itself.
     pub(super) fn stream(&self) -> &Arc<CudaStream> {
         &self.stream
     }
@@ -172,7 +205,7 @@ impl Context {
         what: impl Display,
         work: impl FnOnce() -> std::result::Result<T, DriverError>,
     ) -> Option<T> {
-        if lock(&self.failure).is_some() { None } else { self.always(what, work) }
+        if lock(&self.device.failure).is_some() { None } else { self.always(what, work) }
     }
 
     /// Does `work` even if something has failed before: what has to be undone whatever happened.
@@ -181,7 +214,7 @@ impl Context {
         what: impl Display,
         work: impl FnOnce() -> std::result::Result<T, DriverError>,
     ) -> Option<T> {
-        match self.context.bind_to_thread().and_then(|()| work()) {
+        match self.device.context.bind_to_thread().and_then(|()| work()) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.fail(format!("{what}: {}", words(error)));
@@ -192,7 +225,7 @@ impl Context {
 
     /// Keeps an error, unless there is one already.
     pub(super) fn fail(&self, what: String) {
-        lock(&self.failure).get_or_insert(what);
+        lock(&self.device.failure).get_or_insert(what);
     }
 
     /// The first error, if there is one.
@@ -200,13 +233,33 @@ impl Context {
     /// # Errors
     /// That one.
     pub(super) fn check(&self) -> Result<()> {
-        match &*lock(&self.failure) {
-            Some(what) => Err(Error::Device(format!("cuda:{}: {what}", self.context.ordinal()))),
+        match &*lock(&self.device.failure) {
+            Some(what) => Err(Error::Device(format!("cuda:{}: {what}", self.device.context.ordinal()))),
             None => Ok(()),
         }
     }
 
-    /// Waits for everything that was begun.
+    /// Does `work`, and says how full its launches make the device.
+    pub fn filling(&self, work: impl FnOnce()) -> Fill {
+        *lock(&self.filling) = Some(Fill::default());
+        work();
+        lock(&self.filling).take().unwrap_or_default()
+    }
+
+    /// Takes a launch of `blocks` into account, of which a multiprocessor holds as many as `resident` says.
+    pub(super) fn launched(
+        &self,
+        blocks: usize,
+        resident: impl FnOnce() -> std::result::Result<u32, DriverError>,
+    ) {
+        if let Some(fill) = &mut *lock(&self.filling)
+            && let Some(resident) = self.attempt("asking how many blocks fit", resident)
+        {
+            fill.add(blocks, resident as usize * self.multiprocessors());
+        }
+    }
+
+    /// Waits for everything that was begun on this stream.
     ///
     /// # Errors
     /// [`Error::Device`] naming the first operation that failed.
@@ -237,17 +290,17 @@ impl Context {
 
     /// Kernel `name` of file `module`, loaded when it is first asked for.
     pub(super) fn kernel(&self, module: &'static str, name: &str) -> Option<CudaFunction> {
-        if let Some(function) = lock(&self.functions).get(name) {
+        if let Some(function) = lock(&self.device.functions).get(name) {
             return Some(function.clone());
         }
         let loaded = self.module(module)?;
         let function = self.attempt(format_args!("kernel {name}"), || loaded.load_function(name))?;
-        lock(&self.functions).insert(name.to_owned(), function.clone());
+        lock(&self.device.functions).insert(name.to_owned(), function.clone());
         Some(function)
     }
 
     fn module(&self, name: &'static str) -> Option<Arc<CudaModule>> {
-        let mut modules = lock(&self.modules);
+        let mut modules = lock(&self.device.modules);
         if let Some(module) = modules.get(name) {
             return Some(module.clone());
         }
@@ -255,7 +308,7 @@ impl Context {
             self.fail(format!("kernels/{name}.cu: not built in"));
             return None;
         };
-        let load = || self.context.load_module(Ptx::from_src(*ptx));
+        let load = || self.device.context.load_module(Ptx::from_src(*ptx));
         let module = self.attempt(format_args!("loading kernels/{name}.cu"), load)?;
         modules.insert(name, module.clone());
         Some(module)

@@ -80,6 +80,11 @@ impl ConvFma {
         conv
     }
 
+    /// The same with working weights of its own, all zero, made on another stream.
+    pub fn twin(&self, context: &Arc<Context>) -> Self {
+        ConvFma { weights: Buffer::zeros(context, self.weights.bytes()), ..*self }
+    }
+
     /// Inputs and outputs of a group.
     fn channels(&self) -> (usize, usize) {
         let ConvShape { c, k, groups, .. } = self.shape;

@@ -46,7 +46,7 @@ pub struct ConvMma {
     /// The working weights; zero until something is written.
     pub weights: Buffer,
     /// Pixels, and first pixels of strips, in the order of their work.
-    orders: [Buffer; 2],
+    orders: Arc<[Buffer; 2]>,
 }
 
 /// The number formats that matrix units multiply.
@@ -73,7 +73,13 @@ impl ConvMma {
     pub fn new(context: &Arc<Context>, plan: Plan) -> Self {
         let weights = Buffer::zeros(context, 2 * plan.len());
         let orders = plan.orders().map(|order| Buffer::of(context, order));
-        ConvMma { plan, weights, orders }
+        ConvMma { plan, weights, orders: Arc::new(orders) }
+    }
+
+    /// The same with working weights of its own, all zero, made on another stream.
+    pub fn twin(&self, context: &Arc<Context>) -> Self {
+        let weights = Buffer::zeros(context, self.weights.bytes());
+        ConvMma { plan: self.plan.clone(), weights, orders: self.orders.clone() }
     }
 
     /// How it is computed.

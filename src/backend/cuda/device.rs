@@ -1,4 +1,4 @@
-//! A CUDA device as a [`Backend`]: every operation is a launch or two on the device's stream.
+//! A stream of a CUDA device as a [`Backend`]: every operation is a launch or two on it.
 
 use super::abi;
 use super::batch_norm::{self, Moments, Tensors, Terms};
@@ -26,7 +26,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A CUDA device that computes in one number format.
+/// A stream of a CUDA device, on which is computed in one number format.
 pub struct Cuda<T> {
     context: Arc<Context>,
     /// Sums over parts of a weight gradient.
@@ -62,9 +62,12 @@ impl<T: Format> Cuda<T> {
     /// # Errors
     /// As [`Context::open`].
     pub fn open(ordinal: usize) -> Result<Self> {
-        let context = Context::open(ordinal)?;
+        Ok(Self::on(Context::open(ordinal)?))
+    }
+
+    fn on(context: Arc<Context>) -> Self {
         let sums = batch_norm::room(&context);
-        Ok(Cuda { context, scratch: Mutex::default(), sums, format: PhantomData })
+        Cuda { context, scratch: Mutex::default(), sums, format: PhantomData }
     }
 
     /// The device.
@@ -149,6 +152,18 @@ impl<T: Format> Backend for Cuda<T> {
 
     fn memory(&self) -> Option<usize> {
         self.context.free_memory().map(|free| (free as f64 * MEMORY_SHARE) as usize)
+    }
+
+    fn queue(&self) -> Option<Self> {
+        self.context.queue().map(Self::on)
+    }
+
+    fn after(&self, other: &Self) {
+        self.context.after(&other.context);
+    }
+
+    fn queues_to_fill(&self, recording: &Recording) -> usize {
+        recording.fill().queues()
     }
 
     fn values(&self, rows: usize, batch: Batch) -> Buffer {
@@ -236,11 +251,19 @@ impl<T: Format> Backend for Cuda<T> {
     }
 
     fn load_filter(&self, filter: &mut Weights, weights: &Buffer, scale: Option<&Buffer>) {
-        filter.load(weights, scale);
+        filter.load(&self.context, weights, scale);
     }
 
     fn mask_filter(&self, filter: &mut Weights, mask: Mask, channels: Range<usize>) {
-        filter.mask(mask, channels);
+        filter.mask(&self.context, mask, channels);
+    }
+
+    fn own_filter(&self, filter: &mut Weights) {
+        filter.own(&self.context);
+    }
+
+    fn share_filter(&self, filter: &mut Weights) {
+        filter.share(&self.context);
     }
 
     fn filter_bytes(&self, filter: &Weights, channels: Range<usize>) -> usize {
@@ -312,7 +335,7 @@ impl<T: Format> Backend for Cuda<T> {
     ) {
         let count = Count::of(batch.images);
         // SAFETY: as above.
-        unsafe { filter.convolve::<T>(direction, count, input(&x), output(&out), then(what)) };
+        unsafe { filter.convolve::<T>(&self.context, direction, count, input(&x), output(&out), then(what)) };
     }
 
     fn conv_weight_gradient(

@@ -70,5 +70,8 @@ impl Context {
                 )
             }
         });
+        self.launched(grid.blocks.iter().product(), || {
+            function.occupancy_max_active_blocks_per_multiprocessor(grid.threads, grid.shared as usize, None)
+        });
     }
 }

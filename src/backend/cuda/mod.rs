@@ -1,12 +1,14 @@
 //! NVIDIA GPUs, through the CUDA driver.
 //!
 //! Kernels are written in kernels/*.cu, compiled to PTX when the program is built, and loaded when they are first used.
-//! Everything runs in the order of one stream. A file here has the name of the kernel file that it launches:
+//! What one backend begins runs in the order of its stream; [`Backend::queue`](super::Backend::queue) makes one with another
+//! stream. A file here has the name of the kernel file that it launches:
 //!
 //! ```text
 //! device ─> filter ─> conv2d (also depthwise), conv_mma (also conv_strip) ─> conv_plan ─> tiles
 //!        ─> weight_grad, elementwise, batch_norm, pool, dropout, loss, image, pgd, optimizer
 //!              └─> launch ─> context ─> driver          buffer: memory; recording: CUDA graphs; abi: structures of kernels
+//!                                             fill: how full launches make the device
 //! ```
 
 pub mod abi;
@@ -19,6 +21,7 @@ pub mod conv_plan;
 pub mod device;
 pub mod dropout;
 pub mod elementwise;
+pub mod fill;
 pub mod filter;
 pub mod format;
 pub mod image;

@@ -1,15 +1,17 @@
 //! Operations that are recorded once, as a CUDA graph, and run again with one call.
 
 use super::context::Context;
+use super::fill::Fill;
 use cudarc::driver::{CudaGraph, sys};
 use std::sync::Arc;
 
 /// Operations that can be run again.
 pub enum Recording {
-    /// They have run once, so that all their kernels are loaded: a driver loads none while it records.
-    Warm,
+    /// They have run once, so that all their kernels are loaded: a driver loads none while it records. This is how full they
+    /// made the device.
+    Warm(Fill),
     /// They are recorded.
-    Graph(Graph),
+    Graph(Graph, Fill),
 }
 
 /// A CUDA graph.
@@ -27,16 +29,22 @@ impl Recording {
     pub fn run(recording: &mut Option<Recording>, context: &Arc<Context>, work: impl FnOnce()) {
         match recording {
             None => {
-                work();
-                *recording = Some(Recording::Warm);
+                *recording = Some(Recording::Warm(context.filling(work)));
             }
-            Some(Recording::Warm) => {
+            Some(Recording::Warm(fill)) => {
                 if let Some(mut graph) = Graph::of(context, work) {
                     graph.replay();
-                    *recording = Some(Recording::Graph(graph));
+                    *recording = Some(Recording::Graph(graph, *fill));
                 }
             }
-            Some(Recording::Graph(graph)) => graph.replay(),
+            Some(Recording::Graph(graph, _)) => graph.replay(),
+        }
+    }
+
+    /// How full the operations make the device.
+    pub fn fill(&self) -> Fill {
+        match self {
+            Recording::Warm(fill) | Recording::Graph(_, fill) => *fill,
         }
     }
 }
