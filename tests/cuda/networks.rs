@@ -70,9 +70,17 @@ fn f32_sweeps() {
     sweep_engine::equal_kept_sets_give_equal_outcomes(&device, Arch::ShufflenetV2X0_5);
 }
 
+/// Under PGD from a random start: run, recorded and replayed.
+#[test]
+fn f32_sweeps_under_pgd() {
+    let networks: [(Arch, &[usize]); 1] = [(Arch::ShufflenetV2X0_5, &[4])];
+    let attack = sweep_engine::pgd(Some(9));
+    sweep_engine::masked_suffix_equals_zeroed_copy_run_whole(&open::<f32>(), &networks, 4, attack);
+}
+
 #[test]
 fn f32_sweeps_by_batch_statistics() {
-    sweep_engine::batch_statistics_use_batches_of_a_hundred(&open::<f32>());
+    sweep_engine::batch_statistics_use_batches_of_a_hundred(&open::<f32>(), sweep_engine::FGSM);
 }
 
 #[test]

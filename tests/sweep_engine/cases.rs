@@ -151,12 +151,11 @@ pub fn masked_channels_equal_zeroed_copies<B: Backend>(
     assert_eq!(engine.begin_target(&beyond).unwrap_err().exit_code(), 2);
 }
 
-pub fn batch_statistics_use_batches_of_a_hundred<B: Backend>(device: &B) {
+pub fn batch_statistics_use_batches_of_a_hundred<B: Backend>(device: &B, attack: Attack) {
     let (graph, weights, _) = setup(Arch::ShufflenetV2X0_5);
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(150).unwrap();
     let layers = graph.filterable();
     let net = network(device, &graph, &weights, Mode::BatchStatistics);
-    let attack = pgd(None);
     let mut engine = Engine::new(net, &images, AttackMode::Adaptive, attack, &[Target::Layer(9)]);
     engine.begin_block(0..images.len()).unwrap();
     engine.begin_target(&Target::Layer(9)).unwrap();

@@ -87,7 +87,9 @@ fn network_scope_filters_every_tensor() {
 
 #[test]
 fn batch_statistics_use_batches_of_a_hundred() {
-    cases::batch_statistics_use_batches_of_a_hundred(&cpu(ConvMode::Direct));
+    for attack in [FGSM, pgd(None)] {
+        cases::batch_statistics_use_batches_of_a_hundred(&cpu(ConvMode::Direct), attack);
+    }
 }
 
 /// Blocks of any size, any number of threads, images in any block: the same bits and the same losses.
