@@ -9,10 +9,11 @@
 
 use half::f16;
 use std::error::Error;
+use synfilter::backend::cpu::optimizer::Adam;
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::{
-    Backend, Batch, Fgsm, ImageBatch, Input, NormGradients, Output, PixelData, Sign, Standard, Statistics,
-    Then,
+    Adversarial, Backend, Batch, DropoutKey, Fgsm, ImageBatch, Input, NormGradients, Optimizer, Output,
+    PgdStep, PixelData, Sign, Standard, Statistics, Then,
 };
 use synfilter::filter::Mask;
 use synfilter::graph::conv::ConvShape;
@@ -130,11 +131,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         let gradient = Output { data: &mut gradient, place: one };
         cuda.cross_entropy(batch, input(&mean, one), &on_device, Some((gradient, 1.0)), &mut found);
     })?;
+    let (norm, step) =
+        (|| Standard { mean: &shift, std: &scale }, PgdStep { eps: 0.1, alpha: 0.02, clamp: true });
+    let mut moving = cuda.pixels(place.rows(), batch);
+    row.of("step of PGD from bytes", pixels.len() + 2 * all + 8 * place.rows() * images, || {
+        let at = Adversarial { pixels: &mut moving, z: Output { data: &mut y, place } };
+        cuda.pgd_step(batch, &on_device, norm(), input(&x, place), step, at);
+    })?;
+    row.of("dropout", 2 * all, || {
+        let (key, out) = (DropoutKey { seed: 1, step: 2, stream: 3 }, Output { data: &mut y, place });
+        cuda.dropout(batch, 0.5, key, input(&x, place), out, Then::default());
+    })?;
     let shape = ConvShape { c: 512, k: 512, h: 4, w: 4, r: 3, s: 3, stride: 1, pad: 1, groups: 1 };
     let mut filter = cuda.filter(shape, true);
     let moved = 2 * 4 * shape.weights() + cuda.filter_bytes(&filter, 0..shape.k);
     row.of("512×512×3×3 weights under a mask, both directions", moved, || {
         cuda.mask_filter(&mut filter, Mask { lo: 0.0, hi: 1.0, keep_inside: true }, 0..shape.k);
+    })?;
+    let numbers = || cuda.floats(shape.weights());
+    let (mut weights, gradient, mut moments) = (numbers(), numbers(), [numbers(), numbers()]);
+    row.of("Adam on 512×512×3×3 weights", 28 * shape.weights(), || {
+        cuda.optimize(Optimizer::Adam(Adam::new(1e-3)), 1, &mut weights, &gradient, &mut moments);
     })?;
     Ok(())
 }

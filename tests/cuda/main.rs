@@ -5,6 +5,7 @@ mod cli;
 #[path = "../conformance/cases.rs"]
 mod conformance;
 mod context;
+mod conv2d;
 mod conv_mma;
 mod driver;
 mod dropout;
@@ -23,6 +24,7 @@ mod pgd;
 mod pool;
 #[path = "../sweep_engine/cases.rs"]
 mod sweep_engine;
+mod table;
 mod traffic;
 mod twins;
 

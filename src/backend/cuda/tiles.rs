@@ -63,6 +63,9 @@ struct Parts {
 }
 
 impl Tile {
+    /// Registers of a thread, about: no kernel has more.
+    pub const REGISTERS: usize = 224;
+
     const fn parts(self) -> Parts {
         let (fragments, warps, stages) = match self {
             Tile::K128N256 => (4, [2, 4, 1], 3),
@@ -188,7 +191,8 @@ impl Tile {
             _ => (launch.pixels, launch.steps, 1.0),
         };
         let blocks = launch.outputs.div_ceil(self.outputs()) * pixels * launch.slabs.div_ceil(self.slabs());
-        let resident = (164 * 1024 / (self.shared() + 1024)).min(65536 / (224 * self.threads())).max(1);
+        let resident =
+            (164 * 1024 / (self.shared() + 1024)).min(65536 / (Self::REGISTERS * self.threads())).max(1);
         let columns = self.slabs() * self.pixels() * 64;
         let products = steps * share * (self.outputs() * columns * self.taps() * 32) as f64 / 1024.0;
         let copies = steps * self.stage() as f64 / 28.0;
