@@ -4,8 +4,8 @@
 //
 // A thread computes four neighbouring pixels of a row of the map, 16 bytes of images each, and reads every pixel of the source
 // that they need once per tap row: 18 loads for the 36 products of a 3×3 of stride 1. Grid: enough threads for the images of
-// a row, channels, strips, slabs; block: 256 threads, no shared memory. Bytes: x 1.5 · R times from the caches, once from
-// memory; y once. FLOPs: 2 · valid taps per element.
+// a row, channels, strips, slabs; block: 256 threads, no shared memory. Registers (sm_80): 46 (f32), 64
+// (16-bit). Bytes: x 1.5 · R times from the caches, once from memory; y once. FLOPs: 2 · valid taps per element.
 #include "epilogue.cuh"
 
 // Mirrors `Depthwise` of src/backend/cuda/conv2d.rs.

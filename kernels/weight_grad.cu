@@ -8,8 +8,9 @@
 //   depthwise_weight_grad, bias_grad:  a block of 256 threads per weight (per channel).
 //
 // Lanes without an image count as zero. Grid of weight_grad: (tiles of outputs × tiles of inputs, taps × groups, parts).
-// FLOPs: 2 · valid taps · inputs · outputs · images. Bytes: dy once per tile of inputs and tap, x per tile of outputs and tap.
-// Overwrites.
+// Registers (sm_80): 48 (weight_grad), 32 (add_parts), 29 (depthwise_weight_grad), 19 (bias_grad); 65 % of weight_grad's main
+// loop are FMAs. FLOPs: 2 · valid taps · inputs · outputs · images. Bytes: dy once per tile of inputs and
+// tap, x per tile of outputs and tap. Overwrites.
 #include "epilogue.cuh"
 
 // Mirrors `WeightGrad` of src/backend/cuda/weight_grad.rs.

@@ -7,6 +7,7 @@ use synfilter::attack::{Attack, Method, Pgd};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
 use synfilter::data::{DatasetKind, Split, load};
+use synfilter::filter::Mask;
 use synfilter::graph::program::Mode;
 use synfilter::models::Arch;
 use synfilter::sweep::{AttackMode, Engine, Measure, Outcome, Target};
@@ -129,6 +130,26 @@ fn blocks_and_threads_change_nothing() {
     }
     let whole = |seed| measure(AttackMode::Adaptive, pgd(Some(seed)), 2, COUNT).0.loss_adv;
     assert_ne!(whole(3), whole(4), "seeds start elsewhere");
+}
+
+/// A device with one queue has one lane, whatever is asked for.
+#[test]
+fn the_cpu_has_one_lane() {
+    let device = &cpu(ConvMode::Auto);
+    let (graph, weights, images) = setup(Arch::Squeezenet1_1);
+    let target = Target::Layer(24);
+    let masks: Vec<Mask> =
+        masks(&weights.tensors[graph.filterable()[24]]).iter().map(|variant| variant.mask).collect();
+    let net = network(device, &graph, &weights, Mode::Inference);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, FGSM, &[target]).with_lanes(3);
+    engine.begin_block(0..images.len()).unwrap();
+    engine.begin_target(&target).unwrap();
+    let one_by_one: Vec<Outcome> = masks.iter().map(|mask| engine.variant(mask).unwrap()).collect();
+    assert_eq!(engine.variants(&masks, &mut || Ok(())).unwrap(), one_by_one);
+    assert_eq!(engine.lanes(), 1);
+    engine.end_target().unwrap();
+    let masked = (2 * masks.len() + 1) * engine.weight_bytes_per_variant(&target);
+    assert_eq!(engine.weight_bytes_written(), masked as u64, "no weights but those of masks");
 }
 
 #[test]
