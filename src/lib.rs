@@ -11,6 +11,7 @@ pub mod error;
 pub mod eval;
 pub mod filter;
 pub mod graph;
+pub mod invariance;
 pub mod models;
 mod named_choice;
 pub mod network;
@@ -20,6 +21,7 @@ pub mod study;
 pub mod sweep;
 pub mod tape;
 pub mod train;
+pub mod versioned;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -1,13 +1,11 @@
 //! `attack.json`: accuracy against ε, for each network and each method.
 
 use super::method::Method;
-use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
 use crate::sweep::{BnMode, CheckpointId, Provenance};
+use crate::versioned;
 use serde::{Deserialize, Serialize};
-use std::fs;
-use std::io::Write;
 use std::path::Path;
 
 /// The version of the document that this program writes and reads.
@@ -115,19 +113,7 @@ impl Document {
     /// # Errors
     /// [`Error::Read`]; [`Error::Input`] for another version, or content that is not what this program writes.
     pub fn read(path: &Path) -> Result<Document> {
-        /// What every version has.
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
-        let text = fs::read(path).map_err(Error::read(path))?;
-        let expected = "the security curves of networks";
-        let fault = |error: serde_json::Error| Error::input(path, "content", expected, error);
-        let Version { version } = serde_json::from_slice(&text).map_err(fault)?;
-        if version != VERSION {
-            return Err(Error::input(path, "version", VERSION, version));
-        }
-        let document: Document = serde_json::from_slice(&text).map_err(fault)?;
+        let document: Document = versioned::read(path, VERSION, "the security curves of networks")?;
         let images = document.images;
         for network in &document.networks {
             let points =
@@ -145,13 +131,7 @@ impl Document {
     /// # Errors
     /// [`Error::Write`].
     pub fn write(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(Document::NAME);
-        let mut text =
-            serde_json::to_string_pretty(self).map_err(|error| Error::write(&path)(error.into()))?;
-        text.push('\n');
-        let mut file = AtomicFile::create(&path)?;
-        file.write_all(text.as_bytes()).map_err(Error::write(&path))?;
-        file.commit()
+        versioned::write(&folder.join(Document::NAME), self)
     }
 }
 
@@ -159,6 +139,7 @@ impl Document {
 mod tests {
     use super::*;
     use crate::attack::Pgd;
+    use std::fs;
 
     fn document() -> Document {
         let count = |correct, loss| Count { correct, loss };
@@ -184,6 +165,7 @@ mod tests {
                 checkpoint: CheckpointId {
                     sha256: "cd".into(),
                     epoch: Some(3),
+                    seed: Some(0),
                     mean: vec![0.1307],
                     std: vec![0.3081],
                 },

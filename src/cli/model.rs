@@ -26,6 +26,8 @@ pub struct Model {
     pub sha256: String,
     /// Epochs of training, where the file tells.
     pub epoch: Option<u32>,
+    /// Seed of the training, where the file tells.
+    pub seed: Option<u64>,
 }
 
 impl Model {
@@ -70,8 +72,8 @@ impl Model {
         };
         let norm = Normalisation { mean: own("mean", &meta.mean, mean)?, std: own("std", &meta.std, std)? };
         let norm = normalise.over(norm)?;
-        let (sha256, epoch) = (checkpoint.sha256, checkpoint.meta.epoch);
-        Ok(Model { arch, graph, weights, norm, sha256, epoch })
+        let Checkpoint { sha256, meta, .. } = checkpoint;
+        Ok(Model { arch, graph, weights, norm, sha256, epoch: meta.epoch, seed: meta.seed })
     }
 
     /// A network with initial weights for the images of a data set.
@@ -84,7 +86,7 @@ impl Model {
         let weights = Weights::init(&graph, seed);
         let (mean, std) = dataset.default_mean_std(channels);
         let norm = Normalisation { mean, std };
-        Ok(Model { arch, graph, weights, norm, sha256: String::new(), epoch: None })
+        Ok(Model { arch, graph, weights, norm, sha256: String::new(), epoch: None, seed: None })
     }
 
     /// The checkpoint as a sweep records it.
@@ -92,6 +94,7 @@ impl Model {
         CheckpointId {
             sha256: self.sha256.clone(),
             epoch: self.epoch,
+            seed: self.seed,
             mean: self.norm.mean.clone(),
             std: self.norm.std.clone(),
         }

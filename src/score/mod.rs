@@ -25,7 +25,7 @@ use crate::filter::FilterKind;
 use crate::sweep::export::{CELLS_PARQUET, HASH_KEY, read_cells};
 use crate::sweep::record::{Record, filter_name};
 use estimate::Estimate;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -34,7 +34,7 @@ use std::str::FromStr;
 pub const SCORES_PARQUET: &str = "scores.parquet";
 
 /// What accuracy is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Baseline {
     /// The share of kept weights ρ, as the authors' own analysis does.
@@ -66,7 +66,7 @@ impl FromStr for Baseline {
 }
 
 /// One of the three scores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Which {
     /// The clean score S.
@@ -103,7 +103,7 @@ impl FromStr for Which {
 }
 
 /// How scores are made and labelled.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Options {
     /// What accuracy is compared with.
     pub baseline: Baseline,
@@ -179,9 +179,30 @@ impl fmt::Display for Label {
     }
 }
 
+impl Label {
+    /// All of them, in the order from fragile to antifragile, the undefined last.
+    pub const ALL: [Label; 5] = [
+        Label::Fragile,
+        Label::Robust,
+        Label::Antifragile,
+        Label::UndefinedClean,
+        Label::UndefinedAdversarial,
+    ];
+}
+
 impl Serialize for Label {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Label {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Label, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Label::ALL
+            .into_iter()
+            .find(|label| label.to_string() == text)
+            .ok_or_else(|| serde::de::Error::custom(format!("unknown label \"{text}\"")))
     }
 }
 
@@ -202,7 +223,7 @@ pub struct Score {
     /// The filtered output channel, in channel scope.
     pub channel: Option<usize>,
     /// The filter; `None` for the mean over the three filters, written "combined".
-    #[serde(serialize_with = "filter_or_combined")]
+    #[serde(with = "filter_or_combined")]
     pub filter: Option<FilterKind>,
     /// What accuracy was compared with.
     pub baseline: Baseline,
@@ -229,7 +250,7 @@ pub struct Score {
 impl Score {
     /// The filter's name, or "combined".
     pub fn filter_name(&self) -> &'static str {
-        self.filter.map_or("combined", FilterKind::name)
+        filter_or_combined::name(self.filter)
     }
 
     /// One of the scores, its standard error and its label.
@@ -264,8 +285,36 @@ impl Score {
     }
 }
 
-fn filter_or_combined<S: Serializer>(filter: &Option<FilterKind>, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(filter.map_or("combined", FilterKind::name))
+/// A filter, or `None` for the mean over the three, as text.
+pub mod filter_or_combined {
+    use super::{Deserialize, Deserializer, FilterKind, Serializer};
+
+    /// The name that stands for the mean over the three filters.
+    const COMBINED: &str = "combined";
+
+    /// The filter's name, or "combined".
+    pub fn name(filter: Option<FilterKind>) -> &'static str {
+        filter.map_or(COMBINED, FilterKind::name)
+    }
+
+    /// Writes the name.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(filter: &Option<FilterKind>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(name(*filter))
+    }
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// Those of the deserializer, and for a name that is none of a filter.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<FilterKind>, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            COMBINED => Ok(None),
+            name => name.parse().map(Some).map_err(serde::de::Error::custom),
+        }
+    }
 }
 
 /// The columns of `scores.parquet`. τ, z and the hash of the sweep's settings are key-value pairs of the file.

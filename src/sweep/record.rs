@@ -48,6 +48,10 @@ pub struct CheckpointId {
     pub sha256: String,
     /// The epoch that its metadata names.
     pub epoch: Option<u32>,
+    /// The seed of training that its metadata names.
+    // Left out where there is none: run folders of versions that did not keep it have their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
     /// What the images are normalised with, per channel and in pixel units: the mean.
     pub mean: Vec<f32>,
     /// And the standard deviation.
@@ -374,6 +378,7 @@ mod tests {
             checkpoints: vec![CheckpointId {
                 sha256: "ab".into(),
                 epoch: Some(10),
+                seed: None,
                 mean: vec![0.1307],
                 std: vec![0.3081],
             }],
@@ -419,6 +424,7 @@ mod tests {
                 |s| s.checkpoints[0].sha256 = "00".into(),
                 r#"checkpoints[0].sha256: expected "ab", found "00""#,
             ),
+            (|s| s.checkpoints[0].seed = Some(1), "checkpoints[0].seed: expected null, found 1"),
             (|s| s.arch = "x".into(), r#"arch: expected "resnet18", found "x""#),
             (|s| s.graph = "x".into(), "graph: "),
             (|s| s.dataset = "x".into(), "dataset: "),
@@ -453,8 +459,8 @@ mod tests {
     #[test]
     fn fgsm_leaves_no_trace_of_pgd_and_pgd_differs_by_its_settings() {
         assert!(
-            !settings().canonical_json().contains("pgd"),
-            "the hash of runs without PGD stays what it was"
+            !["pgd", "seed"].iter().any(|key| settings().canonical_json().contains(key)),
+            "the hash of runs without them stays what it was"
         );
         let pgd = |steps, seed| Settings { pgd: Some(Pgd { steps, step_size: None, seed }), ..settings() };
         let differs = |a: Settings, b: Settings| a.first_difference(&b).unwrap();

@@ -106,6 +106,7 @@ pub fn settings(scope: Scope) -> Settings {
             .map(|epoch| CheckpointId {
                 sha256: format!("{epoch:064x}"),
                 epoch: Some(epoch),
+                seed: None,
                 mean: vec![0.5],
                 std: vec![0.25],
             })

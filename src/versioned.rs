@@ -1,0 +1,41 @@
+//! JSON documents that say in which version of their form they are: `attack.json`, `compare.json`, …
+
+use crate::atomic_file::AtomicFile;
+use crate::error::{Error, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// Reads the document at `path`, which has to be in `version` and is, in words, `what`.
+///
+/// # Errors
+/// [`Error::Read`]; [`Error::Input`] for another version, or content that is not what this program writes.
+pub fn read<T: DeserializeOwned>(path: &Path, version: u32, what: &str) -> Result<T> {
+    /// What every version has.
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    let text = fs::read(path).map_err(Error::read(path))?;
+    let fault = |error: serde_json::Error| Error::input(path, "content", what, error);
+    let found: Version = serde_json::from_slice(&text).map_err(fault)?;
+    if found.version != version {
+        return Err(Error::input(path, "version", version, found.version));
+    }
+    serde_json::from_slice(&text).map_err(fault)
+}
+
+/// Writes a document to `path`, whole or not at all.
+///
+/// # Errors
+/// [`Error::Write`].
+pub fn write<T: Serialize>(path: &Path, document: &T) -> Result<()> {
+    let mut text =
+        serde_json::to_string_pretty(document).map_err(|error| Error::write(path)(error.into()))?;
+    text.push('\n');
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(text.as_bytes()).map_err(Error::write(path))?;
+    file.commit()
+}
