@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn every_setting_changes_the_hash_and_is_named() {
         type Change = fn(&mut Settings);
-        let changes: [(Change, &str); 18] = [
+        let changes: [(Change, &str); 19] = [
             (
                 |s| s.checkpoints[0].sha256 = "00".into(),
                 r#"checkpoints[0].sha256: expected "ab", found "00""#,
