@@ -3,12 +3,12 @@
 use super::output::Output;
 use serde::Serialize;
 use std::path::PathBuf;
+use synfilter::Result;
 use synfilter::score::{
     Baseline, Options, Ranking, SCORES_PARQUET, Scores, Which, ranking_table, rankings, score_run, table,
 };
 use synfilter::sweep::dir::RunFile;
-use synfilter::sweep::export::CELLS_PARQUET;
-use synfilter::{Error, Result};
+use synfilter::sweep::export::{is_finished, unfinished};
 
 /// The flags of `score`.
 #[derive(clap::Args, Clone, Debug)]
@@ -56,9 +56,8 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let options = Options { baseline: args.baseline, tau: args.tau, z: args.z };
     let mut runs = Vec::new();
     for run in &args.runs {
-        if !run.join(CELLS_PARQUET).exists() && RunFile::read(run)?.is_some() {
-            let found = "none: the sweep is not finished (sweep --resume goes on, merge joins shards)";
-            return Err(Error::input(run, "finished tables", CELLS_PARQUET, found));
+        if !is_finished(run) && RunFile::read(run)?.is_some() {
+            return Err(unfinished(run));
         }
         let scores = score_run(run, options)?;
         let rankings = rankings(&scores.scores, args.rank_by, args.top);

@@ -1,7 +1,25 @@
-//! Invariance: which layers keep their label over epochs, data sets, architectures and seeds.
+//! Invariance: which layers keep their label, and how far scores agree, over epochs, data sets, architectures and seeds.
+//!
+//! ```text
+//! run folders ─► gather ─► scored checkpoints ─► compare ─► compare.json
+//!                                                  ├─ layers: the same layers, one by one
+//!                                                  └─ depth:  different networks, in ten bins, and landmarks
+//! ```
+//!
+//! [`gather`](mod@gather) reads and scores sweeps and refuses those that mean nothing together, [`compare`](mod@compare) groups
+//! checkpoints that differ in one respect alone, [`statistics`] has Fleiss' κ and Spearman's ρ, [`landmarks`] the roles of
+//! layers. [`Document`] is what `synfilter compare` leaves in its folder as `compare.json`.
 
 mod axis;
+pub mod compare;
+pub mod depth;
 pub mod document;
+pub mod gather;
+pub mod landmarks;
+pub mod layers;
+pub mod statistics;
 
 pub use axis::Axis;
+pub use compare::compare;
 pub use document::Document;
+pub use gather::{Allowed, gather};

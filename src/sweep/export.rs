@@ -72,6 +72,17 @@ pub fn export(folder: &Path, plan: &Plan, ledger: &Ledger) -> Result<usize> {
     Ok(cells)
 }
 
+/// Whether the folder of a run has its tables: its sweep is finished.
+pub fn is_finished(folder: &Path) -> bool {
+    folder.join(CELLS_PARQUET).exists()
+}
+
+/// What a run is refused with whose sweep is not finished.
+pub fn unfinished(folder: &Path) -> Error {
+    let found = "none: the sweep is not finished (sweep --resume goes on, merge joins shards)";
+    Error::input(folder, "finished tables", CELLS_PARQUET, found)
+}
+
 /// Reads `cells.parquet`: its key-value pairs and its records, in order.
 ///
 /// # Errors
