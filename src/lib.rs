@@ -20,6 +20,7 @@ pub mod score;
 pub mod study;
 pub mod sweep;
 pub mod tape;
+pub mod text;
 pub mod train;
 pub mod versioned;
 pub mod weights;

@@ -2,6 +2,7 @@
 
 use super::document::{Curve, Document, NetworkCurves};
 use crate::eps::Eps;
+use crate::text::aligned;
 use std::fmt::Write;
 
 /// Rows of the plot, from all images right to none.
@@ -43,14 +44,7 @@ fn network_table(document: &Document, network: &NetworkCurves) -> String {
         let cell = |curve: &Curve| curve.points.get(at).map_or(String::new(), |p| percent(p.count.correct));
         rows.push(std::iter::once(Eps(eps).to_string()).chain(network.curves.iter().map(cell)).collect());
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
-    for row in &rows {
-        let first = format!("{:<1$}", row[0], widths[0]);
-        let others = row[1..].iter().zip(&widths[1..]).map(|(cell, &width)| format!("  {cell:>width$}"));
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}", others.fold(first, |line, cell| line + &cell).trim_end());
-    }
+    text += &aligned(&rows, |column| column > 0);
     text + &plot(document, network)
 }
 
@@ -79,6 +73,7 @@ fn plot(document: &Document, network: &NetworkCurves) -> String {
     let mut text = String::from("\n");
     for (number, line) in grid.iter().enumerate() {
         let line: String = line.iter().collect();
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{:>4} % │{}", 100 - number * 100 / ROWS, line.trim_end());
     }
     let _ = writeln!(text, "       └{}", "─".repeat(APART * eps.len() + 1));

@@ -4,6 +4,7 @@
 //! 2 usage, 3 bad input file, 4 device, 130 interrupted.
 
 mod attack;
+mod compare;
 mod data_fetch;
 mod demo;
 mod device;
@@ -65,6 +66,8 @@ enum Command {
     Sweep(sweep::Args),
     /// Scores and labels of finished sweeps.
     Score(score::Args),
+    /// Which layers keep their label over epochs, data sets, architectures and seeds.
+    Compare(compare::Args),
     /// Everything that a study file describes: train, sweep and score many networks, step by step.
     Study(study::Args),
     /// Data sets.
@@ -107,6 +110,7 @@ fn run(command: Command, output: Output) -> Result<()> {
         Command::Attack(args) => attack::run(&args, output),
         Command::Sweep(args) => sweep::run(&args, output),
         Command::Score(args) => score::run(&args, output),
+        Command::Compare(args) => compare::run(&args, output),
         Command::Study(args) => study::run(&args, output),
         Command::Data(Data::Fetch(args)) => data_fetch::run(&args, output),
         Command::Merge(args) => merge::run(&args, output),

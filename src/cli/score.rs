@@ -16,6 +16,19 @@ pub struct Args {
     /// Folders of finished sweeps.
     #[arg(value_name = "RUN", required = true)]
     runs: Vec<PathBuf>,
+    #[command(flatten)]
+    labelling: Labelling,
+    /// For sweeps of channels: how many of the most fragile and of the most antifragile channels to name.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+    /// For sweeps of channels: the score by which they are ranked.
+    #[arg(long, value_name = "clean|adversarial|difference", default_value_t = Which::Adversarial)]
+    rank_by: Which,
+}
+
+/// How scores are made and labelled.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Labelling {
     /// What accuracy is compared with: the share of weights that are left, or the unfiltered network.
     #[arg(long, value_name = "density|unfiltered", default_value_t = Baseline::Density)]
     baseline: Baseline,
@@ -25,12 +38,13 @@ pub struct Args {
     /// By how many standard errors it has to be beyond that.
     #[arg(long, value_name = "Z", default_value_t = Options::default().z, allow_hyphen_values = true)]
     z: f64,
-    /// For sweeps of channels: how many of the most fragile and of the most antifragile channels to name.
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    top: usize,
-    /// For sweeps of channels: the score by which they are ranked.
-    #[arg(long, value_name = "clean|adversarial|difference", default_value_t = Which::Adversarial)]
-    rank_by: Which,
+}
+
+impl Labelling {
+    /// As the library takes it.
+    pub fn options(&self) -> Options {
+        Options { baseline: self.baseline, tau: self.tau, z: self.z }
+    }
 }
 
 #[derive(Serialize)]
@@ -53,7 +67,7 @@ struct Run {
 /// # Errors
 /// An input error for a run that is not finished or damaged, a usage error for options that cannot be.
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let options = Options { baseline: args.baseline, tau: args.tau, z: args.z };
+    let options = args.labelling.options();
     let mut runs = Vec::new();
     for run in &args.runs {
         if !is_finished(run) && RunFile::read(run)?.is_some() {

@@ -4,6 +4,7 @@ use super::axis::Axis;
 use crate::attack::Pgd;
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
+use crate::named_choice::named_choice;
 use crate::score::{Label, Options, Which, filter_or_combined};
 use crate::sweep::{AttackMode, BnMode, Provenance, Scope};
 use crate::versioned;
@@ -264,17 +265,17 @@ pub struct DepthPair {
     pub rho: Measure,
 }
 
-/// What a layer is in its network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// The convolution that reads the images.
-    First,
-    /// A convolution on the shorter of two ways that part and join again: a ResNet's downsample, a ShuffleNet's branch 1.
-    Branch,
-    /// The layer that makes the logits.
-    Last,
-}
+named_choice!(
+    /// What a layer is in its network.
+    Role, "role" {
+        /// The convolution that reads the images.
+        First = "first",
+        /// A convolution on the shorter of two ways that part and join again: a ResNet's downsample, a ShuffleNet's branch 1.
+        Branch = "branch",
+        /// The layer that makes the logits.
+        Last = "last"
+    }
+);
 
 /// A layer with a role.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -18,8 +18,10 @@ pub mod gather;
 pub mod landmarks;
 pub mod layers;
 pub mod statistics;
+mod table;
 
 pub use axis::Axis;
 pub use compare::compare;
 pub use document::Document;
 pub use gather::{Allowed, gather};
+pub use table::table;

@@ -1,6 +1,7 @@
 //! Scores as plain text.
 
 use super::{Label, Score};
+use crate::text::aligned;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -29,13 +30,7 @@ pub fn table(scores: &[Score]) -> String {
                     .map(|(at, score)| row(score, at.checked_sub(1).map(|at| &group[at]))),
             )
             .collect();
-        let widths: [usize; 8] = std::array::from_fn(|column| {
-            rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-        });
-        for row in &rows {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-            let _ = writeln!(text, "{}", cells.collect::<Vec<_>>().join("  ").trim_end());
-        }
+        text += &aligned(&rows, |_| false);
     }
     let labels = scores.iter().flat_map(|score| [score.label_clean, score.label_adv, score.label_diff]);
     let reasons: BTreeSet<String> =

@@ -1,0 +1,36 @@
+//! Plain text for people.
+
+/// Rows as lines whose columns stand under one another, two spaces apart; a column is aligned to the right where `right` says
+/// so. Rows may end early.
+pub fn aligned<R: AsRef<[String]>>(rows: &[R], right: impl Fn(usize) -> bool) -> String {
+    let columns = rows.iter().map(|row| row.as_ref().len()).max().unwrap_or_default();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.as_ref().get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells =
+            row.as_ref().iter().zip(&widths).enumerate().map(|(at, (cell, &width))| match right(at) {
+                true => format!("{cell:>width$}"),
+                false => format!("{cell:<width$}"),
+            });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::aligned;
+
+    #[test]
+    fn columns_stand_under_one_another() {
+        let row = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+        let rows = [row(&["ε", "right", "word"]), row(&["0.1", "7", "a"]), row(&["0.25"])];
+        assert_eq!(aligned(&rows, |column| column == 1), "ε     right  word\n0.1       7  a\n0.25\n");
+        assert_eq!(aligned(&rows[..0], |_| true), "");
+    }
+}
