@@ -1,7 +1,8 @@
 //! What goes to stdout and stderr. Neither `println!` nor `eprintln!`: they panic where the other end is full or gone.
 
 use serde::Serialize;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use synfilter::score::plot::Screen;
 use synfilter::{Error, Result};
 
 /// In which form results are printed.
@@ -42,6 +43,22 @@ pub fn print(text: &str) -> Result<()> {
 /// A line on stderr. Where that fails there is nowhere left to say so.
 pub fn note(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// Characters in a line where nobody says how many there are.
+const COLUMNS: usize = 80;
+
+/// What stdout shows: the terminal's width, and colours unless <https://no-color.org> forbids them; 80 characters without
+/// colour where it is no terminal.
+pub fn screen() -> Screen {
+    let size = console::Term::stdout().size_checked();
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let terminal = io::stdout().is_terminal();
+    Screen {
+        columns: size.filter(|_| terminal).map_or(COLUMNS, |(_, columns)| usize::from(columns)),
+        colour: terminal && !dumb && !set("NO_COLOR"),
+    }
 }
 
 /// A share as "97.50 %"; "–" where there is nothing to take a share of.

@@ -11,7 +11,9 @@
 //! or, with the unfiltered baseline, 1 in the place of ρ. The integral is [`simpson`]'s, the standard errors are
 //! [`estimate`]'s.
 
+pub mod curves;
 pub mod estimate;
+pub mod plot;
 mod ranking;
 pub mod simpson;
 mod table;
