@@ -61,11 +61,14 @@ fn doubled_ranks(values: &[f64]) -> Vec<i128> {
     values.iter().map(|value| (2 * below(value) + equal(value) + 1) as i128).collect()
 }
 
-/// The mean of the measures that are numbers; missing if none is.
+/// The mean of the measures that are numbers; if none is, missing for the reason of the first.
 pub fn mean<'m>(measures: impl Iterator<Item = &'m Measure>) -> Measure {
-    let values: Vec<f64> = measures.filter_map(Measure::value).collect();
+    let measures: Vec<&Measure> = measures.collect();
+    let first_reason = measures.first().map(|measure| (*measure).clone());
+    let values: Vec<f64> = measures.into_iter().filter_map(Measure::value).collect();
     match values.len() {
-        0 => Measure::Missing("no pair of checkpoints has one".to_owned()),
+        0 => first_reason
+            .unwrap_or_else(|| Measure::Missing("there is no pair of checkpoints with scores".to_owned())),
         count => Measure::Value(values.iter().sum::<f64>() / count as f64),
     }
 }
@@ -199,6 +202,7 @@ mod tests {
         let missing = Measure::Missing("none".to_owned());
         let measures = [Measure::Value(0.5), missing.clone(), Measure::Value(0.25)];
         assert_eq!(mean(measures.iter()), Measure::Value(0.375));
-        assert_missing(&mean([missing].iter()), "no pair");
+        assert_eq!(mean([missing.clone(), Measure::Missing("other".to_owned())].iter()), missing);
+        assert_missing(&mean([].iter()), "no pair");
     }
 }

@@ -8,8 +8,9 @@ use super::document::{
 };
 use crate::eps::Eps;
 use crate::filter::FilterKind;
-use crate::score::{Label, filter_or_combined};
+use crate::score::{Label, Which, filter_or_combined};
 use crate::text::aligned;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Everything that a document holds, but for single scores.
@@ -80,10 +81,9 @@ fn by_layer(names: &[String], layers: &[Layer], agreements: &[LayerAgreement]) -
         ]);
     }
     let mut text = aligned(&rows, |column| column > 1);
-    for agreement in agreements {
-        text += &without_score(names, &agreement.without_score, &label(agreement.by, agreement.filter));
-        text += &reason("κ", &agreement.kappa, &label(agreement.by, agreement.filter));
-    }
+    let each = || agreements.iter().map(|agreement| (label(agreement.by, agreement.filter), agreement));
+    text += &without_score(names, each().map(|(label, agreement)| (label, &*agreement.without_score)));
+    text += &reasons("κ", each().map(|(label, agreement)| (label, &agreement.kappa)));
     let shown = shown(agreements, |agreement| agreement.filter);
     if names.len() > 2 {
         for agreement in &shown {
@@ -105,8 +105,8 @@ fn shown<A>(agreements: &[A], filter: impl Fn(&A) -> Option<FilterKind>) -> Vec<
         .collect()
 }
 
-fn label(by: crate::score::Which, filter: Option<FilterKind>) -> String {
-    format!("{by}, {}", filter_or_combined::name(filter))
+fn label(by: Which, filter: Option<FilterKind>) -> String {
+    format!("{by} {}", filter_or_combined::name(filter))
 }
 
 /// Spearman's ρ of every pair, and how many layers have the same label.
@@ -161,14 +161,9 @@ fn by_depth(names: &[String], landmarks: &[Vec<Landmark>], agreements: &[DepthAg
         rows.push([agreement.by.to_string(), filter, number(&agreement.mean_rho), lowest, highest]);
     }
     let mut text = aligned(&rows, |column| column > 1);
-    for agreement in agreements {
-        let label = label(agreement.by, agreement.filter);
-        text += &without_score(names, &agreement.without_score, &label);
-        for pair in &agreement.pairs {
-            let pair_label = format!("{label}, {} and {}", names[pair.a], names[pair.b]);
-            text += &reason("ρ", &pair.rho, &pair_label);
-        }
-    }
+    let each = || agreements.iter().map(|agreement| (label(agreement.by, agreement.filter), agreement));
+    text += &without_score(names, each().map(|(label, agreement)| (label, &*agreement.without_score)));
+    text += &reasons("ρ", each().map(|(label, agreement)| (label, &agreement.mean_rho)));
     let shown = shown(agreements, |agreement| agreement.filter);
     if let Some(pairs) = shown.first().map(|agreement| &agreement.pairs) {
         for pair in pairs.iter().filter(|pair| pair.left_out > 0) {
@@ -258,26 +253,37 @@ fn range<'m>(measures: impl Iterator<Item = &'m Measure>) -> [String; 2] {
         .map(|value| value.map_or("–".to_owned(), |value| format!("{value:+.3}")))
 }
 
-/// A line on a measure that is missing.
-fn reason(what: &str, measure: &Measure, of: &str) -> String {
-    match measure {
-        Measure::Value(_) => String::new(),
-        Measure::Missing(reason) => format!("no {what} ({of}): {reason}\n"),
-    }
+/// Lines on the measures that are missing: each reason once.
+fn reasons<'m>(what: &str, measures: impl Iterator<Item = (String, &'m Measure)>) -> String {
+    let missing = measures.filter_map(|(label, measure)| match measure {
+        Measure::Value(_) => None,
+        Measure::Missing(reason) => Some((reason.clone(), label)),
+    });
+    grouped(missing, |reason| format!("no {what}: {reason}"))
 }
 
-/// A line on members that have no score.
-fn without_score(names: &[String], members: &[usize], of: &str) -> String {
-    match members {
-        [] => String::new(),
-        members => {
-            let members: Vec<&str> = members.iter().map(|&member| &*names[member]).collect();
-            let count = members.len();
+/// Lines on members that have no score.
+fn without_score<'m>(names: &[String], each: impl Iterator<Item = (String, &'m [usize])>) -> String {
+    let without = each.filter(|(_, members)| !members.is_empty()).map(|(label, members)| {
+        let members: Vec<&str> = members.iter().map(|&member| &*names[member]).collect();
+        (
             format!(
-                "no score ({of}) in {count} of {}, the unfiltered accuracy being 0: {}\n",
+                "{} of {}, the unfiltered accuracy being 0: {}",
+                members.len(),
                 names.len(),
                 members.join(", ")
-            )
-        }
+            ),
+            label,
+        )
+    });
+    grouped(without, |members| format!("no score in {members}"))
+}
+
+/// A line per fact, with all that it is true of.
+fn grouped(facts: impl Iterator<Item = (String, String)>, line: impl Fn(&str) -> String) -> String {
+    let mut all: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (fact, of) in facts {
+        all.entry(fact).or_default().push(of);
     }
+    all.iter().map(|(fact, of)| format!("{} ({})\n", line(fact), of.join("; "))).collect()
 }

@@ -4,6 +4,7 @@ mod attack;
 mod bad_data;
 mod bad_runs;
 mod bad_settings;
+mod compare;
 mod results;
 mod stopped;
 mod study;

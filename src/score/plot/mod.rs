@@ -25,7 +25,7 @@ const WIDTHS: std::ops::RangeInclusive<usize> = 16..=48;
 const LABEL: usize = 5;
 const GAP: usize = 2;
 /// Characters of a curve in the overview.
-const SPARKS: std::ops::RangeInclusive<usize> = 4..=16;
+const SPARKS: std::ops::RangeInclusive<usize> = 5..=16;
 
 /// Curves by their kind, in the order in which they are drawn, with mark and colour.
 const DENSITY: (char, u8) = ('.', 90);
@@ -85,7 +85,6 @@ fn overview(targets: &[Response], screen: Screen) -> String {
     let mut lines = vec![text.trim_end().to_owned(), " ".repeat(names)];
     for _ in &first.curves {
         for name in ["clean", "adv."] {
-            let name: String = name.chars().take(width).collect();
             let _ = write!(lines[1], "{gap}{name:<width$}");
         }
     }
