@@ -332,6 +332,10 @@ fn what_varies_alone_is_compared() {
             "architectures: resnet18, squeezenet1_1 (· mnist 1 3)",
         ]
     );
+    let text = table(&document);
+    let row =
+        "datasets                 1  adversarial  pulse      100.0 %         –        –         –        –";
+    assert!(text.contains(row), "{text}");
     let alone = "resnet18 on cifar10, seed 7, epoch 9 is compared with nothing: no other differs in one respect alone";
     assert!(document.notes.iter().any(|note| note == alone), "{:?}", document.notes);
 }

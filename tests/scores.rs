@@ -3,6 +3,8 @@
 use std::path::Path;
 use synfilter::columnar::{TableWriter, Value, read_table};
 use synfilter::filter::FilterKind;
+use synfilter::score::curves::{Curve, curves};
+use synfilter::score::plot::{Screen, plots};
 use synfilter::score::{
     Baseline, Label, Options, SCORE_COLUMNS, SCORES_PARQUET, Score, Which, ranking_table, rankings,
     score_records, score_run, table,
@@ -358,4 +360,47 @@ most antifragile
     assert!(ranking_table(&ranked).contains("4 channels have no score: the unfiltered accuracy is 0"));
     assert_eq!("difference".parse::<Which>().unwrap(), Which::Difference);
     assert!("both".parse::<Which>().is_err());
+}
+
+#[test]
+fn response_curves() {
+    let mut records = sweep();
+    let found = curves(&records);
+    assert_eq!(found.len(), 1);
+    let Curve { filter, density, clean, adv } = &found[0].targets[0].curves[0];
+    assert_eq!((*filter, density.as_slice()), (FilterKind::HighPass, &[0.9, 0.5, 0.0][..]));
+    assert_eq!((clean.as_deref(), adv.as_deref()), (Some(&[1.0, 0.5, 0.0][..]), Some(&[1.0, 1.5, 0.5][..])));
+    let names: Vec<String> = found[0].targets.iter().map(|target| target.name()).collect();
+    assert_eq!(names, ["conv1.weight", "fc.weight"]);
+
+    let text = plots(&found[0], Screen { columns: 60, colour: false });
+    // Two plots fit beside one another, the third goes below; 9 lines from 1.5 to 0.
+    let expected = "\
+conv1.weight
+      high-pass                  low-pass
+1.50 │          xxx             │          xxx
+     │      xxxx   xx           │      xxxx   xx
+     │ xxxxx         xx         │ xxxxx         xx
+1.00 │##oo             xxx      │##ooo            xxx
+     │  ..####            xx    │  ...###oo          xx
+";
+    assert!(text.contains(expected), "{text}");
+    let pulse = text.split("conv1.weight\n").nth(1).unwrap().find("\n      pulse\n");
+    assert!(pulse.is_some(), "{text}");
+    assert!(text.contains("fc.weight     ▆▄▂▂▁  ▆▄▂▁▁  "), "{text}");
+    for columns in [0, 40, 80, 200] {
+        let text = plots(&found[0], Screen { columns, colour: false });
+        let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(widest <= columns.max(56), "{columns}: {widest}\n{text}");
+    }
+    let coloured = plots(&found[0], Screen { columns: 60, colour: true });
+    assert!(coloured.contains("\x1b[31m⠉") || coloured.contains("\x1b[31m⣀"), "{coloured}");
+
+    // No accuracy, no curve.
+    records[0] = unfiltered(first(12), first(0));
+    let found = curves(&records);
+    assert_eq!(found[0].targets[0].curves[0].adv, None);
+    let text = plots(&found[0], Screen { columns: 80, colour: false });
+    assert!(text.contains("pulse: no adversarial curve, the unfiltered accuracy being 0"), "{text}");
+    assert_eq!(curves(&[]), []);
 }

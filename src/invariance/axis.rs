@@ -2,6 +2,12 @@
 
 use crate::named_choice::named_choice;
 
+impl Axis {
+    /// All of them, in the order in which they are told.
+    pub const ALL: [Axis; 5] =
+        [Axis::Epochs, Axis::Seeds, Axis::Datasets, Axis::Architectures, Axis::Checkpoints];
+}
+
 named_choice!(
     /// The one respect in which compared checkpoints differ.
     Axis, "axis" {

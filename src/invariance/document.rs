@@ -169,6 +169,14 @@ pub struct Share {
     pub compared: usize,
 }
 
+impl std::ops::Add for Share {
+    type Output = Share;
+
+    fn add(self, other: Share) -> Share {
+        Share { agreeing: self.agreeing + other.agreeing, compared: self.compared + other.compared }
+    }
+}
+
 /// How far networks with the same layers agree, by one score under one filter.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LayerAgreement {

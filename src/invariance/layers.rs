@@ -61,10 +61,7 @@ pub fn agreement(
             pairs.push(Pair { a: *a, b: *b, share, rho: spearman_rho(scores_a, scores_b) });
         }
     }
-    let share = rows.iter().fold(Share::default(), |sum, row| Share {
-        agreeing: sum.agreeing + row.share.agreeing,
-        compared: sum.compared + row.share.compared,
-    });
+    let share = rows.iter().fold(Share::default(), |sum, row| sum + row.share);
     let kappa = match with_score.len() {
         0 => Measure::Missing("no checkpoint has this score".to_owned()),
         _ => fleiss_kappa(&subjects),

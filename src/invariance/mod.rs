@@ -18,6 +18,7 @@ pub mod gather;
 pub mod landmarks;
 pub mod layers;
 pub mod statistics;
+mod summary;
 mod table;
 
 pub use axis::Axis;

@@ -6,6 +6,7 @@ use super::document::{
     Bin, Comparison, DepthAgreement, Document, Findings, Landmark, LandmarkScore, Layer, LayerAgreement,
     Measure, Pair, Role, Share,
 };
+use super::summary::summary;
 use crate::eps::Eps;
 use crate::filter::FilterKind;
 use crate::score::{Label, Which, filter_or_combined};
@@ -16,6 +17,9 @@ use std::fmt::Write;
 /// Everything that a document holds, but for single scores.
 pub fn table(document: &Document) -> String {
     let mut text = heading(document);
+    if document.comparisons.len() > 1 {
+        text += &format!("\n{}", summary(document));
+    }
     for comparison in &document.comparisons {
         let Comparison { over, arch, dataset, seed, epoch, names, .. } = comparison;
         let fixed = words(arch.as_deref(), dataset.as_deref(), *seed, *epoch);
@@ -94,7 +98,7 @@ fn by_layer(names: &[String], layers: &[Layer], agreements: &[LayerAgreement]) -
 }
 
 /// Those that are told layer by layer: of the combined scores, or of the first filter where there are none.
-fn shown<A>(agreements: &[A], filter: impl Fn(&A) -> Option<FilterKind>) -> Vec<&A> {
+pub(super) fn shown<A>(agreements: &[A], filter: impl Fn(&A) -> Option<FilterKind>) -> Vec<&A> {
     let first = agreements.first().map(&filter);
     let combined = agreements.iter().any(|agreement| filter(agreement).is_none());
     agreements
@@ -230,7 +234,7 @@ fn counted(share: Share) -> String {
     format!("{}/{}", share.agreeing, share.compared)
 }
 
-fn percent(share: Share) -> String {
+pub(super) fn percent(share: Share) -> String {
     match share.compared {
         0 => "–".to_owned(),
         compared => format!("{:.1} %", 100.0 * share.agreeing as f64 / compared as f64),
@@ -246,7 +250,7 @@ fn number(measure: &Measure) -> String {
 }
 
 /// The lowest and the highest of the measures that are numbers.
-fn range<'m>(measures: impl Iterator<Item = &'m Measure>) -> [String; 2] {
+pub(super) fn range<'m>(measures: impl Iterator<Item = &'m Measure>) -> [String; 2] {
     let mut values: Vec<f64> = measures.filter_map(Measure::value).collect();
     values.sort_by(f64::total_cmp);
     [values.first(), values.last()]
