@@ -122,7 +122,7 @@ mod tests {
             Line { values: &[1.0, 0.0], mark: '.', colour: 90 },
             Line { values: &[1.0, 1.0, 0.0], mark: 'o', colour: 36 },
         ];
-        assert_eq!(canvas.draw(&lines, false), ["##o  ", "  .o ", "   .#"].map(str::to_owned));
+        assert_eq!(canvas.draw(&lines, false), ["#oo  ", " ..o ", "   .#"].map(str::to_owned));
         assert_eq!([2.0, 1.0, 0.5, 0.0, -1.0].map(|value| canvas.row_of(value)), [0, 0, 1, 2, 2]);
     }
 
