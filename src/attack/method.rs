@@ -11,6 +11,8 @@ pub const MAX_STEPS: u32 = 10_000;
 
 /// The number of steps that PGD takes if nothing is said.
 pub const DEFAULT_STEPS: u32 = 10;
+/// The sizes of a security curve if nothing is said, in pixel units.
+pub const DEFAULT_EPS: &str = "1/255,2/255,4/255,8/255,16/255,32/255";
 
 named_choice!(
     /// A [`Method`] without its settings.

@@ -14,6 +14,6 @@ mod table;
 
 pub use adversary::Adversary;
 pub use document::{Count, Curve, Document, Filtered, NetworkCurves, Point};
-pub use method::{Attack, DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
+pub use method::{Attack, DEFAULT_EPS, DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
 pub use outcomes::{ATTACK_PARQUET, Outcomes, write_outcomes};
 pub use table::table;

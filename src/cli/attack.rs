@@ -6,19 +6,19 @@ use super::making::Descent;
 use super::model::Model;
 use super::output::{Output, note};
 use super::provenance;
-use super::source::TestImages;
+use super::source::{Normalise, TestImages};
 use serde::Serialize;
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use synfilter::attack::document::VERSION;
 use synfilter::attack::{
-    ATTACK_PARQUET, Attack, Count, Curve, Document, Filtered, Method, MethodName, NetworkCurves, Outcomes,
-    Point, table, write_outcomes,
+    ATTACK_PARQUET, Attack, Count, Curve, DEFAULT_EPS, Document, Filtered, Method, MethodName, NetworkCurves,
+    Outcomes, Point, table, write_outcomes,
 };
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Verdicts};
-use synfilter::data::Images;
+use synfilter::data::{DatasetKind, Images};
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally};
 use synfilter::filter::{Census, FilterKind, Mask, WeightRange, variants};
@@ -51,7 +51,7 @@ pub struct Args {
         long,
         value_name = "E,..",
         value_delimiter = ',',
-        default_value = "1/255,2/255,4/255,8/255,16/255,32/255",
+        default_value = DEFAULT_EPS,
         allow_hyphen_values = true
     )]
     eps: Vec<Eps>,
@@ -78,7 +78,7 @@ pub struct Args {
 
 /// The cell of a sweep whose network is attacked.
 #[derive(clap::Args, Clone, Debug)]
-struct Cell {
+pub struct Cell {
     /// Attack the network that this filter leaves of a layer, as in a cell of a sweep.
     #[arg(long, value_name = "F", requires = "layer", requires = "threshold")]
     filter: Option<FilterKind>,
@@ -112,7 +112,28 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     if found.exists() {
         return Err(Error::usage(format!("{}: expected a folder without one, found one", found.display())));
     }
-    args.compute.run(false, Curves { args, methods, eps, output })
+    let images = args.images.load()?;
+    let curves = Curves {
+        arch: args.arch,
+        checkpoints: &args.checkpoint,
+        images: &images,
+        dataset: args.images.source.dataset,
+        normalise: &args.images.normalise,
+        methods: &methods,
+        eps: &eps,
+        cell: Some(&args.cell),
+        clamp: !args.no_clamp,
+        bn: args.bn,
+        chunk: chunk(args.bn, args.batch_size),
+        compute: &args.compute,
+        folder: &args.out,
+        command: provenance::words(),
+    };
+    let document = args.compute.run(false, curves)?;
+    let (json, parquet) = (args.out.join(Document::NAME), args.out.join(ATTACK_PARQUET));
+    note(&format!("wrote {} and {}", json.display(), parquet.display()));
+    let printed = Printed { folder: &args.out, document: &document };
+    output.result(&printed, || table(&document))
 }
 
 /// The attacks that are asked for, each once.
@@ -158,71 +179,96 @@ fn ascending(eps: &[Eps]) -> Result<Vec<Eps>> {
     }
 }
 
-/// The attacks, on a device.
-struct Curves<'a> {
-    args: &'a Args,
-    methods: Vec<Method>,
-    eps: Vec<Eps>,
-    output: Output,
+/// Security curves of checkpoints; they are left in a folder.
+pub struct Curves<'a> {
+    /// What the user says the architecture is.
+    pub arch: Option<Arch>,
+    /// The files.
+    pub checkpoints: &'a [PathBuf],
+    /// The images to attack.
+    pub images: &'a Images,
+    /// Their data set.
+    pub dataset: DatasetKind,
+    /// What the user says about normalisation.
+    pub normalise: &'a Normalise,
+    /// The attacks.
+    pub methods: &'a [Method],
+    /// Their sizes, ascending.
+    pub eps: &'a [Eps],
+    /// What is filtered, if anything is.
+    pub cell: Option<&'a Cell>,
+    /// Whether adversarial images are clipped.
+    pub clamp: bool,
+    /// Which statistics batch norm uses.
+    pub bn: BnMode,
+    /// Images computed at a time.
+    pub chunk: usize,
+    /// The device.
+    pub compute: &'a Compute,
+    /// Where attack.json and attack.parquet go.
+    pub folder: &'a Path,
+    /// The command that does the same, word by word.
+    pub command: Vec<String>,
 }
 
 impl OnDevice for Curves<'_> {
-    type Output = ();
+    type Output = Document;
 
-    fn run<B: Backend>(self, backend: &B, device: String) -> Result<()> {
-        let args = self.args;
-        let images = args.images.load()?;
-        let dataset = args.images.source.dataset;
-        let load = |path: &PathBuf| Model::load(path, args.arch, dataset, &images, &args.images.normalise);
+    fn run<B: Backend>(self, backend: &B, device: String) -> Result<Document> {
         // What cannot be is known before the first attack: of several checkpoints each is read twice.
         let mut first = None;
-        for path in args.checkpoint.iter().rev() {
-            let model = load(path)?;
-            args.cell.of(&model, path)?;
+        for path in self.checkpoints.iter().rev() {
+            let model = self.load(path)?;
+            self.filtered(&model, path)?;
             first = Some(model);
         }
-        fs::create_dir_all(&args.out).map_err(Error::write(&args.out))?;
+        fs::create_dir_all(self.folder).map_err(Error::write(self.folder))?;
         let (mut networks, mut outcomes) = (Vec::new(), Vec::new());
-        for path in &args.checkpoint {
-            let model = first.take().map_or_else(|| load(path), Ok)?;
-            let (curves, bits) = self.network(backend, path, model, &images)?;
+        for path in self.checkpoints {
+            let model = first.take().map_or_else(|| self.load(path), Ok)?;
+            let (curves, bits) = self.network(backend, path, model)?;
             networks.push(curves);
             outcomes.push(bits);
         }
+        let Curves { compute, folder, command, checkpoints, .. } = self;
         let document = Document {
             version: VERSION,
-            dataset: dataset.name().to_owned(),
-            dataset_digest: images.digest.clone(),
-            images: images.len(),
-            clamp: !args.no_clamp,
-            bn: args.bn,
-            dtype: args.compute.dtype.name().to_owned(),
-            backend: args.compute.backend_name().to_owned(),
+            dataset: self.dataset.name().to_owned(),
+            dataset_digest: self.images.digest.clone(),
+            images: self.images.len(),
+            clamp: self.clamp,
+            bn: self.bn,
+            dtype: compute.dtype.name().to_owned(),
+            backend: compute.backend_name().to_owned(),
             networks,
-            provenance: provenance::of_this_command(args.compute.seed, device, &args.checkpoint),
+            provenance: provenance::of_command(command, compute.seed, device, checkpoints),
         };
-        write_outcomes(&args.out, &document, &outcomes)?;
-        document.write(&args.out)?;
-        let (json, parquet) = (args.out.join(Document::NAME), args.out.join(ATTACK_PARQUET));
-        note(&format!("wrote {} and {}", json.display(), parquet.display()));
-        let printed = Printed { folder: &args.out, document: &document };
-        self.output.result(&printed, || table(&document))
+        write_outcomes(folder, &document, &outcomes)?;
+        document.write(folder)?;
+        Ok(document)
     }
 }
 
 impl Curves<'_> {
+    fn load(&self, path: &Path) -> Result<Model> {
+        Model::load(path, self.arch, self.dataset, self.images, self.normalise)
+    }
+
+    /// What is filtered of a network, and the mask that does it.
+    fn filtered(&self, model: &Model, path: &Path) -> Result<Option<(Filtered, Mask)>> {
+        self.cell.map_or(Ok(None), |cell| cell.of(model, path))
+    }
+
     /// The curves of one network.
     fn network<B: Backend>(
         &self,
         backend: &B,
         path: &Path,
         model: Model,
-        images: &Images,
     ) -> Result<(NetworkCurves, Outcomes)> {
-        let args = self.args;
         let (checkpoint, arch) = (model.id(), model.arch.name().to_owned());
-        let cell = args.cell.of(&model, path)?;
-        let mut network = Network::new(backend, model.graph, &model.weights, model.norm, mode(args.bn));
+        let cell = self.filtered(&model, path)?;
+        let mut network = Network::new(backend, model.graph, &model.weights, model.norm, mode(self.bn));
         let filtered = cell.map(|(filtered, mask)| {
             network.mask(filtered.layer_index, mask);
             filtered
@@ -230,11 +276,10 @@ impl Curves<'_> {
         let attacks: Vec<Attack> = self
             .methods
             .iter()
-            .flat_map(|&method| self.eps.iter().map(move |eps| eps.attack(method, !args.no_clamp)))
+            .flat_map(|&method| self.eps.iter().map(move |eps| eps.attack(method, self.clamp)))
             .collect();
         let what = format!("attack {}", path.display());
-        let chunk = chunk(args.bn, args.batch_size);
-        let found = in_chunks(&what, &network, images, &attacks, false, chunk)?;
+        let found = in_chunks(&what, &network, self.images, &attacks, false, self.chunk)?;
         let Evaluation { clean, adversarial, .. } = found;
         let points = attacks.iter().zip(&adversarial).map(|(attack, verdicts)| Point {
             eps: attack.eps,

@@ -14,4 +14,4 @@ pub use halving::{Halving, halving};
 pub use run::{Done, Event, Execute, Lock, Summary, finished, run};
 pub use spec::Spec;
 pub use state::{Content, Record};
-pub use steps::{Folders, Step, Work, checkpoint_of, steps};
+pub use steps::{Folders, Step, Task, Work, checkpoint_of, steps};

@@ -16,10 +16,14 @@
 //! [sweep]
 //! eps = "auto"                        # or 0.03 or "8/255"
 //! method = "pgd"                      # with `steps`, `step-size`, `random-start`; FGSM if left out
+//!
+//! [attack]                            # security curves; none if left out
+//! methods = ["fgsm", "pgd"]           # with `steps`, `step-size`, `random-start` and `seeds`
+//! eps = ["1/255", "8/255"]
 //! ```
 
 use super::document::{At, Document, Place, Section, flag, named, number, text, whole};
-use crate::attack::{DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
+use crate::attack::{DEFAULT_EPS, DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
 use crate::backend::Optimizer;
 use crate::data::DatasetKind;
 use crate::eps::{Eps, StepSize};
@@ -52,6 +56,8 @@ pub struct Spec {
     pub sweep: Sweep,
     /// How they are scored.
     pub score: Options,
+    /// How their security curves are drawn, if they are.
+    pub attack: Option<Attack>,
 }
 
 /// A data set.
@@ -124,6 +130,15 @@ pub struct Sweep {
     pub images: Option<At<usize>>,
 }
 
+/// The security curves of a network's last epoch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attack {
+    /// The attacks, a curve for each.
+    pub methods: Vec<Method>,
+    /// Their sizes, ascending.
+    pub eps: Vec<Eps>,
+}
+
 impl Sweep {
     /// How adversarial images of a network are made; a random start has the seed of the network.
     pub fn method(&self, seed: u64) -> Method {
@@ -158,9 +173,10 @@ impl Spec {
             None => return Err(root.missing("sweep", "a section [sweep]")),
         };
         let score = root.section("score")?.map_or(Ok(Options::default()), score)?;
+        let attack = root.section("attack")?.map(attack).transpose()?;
         root.finish()?;
         drop(table);
-        Ok(Spec { document, out, data, networks, train, sweep, score })
+        Ok(Spec { document, out, data, networks, train, sweep, score, attack })
     }
 
     /// A network in words, which is also its folder below the study's: `digits/resnet18/seed-0`.
@@ -373,16 +389,13 @@ fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {
             Some(some(&section, "layers", Some(list), "at least one layer")?)
         }
     };
-    let eps =
-        section.optional("eps", "auto, a number such as 0.03 or a fraction such as \"8/255\"", |value| {
-            match value.as_str() {
-                Some("auto") => Some(None),
-                Some(text) => text.parse::<Eps>().ok().map(Some),
-                None => number(value).filter(|eps| (0.0..=1.0).contains(eps)).map(|eps| Some(Eps(eps))),
-            }
-        })?;
+    let eps = section.optional("eps", &format!("auto, or {SIZES}"), |value| match value.as_str() {
+        Some("auto") => Some(None),
+        _ => size(value).map(Some),
+    })?;
     let attack = section.optional("attack", "adaptive or fixed", named::<AttackMode>)?;
-    let pgd = descent(&section)?;
+    let method = section.optional("method", "fgsm or pgd", named::<MethodName>)?;
+    let pgd = descent(&section, method.is_some_and(|method| method.value == MethodName::Pgd))?;
     let clamp = section.optional("clamp", "true or false", flag)?;
     let bn = section.optional("bn", "running or batch", named::<BnMode>)?;
     let images = section.optional("images", "a whole number of at least 1", at_least(1))?;
@@ -401,9 +414,8 @@ fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {
     })
 }
 
-/// PGD's settings, if `method` is PGD.
-fn descent(section: &Section) -> Result<Option<Pgd>> {
-    let method = section.optional("method", "fgsm or pgd", named::<MethodName>)?;
+/// PGD's settings, where PGD is asked for.
+fn descent(section: &Section, wanted: bool) -> Result<Option<Pgd>> {
     let expected = format!("a whole number, 1 to {MAX_STEPS}");
     let steps = section
         .optional("steps", &expected, |value| whole(value).filter(|steps| (1..=MAX_STEPS).contains(steps)))?;
@@ -413,7 +425,7 @@ fn descent(section: &Section) -> Result<Option<Pgd>> {
         None => number(value).filter(|size| *size > 0.0 && *size <= 1.0),
     })?;
     let random = section.optional("random-start", "true or false", flag)?;
-    if method.is_some_and(|method| method.value == MethodName::Pgd) {
+    if wanted {
         return Ok(Some(Pgd {
             steps: steps.map_or(DEFAULT_STEPS, |steps| steps.value),
             step_size: size.map(|size| size.value),
@@ -422,8 +434,55 @@ fn descent(section: &Section) -> Result<Option<Pgd>> {
     }
     let place = steps.map(|s| s.place).or(size.map(|s| s.place)).or(random.map(|r| r.place));
     match place {
-        Some(place) => Err(section.fault(&place, "method = \"pgd\" beside it", "FGSM, which has one step")),
+        Some(place) => Err(section.fault(&place, "the method pgd beside it", "FGSM, which has one step")),
         None => Ok(None),
+    }
+}
+
+/// Security curves.
+fn attack(section: Section) -> Result<Attack> {
+    let names = section.list("methods", "fgsm or pgd", named::<MethodName>)?;
+    let names = match names {
+        None => vec![MethodName::Fgsm, MethodName::Pgd],
+        names => some(&section, "methods", names, "at least one method")?,
+    };
+    let pgd = descent(&section, names.contains(&MethodName::Pgd))?;
+    let seeds = section.list("seeds", "a whole number of at least 0", whole::<u64>)?;
+    let place = seeds.as_ref().map(|seeds| seeds.place.clone());
+    let seeds = seeds.map(|seeds| some(&section, "seeds", Some(seeds), "at least one seed")).transpose()?;
+    let starts = pgd.is_some_and(|pgd| pgd.seed.is_some());
+    if let (Some(place), false) = (place, starts) {
+        return Err(section.fault(&place, "random-start = true beside it", "none"));
+    }
+    let seeds: Vec<Option<u64>> = match seeds {
+        Some(seeds) => seeds.into_iter().map(Some).collect(),
+        None => vec![starts.then_some(0)],
+    };
+    let methods = names.iter().flat_map(|name| match (name, pgd) {
+        (MethodName::Pgd, Some(pgd)) => {
+            seeds.iter().map(|&seed| Method::Pgd(Pgd { seed, ..pgd })).collect::<Vec<_>>()
+        }
+        _ => vec![Method::Fgsm],
+    });
+    let methods = methods.collect();
+    let eps = section.list("eps", SIZES, size)?;
+    let mut eps = match eps {
+        None => DEFAULT_EPS.split(',').map(str::parse).collect::<Result<Vec<Eps>>>()?,
+        eps => some(&section, "eps", eps, "at least one size")?,
+    };
+    eps.sort_by(|a, b| a.0.total_cmp(&b.0));
+    section.finish()?;
+    Ok(Attack { methods, eps })
+}
+
+/// What sizes of attacks look like.
+const SIZES: &str = "0 to 1: a number such as 0.03 or a fraction such as \"8/255\"";
+
+/// A size of an attack, in pixel units.
+fn size(value: &DeValue) -> Option<Eps> {
+    match value.as_str() {
+        Some(text) => text.parse().ok(),
+        None => number(value).filter(|eps| (0.0..=1.0).contains(eps)).map(Eps),
     }
 }
 

@@ -2,11 +2,14 @@
 //!
 //! ```text
 //! per network   train ─► eps (if searched) ─┐
-//!                 └────────────────────────► sweep of each epoch ─► score of it
+//!                 ├────────────────────────► sweep of each epoch ─► score of it
+//!                 └─► attack                   └─► compare, all sweeps together
 //! ```
 
 use super::spec::{Network, Spec};
 use crate::attack::Method;
+use crate::score::Which;
+use crate::sweep::Scope;
 use crate::sweep::bits::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -15,24 +18,45 @@ use std::path::PathBuf;
 /// What a step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Work {
-    /// Trains a network up to its last epoch.
+    /// Something about one network, by position.
+    Of(usize, Task),
+    /// Compares all sweeps.
+    Compare,
+}
+
+/// What is done about a network. Epochs go by position among those that are analysed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Task {
+    /// Trains it up to its last epoch.
     Train,
-    /// Searches the ε of a network.
+    /// Searches its ε.
     Eps,
-    /// Sweeps the network of an epoch, by position among the network's.
+    /// Sweeps an epoch.
     Sweep(usize),
     /// Scores that sweep.
     Score(usize),
+    /// Draws the security curves of its last epoch.
+    Attack,
 }
 
 impl Work {
     /// The name of the kind: also in the name of the record.
     pub fn kind(self) -> &'static str {
         match self {
-            Work::Train => "train",
-            Work::Eps => "eps",
-            Work::Sweep(_) => "sweep",
-            Work::Score(_) => "score",
+            Work::Of(_, Task::Train) => "train",
+            Work::Of(_, Task::Eps) => "eps",
+            Work::Of(_, Task::Sweep(_)) => "sweep",
+            Work::Of(_, Task::Score(_)) => "score",
+            Work::Of(_, Task::Attack) => "attack",
+            Work::Compare => "compare",
+        }
+    }
+
+    /// The network, unless the work is about several.
+    pub fn network(self) -> Option<usize> {
+        match self {
+            Work::Of(network, _) => Some(network),
+            Work::Compare => None,
         }
     }
 }
@@ -42,8 +66,6 @@ impl Work {
 pub struct Step {
     /// What it does.
     pub work: Work,
-    /// To which network, by position.
-    pub network: usize,
     /// In words: "sweep digits/resnet18/seed-0 epoch 3".
     pub name: String,
     /// The steps before it, by position; all of them are smaller than its own.
@@ -88,6 +110,11 @@ impl Folders {
     pub fn sweep(&self, epoch: u32) -> PathBuf {
         self.root.join(format!("epoch-{epoch:04}"))
     }
+
+    /// The security curves.
+    pub fn attack(&self) -> PathBuf {
+        self.root.join("attack")
+    }
 }
 
 /// The weights of an epoch of a network: given, or what training leaves.
@@ -106,6 +133,7 @@ pub fn steps(spec: &Spec, compute: &Value) -> Vec<Step> {
     for network in 0..spec.networks.len() {
         graph.network(network);
     }
+    graph.together();
     graph.steps
 }
 
@@ -129,7 +157,7 @@ impl Graph<'_> {
                 "batch": train.batch, "optimizer": train.optimizer, "lr_drops": train.lr_drops,
                 "backend": self.compute["backend"], // all training is in f32
             });
-            self.add(Work::Train, at, None, folders.train(), settings, &[])
+            self.of(at, Task::Train, folders.train(), settings, &[])
         });
         let images = spec.sweep.images.as_ref().map(|images| images.value);
         let (clamp, bn) = (spec.sweep.clamp, spec.sweep.bn);
@@ -139,7 +167,7 @@ impl Graph<'_> {
                 "network": of, "checkpoint": given(network, last), "images": images, "clamp": clamp, "bn": bn,
                 "compute": self.compute,
             });
-            self.add(Work::Eps, at, None, folders.eps(), settings, trained.as_slice())
+            self.of(at, Task::Eps, folders.eps(), settings, trained.as_slice())
         });
         let before: Vec<usize> = trained.into_iter().chain(eps).collect();
         for (position, (epoch, _)) in network.epochs.iter().enumerate() {
@@ -155,37 +183,72 @@ impl Graph<'_> {
                 settings["pgd"] = json!(pgd);
             }
             let folder = folders.sweep(*epoch);
-            let swept = self.add(Work::Sweep(position), at, Some(*epoch), folder.clone(), settings, &before);
-            let settings = json!(spec.score);
-            self.add(Work::Score(position), at, Some(*epoch), folder, settings, &[swept]);
+            let swept = self.of(at, Task::Sweep(position), folder.clone(), settings, &before);
+            self.of(at, Task::Score(position), folder, json!(spec.score), &[swept]);
+        }
+        if let Some(attack) = &spec.attack {
+            let settings = json!({
+                "network": of, "checkpoint": given(network, last), "images": images, "clamp": clamp, "bn": bn,
+                "methods": attack.methods, "eps": attack.eps.iter().map(|eps| eps.0).collect::<Vec<_>>(),
+                "compute": self.compute,
+            });
+            self.of(at, Task::Attack, folders.attack(), settings, trained.as_slice());
         }
     }
 
-    fn add(
-        &mut self,
-        work: Work,
-        network: usize,
-        epoch: Option<u32>,
-        folder: PathBuf,
-        settings: Value,
-        after: &[usize],
-    ) -> usize {
+    /// What is about all networks.
+    fn together(&mut self) {
+        let spec = self.spec;
+        if spec.sweep.scope == Scope::Layer && comparable(spec) {
+            let swept = self.all(|work| matches!(work, Work::Of(_, Task::Sweep(_))));
+            let settings = json!({ "score": spec.score, "by": Which::ALL });
+            let folder = spec.out.join(Work::Compare.kind());
+            self.add(Work::Compare, Work::Compare.kind().to_owned(), folder, settings, &swept);
+        }
+    }
+
+    /// The steps of a kind, by position.
+    fn all(&self, kind: impl Fn(Work) -> bool) -> Vec<usize> {
+        (0..self.steps.len()).filter(|&at| kind(self.steps[at].work)).collect()
+    }
+
+    /// Adds a step about a network.
+    fn of(&mut self, network: usize, task: Task, folder: PathBuf, settings: Value, after: &[usize]) -> usize {
+        let spec = self.spec;
+        let epoch = match task {
+            Task::Sweep(at) | Task::Score(at) => format!(" epoch {}", spec.networks[network].epochs[at].0),
+            Task::Train | Task::Eps | Task::Attack => String::new(),
+        };
+        let work = Work::Of(network, task);
+        let name = format!("{} {}{epoch}", work.kind(), spec.name(network));
+        self.add(work, name, folder, settings, after)
+    }
+
+    fn add(&mut self, work: Work, name: String, folder: PathBuf, settings: Value, after: &[usize]) -> usize {
         let keys: Vec<&str> = after.iter().map(|&at| &*self.steps[at].key).collect();
         let version = env!("CARGO_PKG_VERSION");
         let text = json!({ "work": work.kind(), "settings": settings, "version": version, "after": keys })
             .to_string();
-        let epoch = epoch.map_or(String::new(), |epoch| format!(" epoch {epoch}"));
-        self.steps.push(Step {
-            work,
-            network,
-            name: format!("{} {}{epoch}", work.kind(), self.spec.name(network)),
-            after: after.to_vec(),
-            folder,
-            settings,
-            key: hex(&Sha256::digest(text.as_bytes())),
-        });
+        let key = hex(&Sha256::digest(text.as_bytes()));
+        self.steps.push(Step { work, name, after: after.to_vec(), folder, settings, key });
         self.steps.len() - 1
     }
+}
+
+/// Whether two of the sweeps differ in architecture, data set, seed or epoch alone.
+fn comparable(spec: &Spec) -> bool {
+    let all: Vec<_> = spec
+        .networks
+        .iter()
+        .flat_map(|network| network.epochs.iter().map(move |(epoch, _)| (network, *epoch)))
+        .collect();
+    let differences = |(a, i): &(&Network, u32), (b, j): &(&Network, u32)| {
+        [a.arch != b.arch, a.data != b.data, a.seed != b.seed, i != j]
+            .into_iter()
+            .filter(|&differ| differ)
+            .count()
+    };
+    all.iter().enumerate().any(|(at, one)| all[..at].iter().any(|other| differences(one, other) == 1))
 }
 
 /// The file of a given checkpoint.

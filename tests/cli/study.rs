@@ -50,7 +50,7 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// Those whose bytes do not tell the time, the folder or how often a process was started.
 fn timeless(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = files(folder);
-    let timely = ["train.json", "log.jsonl", "run.json", "events.out.tfevents.synfilter"];
+    let timely = ["train.json", "log.jsonl", "run.json", "events.out.tfevents.synfilter", "compare.json"];
     files.retain(|path, _| {
         let name = path.file_name().unwrap().to_str().unwrap();
         !(timely.contains(&name) || name.starts_with("study-"))
@@ -64,22 +64,24 @@ fn record(path: &Path) -> Value {
 
 #[test]
 fn a_study_from_training_to_scores() {
-    let folder = folder_with_study("1, 15", "eps = \"auto\"");
+    let attack = "[attack]\nmethods = [\"pgd\", \"fgsm\"]\nsteps = 2\nrandom-start = true\nseeds = [1, 2]\neps = [0.1]";
+    let folder = folder_with_study("1, 15", &format!("eps = \"auto\"\n{attack}"));
     let dry = json(&format!("{STUDY} --dry-run"), folder.path());
     let steps = dry["steps"].as_array().unwrap();
-    assert_eq!(steps.len(), 2 * (1 + 1 + 2 + 2));
+    assert_eq!(steps.len(), 2 * (1 + 1 + 2 + 2 + 1) + 1);
     for step in steps {
-        let is_score = step["step"].as_str().unwrap().starts_with("score ");
-        assert_eq!((&step["done"], step["seconds"].is_null()), (&false.into(), is_score), "{step}");
+        let is_small =
+            ["score", "compare"].contains(&step["step"].as_str().unwrap().split(' ').next().unwrap());
+        assert_eq!((&step["done"], step["seconds"].is_null()), (&false.into(), is_small), "{step}");
     }
     assert_eq!(steps[2]["after"], serde_json::json!([steps[0]["step"], steps[1]["step"]]));
     assert!(dry["estimated_seconds"].as_f64().unwrap() > 0.0);
     assert_eq!(names(folder.path()), ["data", "study.toml"], "a dry run leaves nothing behind");
 
     let document = json(STUDY, folder.path());
-    assert_eq!((&document["done"], &document["skipped"]), (&12.into(), &0.into()));
+    assert_eq!((&document["done"], &document["skipped"]), (&15.into(), &0.into()));
     let network = folder.path().join("out/mnist/shufflenet_v2_x0_5/seed-5");
-    assert_eq!(names(&network), ["epoch-0001", "epoch-0015", "eps", "train"]);
+    assert_eq!(names(&network), ["attack", "epoch-0001", "epoch-0015", "eps", "train"]);
     let sweep = network.join("epoch-0015");
     assert_eq!(
         names(&sweep),
@@ -114,6 +116,7 @@ fn a_study_from_training_to_scores() {
     for (kind, at, same) in [
         ("train", "train", &["epoch-0001.safetensors", "epoch-0015.safetensors"][..]),
         ("sweep", "epoch-0015", &["cells.jsonl", "cells.parquet", "journal-1-of-1.jsonl"]),
+        ("attack", "attack", &["attack.parquet"]),
     ] {
         let from = network.join(at);
         let record = record(&from.join(format!("study-{kind}.json")));
@@ -146,8 +149,11 @@ fn a_study_from_training_to_scores() {
             );
         }
         // The run's own files name that command too.
-        let own =
-            fs::read_to_string(from.join(if kind == "train" { "train.json" } else { "run.json" })).unwrap();
+        let own = fs::read_to_string(from.join(match kind {
+            "sweep" => "run.json".to_owned(),
+            kind => format!("{kind}.json"),
+        }))
+        .unwrap();
         assert!(own.contains(&format!("\"{}\"", words[0])) && !own.contains("\"study\""), "{own}");
     }
     let found = record(&network.join("eps/study-eps.json"));
@@ -160,9 +166,17 @@ fn a_study_from_training_to_scores() {
     run(&line, folder.path());
     assert!(fs::read(sweep.join("scores.parquet")).unwrap() == before);
 
+    let compared = folder.path().join("out/compare");
+    let words = record(&compared.join("study-compare.json"))["command"].as_array().unwrap().clone();
+    let line = words[1..].iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(" ");
+    let before = record(&compared.join("compare.json"));
+    assert_eq!(before["comparisons"].as_array().unwrap().len(), 4, "two over epochs, two over seeds");
+    run(&line, folder.path());
+    assert_eq!(record(&compared.join("compare.json")), before);
+
     // Once more, there is nothing to do; a dry run knows what each step took.
     let again = json(STUDY, folder.path());
-    assert_eq!((&again["done"], &again["skipped"]), (&0.into(), &12.into()));
+    assert_eq!((&again["done"], &again["skipped"]), (&0.into(), &15.into()));
     let dry = json(&format!("{STUDY} --dry-run"), folder.path());
     assert!(dry["steps"].as_array().unwrap().iter().all(|step| step["done"] == true));
     assert_eq!(dry["estimated_seconds"], 0.0);
@@ -172,10 +186,13 @@ fn a_study_from_training_to_scores() {
     let dry = json(&format!("{STUDY} --dry-run"), folder.path());
     let more: Vec<&Value> =
         dry["steps"].as_array().unwrap().iter().filter(|step| step["done"] == false).collect();
-    assert_eq!(more.len(), 6);
-    assert!(more.iter().all(|step| step["how"].as_str().unwrap().starts_with("as ")), "{more:?}");
+    // And its own sweeps are compared with the others.
+    assert_eq!(more.len(), 8);
+    let (compare, of_network) = more.split_last().unwrap();
+    assert_eq!(compare["step"], "compare");
+    assert!(of_network.iter().all(|step| step["how"].as_str().unwrap().starts_with("as ")), "{more:?}");
     let text = run(&format!("{STUDY} --dry-run"), folder.path());
-    assert!(text.contains("18 steps, 6 to do: "), "{text}");
+    assert!(text.contains("22 steps, 8 to do: "), "{text}");
 }
 
 /// Starts the study, and kills it when it says that it begins its step `number`.
@@ -205,14 +222,14 @@ fn a_study_that_is_killed_at_any_step_is_resumed_to_the_same_result() {
     let reference = timeless(&whole.path().join("out"));
     let folder = folder_with_study("1, 2", "eps = 0.1");
     // Each process is killed when it begins its second step: one boundary after the other.
-    for done in 0..9 {
+    for done in 0..10 {
         killed_at(folder.path(), 2);
         let records = files(&folder.path().join("out"));
         let records = records.keys().filter(|path| path.to_str().unwrap().contains("/study-")).count();
         assert_eq!(records, done + 1);
     }
     let document = json(STUDY, folder.path());
-    assert_eq!((&document["done"], &document["skipped"]), (&1.into(), &9.into()));
+    assert_eq!((&document["done"], &document["skipped"]), (&1.into(), &10.into()));
     let resumed = timeless(&folder.path().join("out"));
     assert!(reference.keys().eq(resumed.keys()), "{:?}\n{:?}", reference.keys(), resumed.keys());
     for (path, content) in &reference {

@@ -4,7 +4,8 @@ use crate::{STUDY, graph, read};
 use std::collections::HashSet;
 use std::path::Path;
 use synfilter::attack::{Method, Pgd};
-use synfilter::study::{Folders, Step, Work, checkpoint_of, steps};
+use synfilter::eps::Eps;
+use synfilter::study::{Folders, Step, Task, Work, checkpoint_of, steps};
 
 fn names(steps: &[Step]) -> Vec<&str> {
     steps.iter().map(|step| &*step.name).collect()
@@ -18,8 +19,8 @@ fn before<'s>(steps: &'s [Step], step: &Step) -> Vec<&'s str> {
 fn every_step_follows_what_it_needs() {
     let folder = tempfile::tempdir().unwrap();
     let steps = graph(folder.path(), STUDY);
-    // Four networks: training, ε, three sweeps, three scores.
-    assert_eq!(steps.len(), 4 * (1 + 1 + 3 + 3));
+    // Four networks: training, ε, three sweeps, three scores; and all sweeps compared.
+    assert_eq!(steps.len(), 4 * (1 + 1 + 3 + 3) + 1);
     let train = "train digits/resnet18/seed-0";
     let eps = "eps digits/resnet18/seed-0";
     assert_eq!(
@@ -37,8 +38,13 @@ fn every_step_follows_what_it_needs() {
     assert_eq!(before(&steps, &steps[4]), [train, eps]);
     assert_eq!(before(&steps, &steps[5]), ["sweep digits/resnet18/seed-0 epoch 4"]);
     for (at, step) in steps.iter().enumerate() {
-        assert!(step.after.iter().all(|&before| before < at && steps[before].network == step.network));
+        let network = step.work.network();
+        let own = |before: usize| network.is_none() || steps[before].work.network() == network;
+        assert!(step.after.iter().all(|&before| before < at && own(before)));
     }
+    let sweeps: Vec<&str> = names(&steps).into_iter().filter(|name| name.starts_with("sweep ")).collect();
+    assert_eq!(steps[32].work, Work::Compare);
+    assert_eq!(before(&steps, &steps[32]), sweeps);
     // Nobody writes over another's record, and every step is a different one.
     let records: HashSet<_> = steps.iter().map(Step::record).collect();
     let keys: HashSet<&String> = steps.iter().map(|step| &step.key).collect();
@@ -60,7 +66,7 @@ fn every_step_follows_what_it_needs() {
 fn a_number_in_the_place_of_the_search_leaves_it_out() {
     let folder = tempfile::tempdir().unwrap();
     let steps = graph(folder.path(), &STUDY.replace("\"auto\"", "\"8/255\""));
-    assert_eq!(steps.len(), 4 * (1 + 3 + 3));
+    assert_eq!(steps.len(), 4 * (1 + 3 + 3) + 1);
     assert_eq!(before(&steps, &steps[1]), ["train digits/resnet18/seed-0"]);
     assert_eq!(steps[1].settings["eps"], 8.0 / 255.0);
 }
@@ -79,6 +85,45 @@ fn pgd_is_what_the_file_says() {
     let whole = sweep("method = \"pgd\"\nsteps = 4\nstep-size = \"2/255\"\nrandom-start = true");
     let pgd = Pgd { steps: 4, step_size: Some(2.0 / 255.0), seed: Some(7) };
     assert_eq!(whole.method(7), Method::Pgd(pgd));
+}
+
+#[test]
+fn security_curves_are_drawn_after_training() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |lines: &str| format!("{STUDY}\n[attack]\n{lines}");
+    let steps = graph(folder.path(), &with(""));
+    assert_eq!(steps.len(), 4 * (1 + 1 + 3 + 3 + 1) + 1);
+    assert_eq!(steps[8].name, "attack digits/resnet18/seed-0");
+    assert_eq!(before(&steps, &steps[8]), ["train digits/resnet18/seed-0"]);
+    let attack = |lines: &str| read(folder.path(), &with(lines)).unwrap().attack.unwrap();
+    let pgd = |seed| Method::Pgd(Pgd { steps: 10, step_size: None, seed });
+    assert_eq!(attack("").methods, [Method::Fgsm, pgd(None)]);
+    assert_eq!(attack("").eps.len(), 6);
+    let seeds = attack("methods = [\"pgd\"]\nrandom-start = true\nseeds = [4, 2]\neps = [\"8/255\", 0]");
+    assert_eq!(seeds.methods, [pgd(Some(4)), pgd(Some(2))]);
+    assert_eq!(seeds.eps, [Eps(0.0), Eps(8.0 / 255.0)]);
+    assert_eq!(changed(&with("")), [""; 0]);
+}
+
+/// Sweeps are compared where two of them differ in one respect alone.
+#[test]
+fn what_cannot_be_compared_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = |arch: &str, epoch: u32, seed: u64| {
+        format!("[[checkpoint]]\nfile = \"n.pth\"\narch = \"{arch}\"\nepoch = {epoch}\nseed = {seed}\n")
+    };
+    let compares = |other: &str, sweep: &str| {
+        let first = given("resnet18", 1, 0);
+        let text =
+            format!("out = \"x\"\n[[data]]\ndataset = \"digits\"\n{first}{other}[sweep]\neps = 0.1\n{sweep}");
+        graph(folder.path(), &text).iter().any(|step| step.work == Work::Compare)
+    };
+    assert!(!compares("", ""));
+    assert!(compares(&given("resnet18", 2, 0), ""));
+    assert!(compares(&given("resnet18", 1, 3), ""));
+    assert!(compares(&given("resnet50", 1, 0), ""));
+    assert!(!compares(&given("resnet50", 2, 0), ""));
+    assert!(!compares(&given("resnet18", 2, 0), "scope = \"network\""), "compare is of layers");
 }
 
 #[test]
@@ -117,7 +162,13 @@ fn changed(text: &str) -> Vec<&'static str> {
     let folder = tempfile::tempdir().unwrap();
     let (old, new) = (graph(folder.path(), STUDY), graph(folder.path(), text));
     let key = |steps: &[Step], name: &str| steps.iter().find(|s| s.name == name).map(|s| s.key.clone());
-    let first = |step: &&Step| step.network == 0 && !matches!(step.work, Work::Sweep(1..) | Work::Score(1..));
+    let first = |step: &&Step| {
+        matches!(
+            step.work,
+            Work::Compare
+                | Work::Of(0, Task::Train | Task::Eps | Task::Sweep(0) | Task::Score(0) | Task::Attack)
+        )
+    };
     let kinds = old.iter().filter(first);
     kinds
         .filter(|step| key(&new, &step.name).as_ref() != Some(&step.key))
@@ -129,13 +180,19 @@ fn changed(text: &str) -> Vec<&'static str> {
 fn a_step_is_another_one_if_anything_before_it_is() {
     assert_eq!(changed(STUDY), [""; 0]);
     let scored = format!("{STUDY}\n[score]\ntau = 0.01\n");
-    assert_eq!(changed(&scored), ["score"]);
-    assert_eq!(changed(&STUDY.replace("\"auto\"", "\"auto\"\nthresholds = 9")), ["sweep", "score"]);
-    assert_eq!(changed(&STUDY.replace("\"auto\"", "\"auto\"\nclamp = false")), ["eps", "sweep", "score"]);
+    assert_eq!(changed(&scored), ["score", "compare"]);
+    assert_eq!(
+        changed(&STUDY.replace("\"auto\"", "\"auto\"\nthresholds = 9")),
+        ["sweep", "score", "compare"]
+    );
+    assert_eq!(
+        changed(&STUDY.replace("\"auto\"", "\"auto\"\nclamp = false")),
+        ["eps", "sweep", "score", "compare"]
+    );
     let pgd = STUDY.replace("\"auto\"", "\"auto\"\nmethod = \"pgd\"\nsteps = 4\nrandom-start = true");
-    assert_eq!(changed(&pgd), ["sweep", "score"]);
+    assert_eq!(changed(&pgd), ["sweep", "score", "compare"]);
     assert_eq!(changed(&STUDY.replace("\"auto\"", "\"auto\"\nmethod = \"fgsm\"")), [""; 0]);
-    let everything = ["train", "eps", "sweep", "score"];
+    let everything = ["train", "eps", "sweep", "score", "compare"];
     assert_eq!(changed(&STUDY.replace("epochs = [2, 4, 5]", "epochs = [2, 4, 5]\nlr = 0.1")), everything);
     // Other networks, and where files lie, are another matter.
     assert_eq!(changed(&STUDY.replace("[0, 7]", "[0, 7, 8]")), [""; 0]);

@@ -4,7 +4,7 @@ use super::super::model::Model;
 use super::super::source::Normalise;
 use super::execute::Executor;
 use synfilter::study::spec::at_place;
-use synfilter::study::{Step, Work};
+use synfilter::study::{Step, Task, Work};
 use synfilter::{Error, Result};
 
 /// Reads the images and the given checkpoints that the steps `pending` need, data set by data set, and looks whether they
@@ -15,9 +15,16 @@ use synfilter::{Error, Result};
 pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
     let spec = executor.spec;
     for data in 0..spec.data.len() {
-        let steps: Vec<&&Step> =
-            pending.iter().filter(|step| spec.networks[step.network].data == data).collect();
-        if steps.iter().all(|step| matches!(step.work, Work::Score(_))) {
+        let works: Vec<(usize, Task, &str)> = pending
+            .iter()
+            .filter_map(|step| match step.work {
+                Work::Of(network, task) if spec.networks[network].data == data => {
+                    Some((network, task, &*step.name))
+                }
+                _ => None,
+            })
+            .collect();
+        if works.iter().all(|(_, task, _)| matches!(task, Task::Score(_))) {
             continue;
         }
         let measured = executor.images.measured(data)?;
@@ -43,16 +50,11 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
             }
         }
         if let Some(train) = &spec.train {
-            for step in steps.iter().filter(|step| step.work == Work::Train) {
+            for &(network, _, name) in works.iter().filter(|(_, task, _)| *task == Task::Train) {
                 let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
-                let settings = executor.train_settings(train, step.network, &images);
+                let settings = executor.train_settings(train, network, &images);
                 settings.check(&images, &test).map_err(|error| {
-                    at_place(
-                        &spec.document,
-                        &train.place,
-                        format!("settings that can train {}", step.name),
-                        &error,
-                    )
+                    at_place(&spec.document, &train.place, format!("settings that can do: {name}"), &error)
                 })?;
             }
         }

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Instant;
 use synfilter::Result;
-use synfilter::attack::Method;
+use synfilter::attack::{Attack, Method};
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, ImageBatch, PixelData};
 use synfilter::data::Images;
@@ -18,7 +18,7 @@ use synfilter::eval::evaluate;
 use synfilter::graph::program::Mode;
 use synfilter::network::Network;
 use synfilter::study::spec::Network as Described;
-use synfilter::study::{Record, Step, Work, halving::GRID};
+use synfilter::study::{Record, Step, Task, Work, halving::GRID};
 use synfilter::train::{TrainSettings, Trainer};
 use synfilter::weights::Weights;
 
@@ -46,8 +46,11 @@ pub struct Cost {
 /// Those of images and device.
 pub fn costs(executor: &Executor, steps: &[Step], done: &[Option<Record>]) -> Result<Vec<Cost>> {
     let kind = |step: &Step| {
-        let Described { arch, data, .. } = executor.spec.networks[step.network];
-        (step.work.kind(), arch.name(), data)
+        let of = step.work.network().map(|network| {
+            let Described { arch, data, .. } = executor.spec.networks[network];
+            (arch.name(), data)
+        });
+        (step.work.kind(), of)
     };
     let mut measured: HashMap<_, Cost> = HashMap::new();
     let mut costs = Vec::new();
@@ -74,17 +77,20 @@ pub fn costs(executor: &Executor, steps: &[Step], done: &[Option<Record>]) -> Re
 }
 
 fn measure(executor: &Executor, step: &Step) -> Result<Cost> {
-    let network = &executor.spec.networks[step.network];
-    if let Work::Score(_) = step.work {
-        return Ok(Cost { seconds: None, how: "seconds, not estimated".to_owned() });
-    }
-    if let (Work::Train, Some(train)) = (step.work, &executor.spec.train) {
-        let (images, test) = (executor.images.train(network.data)?, executor.images.test(network.data)?);
-        let settings = executor.train_settings(train, step.network, &images);
+    let (network, task) = match step.work {
+        Work::Compare | Work::Of(_, Task::Score(_)) => {
+            return Ok(Cost { seconds: None, how: "seconds, not estimated".to_owned() });
+        }
+        Work::Of(network, task) => (network, task),
+    };
+    let data = executor.spec.networks[network].data;
+    if let (Task::Train, Some(train)) = (task, &executor.spec.train) {
+        let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
+        let settings = executor.train_settings(train, network, &images);
         return executor.compute.in_f32().run(true, Training { settings, images: &images, test: &test });
     }
-    let images = executor.images.measured(network.data)?;
-    executor.compute.run(false, Measuring { executor, step, images: &images })
+    let images = executor.images.measured(data)?;
+    executor.compute.run(false, Measuring { executor, network, task, images: &images })
 }
 
 /// The training, on a device.
@@ -115,7 +121,7 @@ impl OnDevice for Training<'_> {
         }
         let per_step = started.elapsed().as_secs_f64() / STEPS as f64;
         let model = Model::untrained(settings.arch, settings.dataset, test, seed)?;
-        let per_image = evaluation(backend, model, test, &[])?;
+        let per_image = evaluation(backend, &model, test, &[])?;
         let epoch = per_step * (images.len() / batch) as f64 + per_image * test.len() as f64;
         Ok(Cost {
             seconds: Some(epoch * f64::from(settings.epochs)),
@@ -124,10 +130,11 @@ impl OnDevice for Training<'_> {
     }
 }
 
-/// The search of ε or the sweep of an untrained network, on a device.
+/// The search of ε, the sweep or the attacks of an untrained network, on a device.
 struct Measuring<'a> {
     executor: &'a Executor<'a>,
-    step: &'a Step,
+    network: usize,
+    task: Task,
     images: &'a Images,
 }
 
@@ -135,18 +142,29 @@ impl OnDevice for Measuring<'_> {
     type Output = Cost;
 
     fn run<B: Backend>(self, backend: &B, _: String) -> Result<Cost> {
-        let Measuring { executor, step, images } = self;
+        let Measuring { executor, network, task, images } = self;
         let spec = executor.spec;
-        let network = &spec.networks[step.network];
+        let network = &spec.networks[network];
         let dataset = spec.data[network.data].kind;
         let model = Model::untrained(network.arch, dataset, images, network.seed)?;
-        if step.work == Work::Eps {
-            let per_image = evaluation(backend, model, images, &[SOME_EPS])?;
-            let tries = f64::from(GRID).log2().ceil() + 1.0;
-            return Ok(Cost {
-                seconds: Some(per_image * images.len() as f64 * tries),
+        let attacked = |attacks: &[Attack], times: f64| {
+            let per_image = evaluation(backend, &model, images, attacks)?;
+            Ok(Cost {
+                seconds: Some(per_image * images.len() as f64 * times),
                 how: format!("from an attack on {} images", images.len().min(IMAGES)),
-            });
+            })
+        };
+        match (task, &spec.attack) {
+            (Task::Eps, _) => {
+                let tries = f64::from(GRID).log2().ceil() + 1.0;
+                return attacked(&[SOME_EPS.attack(Method::Fgsm, true)], tries);
+            }
+            (Task::Attack, Some(attack)) => {
+                let of_one_eps: Vec<Attack> =
+                    attack.methods.iter().map(|&method| SOME_EPS.attack(method, true)).collect();
+                return attacked(&of_one_eps, attack.eps.len() as f64);
+            }
+            _ => {}
         }
         let choices = executor.choices(spec.sweep.eps.unwrap_or(SOME_EPS));
         let prepared = Preparation {
@@ -169,12 +187,12 @@ impl OnDevice for Measuring<'_> {
     }
 }
 
-/// Seconds that the evaluation of an image takes, with an attack of each ε.
-fn evaluation<B: Backend>(backend: &B, model: Model, images: &Images, eps: &[Eps]) -> Result<f64> {
+/// Seconds that the evaluation of an image takes, with attacks.
+fn evaluation<B: Backend>(backend: &B, model: &Model, images: &Images, attacks: &[Attack]) -> Result<f64> {
     let some = images.len().min(IMAGES);
-    let network = Network::new(backend, model.graph, &model.weights, model.norm, Mode::Inference);
-    let attacks: Vec<_> = eps.iter().map(|eps| eps.attack(Method::Fgsm, true)).collect();
-    let run = || evaluate(&network, images, 0..some, &attacks, false, |_| ());
+    let (graph, norm) = (model.graph.clone(), model.norm.clone());
+    let network = Network::new(backend, graph, &model.weights, norm, Mode::Inference);
+    let run = || evaluate(&network, images, 0..some, attacks, false, |_| ());
     run()?;
     let started = Instant::now();
     run()?;

@@ -1,7 +1,8 @@
 //! Does the steps of a study, with the functions that the commands call.
 
+use super::super::attack::Curves;
 use super::super::device::Compute;
-use super::super::eval::searched;
+use super::super::eval::{chunk, searched};
 use super::super::model::Model;
 use super::super::preparation::{Block, Choices, Preparation};
 use super::super::provenance;
@@ -15,13 +16,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::slice;
 use synfilter::atomic_file::AtomicFile;
+use synfilter::attack::{self, ATTACK_PARQUET};
 use synfilter::backend::Backend;
 use synfilter::backend::open::OnDevice;
 use synfilter::data::Images;
 use synfilter::eps::Eps;
-use synfilter::score::{SCORES_PARQUET, score_run};
+use synfilter::invariance::{self, Allowed, compare, gather};
+use synfilter::score::{self, SCORES_PARQUET, score_run};
 use synfilter::study::spec::{Spec, Train};
-use synfilter::study::{Done, Execute, Folders, Halving, Step, Work, checkpoint_of};
+use synfilter::study::{Done, Execute, Folders, Halving, Step, Task, Work, checkpoint_of};
 use synfilter::sweep::Shard;
 use synfilter::sweep::dir::RunFile;
 use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
@@ -31,6 +34,8 @@ use synfilter::{Error, Result};
 
 /// What the search of ε leaves.
 const EPS_JSON: &str = "eps.json";
+/// The device of what computes little.
+const HOST: &str = "host";
 
 /// Everything that steps are done with.
 pub struct Executor<'s> {
@@ -45,13 +50,18 @@ pub struct Executor<'s> {
 impl Execute for Executor<'_> {
     fn execute(&mut self, step: &Step) -> Result<Done> {
         fs::create_dir_all(&step.folder).map_err(Error::write(&step.folder))?;
-        let mut done = match step.work {
-            Work::Train => self.train(step)?,
-            Work::Eps => self.eps(step)?,
-            Work::Sweep(epoch) => self.sweep(step, epoch)?,
-            Work::Score(_) => self.score(step)?,
+        let (network, task) = match step.work {
+            Work::Compare => return self.compare(step),
+            Work::Of(network, task) => (network, task),
         };
-        done.seed = self.spec.networks[step.network].seed;
+        let mut done = match task {
+            Task::Train => self.train(step, network)?,
+            Task::Eps => self.eps(step, network)?,
+            Task::Sweep(epoch) => self.sweep(step, network, epoch)?,
+            Task::Score(_) => self.score(step)?,
+            Task::Attack => self.attack(step, network)?,
+        };
+        done.seed = self.spec.networks[network].seed;
         Ok(done)
     }
 }
@@ -86,15 +96,15 @@ impl Executor<'_> {
         }
     }
 
-    fn train(&self, step: &Step) -> Result<Done> {
+    fn train(&self, step: &Step, at: usize) -> Result<Done> {
         let Some(train) = &self.spec.train else {
             return Err(Error::Failed(format!("{}: the study trains nothing", step.name)));
         };
-        let network = &self.spec.networks[step.network];
+        let network = &self.spec.networks[at];
         let (images, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
-        let settings = self.train_settings(train, step.network, &images);
+        let settings = self.train_settings(train, at, &images);
         let compute = self.compute.in_f32();
-        let command = words::train(self.spec, train, step.network, &compute);
+        let command = words::train(self.spec, train, at, &compute);
         let device = compute.run(
             true,
             Training {
@@ -106,25 +116,24 @@ impl Executor<'_> {
             },
         )?;
         let mut outputs: Vec<PathBuf> =
-            (0..network.epochs.len()).map(|at| checkpoint_of(self.spec, step.network, at)).collect();
+            (0..network.epochs.len()).map(|epoch| checkpoint_of(self.spec, at, epoch)).collect();
         outputs.extend([Log::NAME, TrainDir::SETTINGS].map(|name| step.folder.join(name)));
         outputs.extend(train.tensorboard.then(|| step.folder.join(Events::NAME)));
         Ok(Done { outputs, device, command, ..Done::default() })
     }
 
-    fn eps(&self, step: &Step) -> Result<Done> {
-        let network = &self.spec.networks[step.network];
-        let checkpoint = checkpoint_of(self.spec, step.network, network.epochs.len() - 1);
+    fn eps(&self, step: &Step, at: usize) -> Result<Done> {
+        let network = &self.spec.networks[at];
+        let checkpoint = checkpoint_of(self.spec, at, network.epochs.len() - 1);
         let images = self.images.measured(network.data)?;
-        let search =
-            Search { executor: self, network: step.network, checkpoint: &checkpoint, images: &images };
+        let search = Search { executor: self, network: at, checkpoint: &checkpoint, images: &images };
         let (found, device) = self.compute.run(false, search)?;
         let path = step.folder.join(EPS_JSON);
         let text = serde_json::to_string_pretty(&found).map_err(|error| Error::write(&path)(error.into()))?;
         let mut file = AtomicFile::create(&path)?;
         file.write_all(format!("{text}\n").as_bytes()).map_err(Error::write(&path))?;
         file.commit()?;
-        let command = words::eps(self.spec, step.network, self.compute);
+        let command = words::eps(self.spec, at, self.compute);
         Ok(Done { inputs: vec![checkpoint], outputs: vec![path], device, command, seed: 0 })
     }
 
@@ -140,16 +149,16 @@ impl Executor<'_> {
         Ok((Eps(found.eps), Some(path)))
     }
 
-    fn sweep(&self, step: &Step, epoch: usize) -> Result<Done> {
-        let (eps, searched) = self.eps_of(step.network)?;
-        let checkpoint = checkpoint_of(self.spec, step.network, epoch);
-        let command = words::sweep(self.spec, step.network, epoch, eps, &step.folder, self.compute);
-        let images = self.images.measured(self.spec.networks[step.network].data)?;
+    fn sweep(&self, step: &Step, network: usize, epoch: usize) -> Result<Done> {
+        let (eps, searched) = self.eps_of(network)?;
+        let checkpoint = checkpoint_of(self.spec, network, epoch);
+        let command = words::sweep(self.spec, network, epoch, eps, &step.folder, self.compute);
+        let images = self.images.measured(self.spec.networks[network].data)?;
         let device = self.compute.run(
             false,
             Sweep {
                 executor: self,
-                network: step.network,
+                network,
                 checkpoint: &checkpoint,
                 images: &images,
                 choices: self.choices(eps),
@@ -169,8 +178,68 @@ impl Executor<'_> {
         Ok(Done {
             inputs: vec![step.folder.join(CELLS_PARQUET)],
             outputs: vec![step.folder.join(SCORES_PARQUET)],
-            device: "host".to_owned(),
+            device: HOST.to_owned(),
             command: words::score(self.spec, &step.folder),
+            seed: 0,
+        })
+    }
+
+    fn attack(&self, step: &Step, at: usize) -> Result<Done> {
+        let (spec, network) = (self.spec, &self.spec.networks[at]);
+        let Some(attack) = &spec.attack else {
+            return Err(Error::Failed(format!("{}: the study attacks nothing", step.name)));
+        };
+        let checkpoints = vec![checkpoint_of(spec, at, network.epochs.len() - 1)];
+        let images = self.images.measured(network.data)?;
+        let command = words::attack(spec, attack, at, &checkpoints, &step.folder, self.compute);
+        let curves = Curves {
+            arch: Some(network.arch),
+            checkpoints: &checkpoints,
+            images: &images,
+            dataset: spec.data[network.data].kind,
+            normalise: &Normalise::default(),
+            methods: &attack.methods,
+            eps: &attack.eps,
+            cell: None,
+            clamp: spec.sweep.clamp,
+            bn: spec.sweep.bn,
+            chunk: chunk(spec.sweep.bn, None),
+            compute: self.compute,
+            folder: &step.folder,
+            command: command.clone(),
+        };
+        let document = self.compute.run(false, curves)?;
+        let outputs = [attack::Document::NAME, ATTACK_PARQUET].map(|name| step.folder.join(name));
+        let device = document.provenance.device;
+        Ok(Done { inputs: checkpoints, outputs: outputs.to_vec(), device, command, seed: 0 })
+    }
+
+    fn compare(&self, step: &Step) -> Result<Done> {
+        let spec = self.spec;
+        let runs: Vec<PathBuf> = (0..spec.networks.len())
+            .flat_map(|at| {
+                let folders = Folders::of(spec, at);
+                spec.networks[at].epochs.iter().map(move |(epoch, _)| folders.sweep(*epoch))
+            })
+            .collect();
+        let mut allowed = Vec::new();
+        if spec.sweep.eps.is_none() {
+            allowed.push(Allowed::Eps);
+        }
+        let kinds = || spec.data.iter().map(|data| data.kind);
+        if kinds().enumerate().any(|(at, kind)| kinds().take(at).any(|earlier| earlier == kind)) {
+            allowed.push(Allowed::Images);
+        }
+        let gathered = gather(&runs, spec.score, &allowed)?;
+        let command = words::compare(spec, &allowed, &step.folder);
+        let provenance = provenance::of_command(command.clone(), 0, HOST.to_owned(), &[] as &[&Path]);
+        let document = compare(&gathered, spec.score, &score::Which::ALL, provenance)?;
+        document.write(&step.folder)?;
+        Ok(Done {
+            inputs: runs.iter().map(|run| run.join(CELLS_PARQUET)).collect(),
+            outputs: vec![step.folder.join(invariance::Document::NAME)],
+            device: HOST.to_owned(),
+            command,
             seed: 0,
         })
     }

@@ -2,11 +2,12 @@
 
 use super::super::device::Compute;
 use std::fmt::Display;
-use std::path::Path;
-use synfilter::attack::{MethodName, Pgd};
+use std::path::{Path, PathBuf};
+use synfilter::attack::{Method, MethodName, Pgd};
 use synfilter::backend::Optimizer;
 use synfilter::eps::Eps;
-use synfilter::study::spec::{Network, Spec, Train};
+use synfilter::invariance::Allowed;
+use synfilter::study::spec::{Attack, Network, Spec, Train};
 use synfilter::study::{Folders, checkpoint_of};
 use synfilter::sweep::BnMode;
 
@@ -43,10 +44,10 @@ impl Words {
         }
     }
 
-    /// What a measurement of a checkpoint is told.
-    fn measured(&mut self, spec: &Spec, network: usize, epoch: usize) {
+    /// What a measurement of checkpoints is told.
+    fn measured(&mut self, spec: &Spec, network: usize, checkpoints: impl IntoIterator<Item = impl Display>) {
         self.set("arch", spec.networks[network].arch);
-        self.set("checkpoint", checkpoint_of(spec, network, epoch).display());
+        self.list("checkpoint", checkpoints);
         self.data(spec, &spec.networks[network]);
         if let Some(images) = &spec.sweep.images {
             self.set("images", images.value);
@@ -57,6 +58,24 @@ impl Words {
         if spec.sweep.bn != BnMode::Running {
             self.set("bn", spec.sweep.bn);
         }
+    }
+
+    /// How PGD goes.
+    fn descent(&mut self, pgd: Pgd) {
+        self.set("steps", pgd.steps);
+        if let Some(size) = pgd.step_size {
+            self.set("step-size", size);
+        }
+        if pgd.seed.is_some() {
+            self.flag("random-start");
+        }
+    }
+
+    /// How scores are made and labelled.
+    fn labelling(&mut self, spec: &Spec) {
+        self.set("baseline", spec.score.baseline);
+        self.set("tau", spec.score.tau);
+        self.set("z", spec.score.z);
     }
 
     fn end(mut self, seed: u64, compute: &Compute) -> Vec<String> {
@@ -99,7 +118,7 @@ pub fn train(spec: &Spec, train: &Train, network: usize, compute: &Compute) -> V
 pub fn eps(spec: &Spec, network: usize, compute: &Compute) -> Vec<String> {
     let of = &spec.networks[network];
     let mut words = Words::of("eval");
-    words.measured(spec, network, of.epochs.len() - 1);
+    words.measured(spec, network, [checkpoint_of(spec, network, of.epochs.len() - 1).display()]);
     words.flag("halve");
     words.end(of.seed, compute)
 }
@@ -115,7 +134,7 @@ pub fn sweep(
 ) -> Vec<String> {
     let sweep = &spec.sweep;
     let mut words = Words::of("sweep");
-    words.measured(spec, network, epoch);
+    words.measured(spec, network, [checkpoint_of(spec, network, epoch).display()]);
     words.list("filters", &sweep.filters);
     words.set("thresholds", sweep.thresholds);
     words.set("scope", sweep.scope);
@@ -124,26 +143,59 @@ pub fn sweep(
     }
     words.set("eps", eps.0);
     words.set("attack", sweep.attack);
-    if let Some(Pgd { steps, step_size, seed }) = sweep.pgd {
+    if let Some(pgd) = sweep.pgd {
         words.set("method", MethodName::Pgd);
-        words.set("steps", steps);
-        if let Some(size) = step_size {
-            words.set("step-size", size);
-        }
-        if seed.is_some() {
-            words.flag("random-start");
+        words.descent(pgd);
+    }
+    words.set("out", out.display());
+    words.end(spec.networks[network].seed, compute)
+}
+
+/// `synfilter attack` of the checkpoints of a network.
+pub fn attack(
+    spec: &Spec,
+    attack: &Attack,
+    network: usize,
+    checkpoints: &[PathBuf],
+    out: &Path,
+    compute: &Compute,
+) -> Vec<String> {
+    let mut words = Words::of("attack");
+    words.measured(spec, network, checkpoints.iter().map(|file| file.display()));
+    let mut names: Vec<MethodName> = attack.methods.iter().map(Method::name).collect();
+    names.dedup();
+    words.list("method", names);
+    words.list("eps", attack.eps.iter().map(|eps| eps.0));
+    let descents = || {
+        attack.methods.iter().filter_map(|method| match method {
+            Method::Fgsm => None,
+            Method::Pgd(pgd) => Some(*pgd),
+        })
+    };
+    if let Some(pgd) = descents().next() {
+        words.descent(pgd);
+        if pgd.seed.is_some() {
+            words.list("seeds", descents().filter_map(|pgd| pgd.seed));
         }
     }
     words.set("out", out.display());
     words.end(spec.networks[network].seed, compute)
 }
 
+/// `synfilter compare` of all sweeps.
+pub fn compare(spec: &Spec, allowed: &[Allowed], out: &Path) -> Vec<String> {
+    let mut words = Words::of("compare");
+    words.0.push(spec.out.display().to_string());
+    words.list("allow", allowed);
+    words.labelling(spec);
+    words.set("out", out.display());
+    words.0
+}
+
 /// `synfilter score` of a sweep.
 pub fn score(spec: &Spec, run: &Path) -> Vec<String> {
     let mut words = Words::of("score");
     words.0.push(run.display().to_string());
-    words.set("baseline", spec.score.baseline);
-    words.set("tau", spec.score.tau);
-    words.set("z", spec.score.z);
+    words.labelling(spec);
     words.0
 }
