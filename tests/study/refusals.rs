@@ -43,7 +43,7 @@ fn keys_and_values() {
     case("seeds", "seed = [0, 7]", "networks.seed", &["one of the keys arch, seeds", "`seed`"]);
     case("out", "outt = \"x\"", "outt", &["one of the keys out, data", "`outt`"]);
     case("eps", "eps = auto", "", &["TOML"]);
-    case("eps", "eps = \"small\"", "sweep.eps", &["auto, a number", "\"small\""]);
+    case("eps", "eps = \"small\"", "sweep.eps", &["auto, or 0 to 1: a number", "\"small\""]);
     case("eps", "eps = 1.5", "sweep.eps", &["1.5"]);
     case("eps", "eps = \"8/0\"", "sweep.eps", &["8/0"]);
     case(
@@ -101,8 +101,8 @@ fn contradictions() {
     case("eps", "images = 0", "sweep.images", &["at least 1"]);
     case("eps", "clamp = \"no\"", "sweep.clamp", &["true or false", "\"no\""]);
     case("eps", "method = \"bim\"", "sweep.method", &["fgsm or pgd"]);
-    case("eps", "steps = 3", "sweep.steps", &["method = \"pgd\" beside it"]);
-    case("eps", "random-start = true", "sweep.random-start", &["method = \"pgd\" beside it"]);
+    case("eps", "steps = 3", "sweep.steps", &["the method pgd beside it"]);
+    case("eps", "random-start = true", "sweep.random-start", &["the method pgd beside it"]);
     let pgd = |rest: &str| format!("method = \"pgd\"\n{rest}");
     case("eps", &pgd("steps = 0"), "sweep.steps", &["1 to 10000", "found 0"]);
     case("eps", &pgd("step-size = -0.1"), "sweep.step-size", &["more than 0, to 1", "found -0.1"]);
@@ -121,6 +121,17 @@ fn contradictions() {
     refused(&both, 4, "networks", &["[[checkpoint]]", "both"]);
     refused(&format!("{STUDY}\n[score]\ntau = -1\n"), 18, "score.tau", &["at least 0", "-1"]);
     refused(&format!("{STUDY}\n[score]\nbase = 1\n"), 18, "score.base", &["baseline, tau, z", "`base`"]);
+    let attack = |line: &str, key: &str, needles: &[&str]| {
+        let last = 17 + line.lines().count();
+        refused(&format!("{STUDY}\n[attack]\n{line}\n"), last, &format!("attack.{key}"), needles);
+    };
+    attack("method = \"pgd\"", "method", &["methods", "`method`"]);
+    attack("methods = []", "methods", &["at least one method"]);
+    attack("methods = [\"pgd\", \"bim\"]", "methods[1]", &["fgsm or pgd", "\"bim\""]);
+    attack("methods = [\"fgsm\"]\nsteps = 3", "steps", &["the method pgd beside it"]);
+    attack("seeds = [1]", "seeds", &["random-start = true beside it"]);
+    attack("eps = [0.1, \"8/256\", \"0.1\"]", "eps[2]", &["each once", "twice"]);
+    attack("eps = [2]", "eps[0]", &["0 to 1", "found 2"]);
 }
 
 #[test]

@@ -123,22 +123,24 @@ fn what_is_done_is_not_done_again() {
         begun
     };
     assert_eq!(begun(STUDY), [""; 0]);
-    // Another τ is another score of the same sweeps, and back.
+    // Another τ is another score and comparison of the same sweeps, and back.
     let scores: Vec<String> = begun(&format!("{STUDY}[score]\ntau = 0.5\n"));
-    assert!(scores.len() == 12 && scores.iter().all(|name| name.starts_with("score ")), "{scores:?}");
+    assert_eq!((scores.len(), &*scores[12]), (13, "compare"));
+    assert!(scores[..12].iter().all(|name| name.starts_with("score ")), "{scores:?}");
     assert_eq!(begun(STUDY), scores);
     // One more network.
     let more = begun(&STUDY.replace("[0, 7]", "[0, 7, 8]"));
-    assert_eq!(more.iter().filter(|name| name.contains("seed-8")).count(), more.len());
-    assert_eq!(more.len(), 2 * 8);
+    assert_eq!(more.iter().filter(|name| name.contains("seed-8")).count(), 2 * 8);
+    assert_eq!((more.len(), &*more[16]), (2 * 8 + 1, "compare"));
+    assert_eq!(begun(STUDY), ["compare"], "without it again");
 
     // A result that is gone or cut short is made again, with everything after it.
     let steps = graph(folder.path(), STUDY);
     fs::remove_file(output(&steps[1])).unwrap();
     let again = begun(STUDY);
-    assert!(again.iter().eq(steps[1..8].iter().map(|step| &step.name)), "{again:?}");
+    assert!(again.iter().eq(steps[1..8].iter().chain(&steps[32..]).map(|step| &step.name)), "{again:?}");
     fs::write(output(&steps[4]), "").unwrap();
-    assert_eq!(begun(STUDY), [steps[4].name.clone(), steps[5].name.clone()]);
+    assert_eq!(begun(STUDY), [4, 5, 32].map(|at: usize| steps[at].name.clone()));
     // A record that nobody can read is told.
     fs::write(steps[4].record(), "{").unwrap();
     let error = finished(&steps).unwrap_err();
@@ -165,8 +167,8 @@ fn a_step_that_fails_by_itself_leaves_the_others_alone() {
     let done = finished(&steps).unwrap();
     let missing: Vec<&str> =
         steps.iter().zip(&done).filter(|(_, done)| done.is_none()).map(|(step, _)| &*step.name).collect();
-    assert_eq!(missing.len(), 7);
-    assert!(missing.iter().all(|name| name.contains("resnet18/seed-7")), "{missing:?}");
+    assert_eq!((missing.len(), missing[7]), (8, "compare"));
+    assert!(missing[..7].iter().all(|name| name.contains("resnet18/seed-7")), "{missing:?}");
 
     // An interruption ends the process before the next step.
     interrupted.store(true, Ordering::Relaxed);
