@@ -210,6 +210,7 @@ impl OnDevice for Sweep<'_> {
             dataset: DatasetKind::Digits,
             arch: Some(ARCH),
             checkpoints: slice::from_ref(checkpoint),
+            trained: &[],
             normalise: &Normalise::default(),
             choices: &choices,
             method: Method::Fgsm,

@@ -2,6 +2,7 @@
 
 use super::output::note;
 use super::source::Normalise;
+use std::fmt::Display;
 use std::path::Path;
 use synfilter::checkpoint::Checkpoint;
 use synfilter::data::{DatasetKind, Images};
@@ -27,6 +28,15 @@ pub struct Model {
     /// Epochs of training, where the file tells.
     pub epoch: Option<u32>,
     /// Seed of the training, where the file tells.
+    pub seed: Option<u64>,
+}
+
+/// What is known of a checkpoint's training beside its file: much that others leave tells neither epoch nor seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trained {
+    /// Epochs of training.
+    pub epoch: Option<u32>,
+    /// The seed.
     pub seed: Option<u64>,
 }
 
@@ -89,6 +99,17 @@ impl Model {
         Ok(Model { arch, graph, weights, norm, sha256: String::new(), epoch: None, seed: None })
     }
 
+    /// The network with what else is known of its training.
+    ///
+    /// # Errors
+    /// An input error if the file says something else.
+    pub fn trained(mut self, known: Trained, path: &Path) -> Result<Model> {
+        agrees(path, "epoch", known.epoch, self.epoch)?;
+        agrees(path, "seed", known.seed, self.seed)?;
+        (self.epoch, self.seed) = (self.epoch.or(known.epoch), self.seed.or(known.seed));
+        Ok(self)
+    }
+
     /// The checkpoint as a sweep records it.
     pub fn id(&self) -> CheckpointId {
         CheckpointId {
@@ -98,6 +119,16 @@ impl Model {
             mean: self.norm.mean.clone(),
             std: self.norm.std.clone(),
         }
+    }
+}
+
+/// Whether a file says what is known, if it says anything.
+fn agrees<T: PartialEq + Display>(path: &Path, what: &str, known: Option<T>, found: Option<T>) -> Result<()> {
+    match known.zip(found) {
+        Some((known, found)) if known != found => {
+            Err(Error::input(path, format!("metadata `{what}`"), known, found))
+        }
+        _ => Ok(()),
     }
 }
 

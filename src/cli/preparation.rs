@@ -2,7 +2,7 @@
 
 use super::estimate;
 use super::interrupt::INTERRUPTED;
-use super::model::Model;
+use super::model::{Model, Trained};
 use super::output::note;
 use super::progress::Meter;
 use super::source::Normalise;
@@ -86,6 +86,8 @@ pub struct Preparation<'a, B: Backend> {
     pub arch: Option<Arch>,
     /// The files.
     pub checkpoints: &'a [PathBuf],
+    /// What is known of their training, of each or of none.
+    pub trained: &'a [Trained],
     /// What the user says about normalisation.
     pub normalise: &'a Normalise,
     /// What is measured.
@@ -110,7 +112,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let (mut plans, mut block) = (Vec::new(), 0);
         for (at, path) in self.checkpoints.iter().enumerate() {
             self.last.take();
-            let model = self.model(path)?;
+            let model = self.model(at)?;
             let tensors = model.weights.filterable(&model.graph);
             let settings = match &mut settings {
                 Some(settings) => {
@@ -168,7 +170,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let path = &self.checkpoints[at];
         let model = match self.last.take() {
             Some((last, model)) if last == at => model,
-            _ => self.model(path)?,
+            _ => self.model(at)?,
         };
         let planned = &plan.settings.checkpoints[at].sha256;
         if model.sha256 != *planned {
@@ -209,8 +211,11 @@ impl<'a, B: Backend> Preparation<'a, B> {
         sweep::sweep(job, plan, &mut open, &mut progress, &INTERRUPTED)
     }
 
-    fn model(&self, path: &Path) -> Result<Model> {
-        Model::load(path, self.arch, self.dataset, self.images, self.normalise)
+    /// The network of a checkpoint, by position.
+    fn model(&self, at: usize) -> Result<Model> {
+        let path = &self.checkpoints[at];
+        let trained = self.trained.get(at).copied().unwrap_or_default();
+        Model::load(path, self.arch, self.dataset, self.images, self.normalise)?.trained(trained, path)
     }
 
     fn engine_of(&self, model: Model, plan: &CheckpointPlan) -> Engine<'a, B> {

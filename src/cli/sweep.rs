@@ -3,6 +3,7 @@
 use super::device::Compute;
 use super::estimate;
 use super::making::Descent;
+use super::model::Trained;
 use super::output::{Output, note};
 use super::preparation::{Block, Choices, Preparation, summary};
 use super::progress::duration;
@@ -32,6 +33,12 @@ pub struct Args {
     /// The weights: safetensors, or PyTorch state dicts; several of one architecture separated by commas.
     #[arg(long, value_name = "F,..", value_delimiter = ',', required = true)]
     checkpoint: Vec<PathBuf>,
+    /// Epochs of training of each checkpoint, for files that do not tell: `compare` and `report` go by them.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    checkpoint_epoch: Option<Vec<u32>>,
+    /// Seed of the training of each checkpoint, for files that do not tell.
+    #[arg(long, value_name = "N,..", value_delimiter = ',')]
+    checkpoint_seed: Option<Vec<u64>>,
     #[command(flatten)]
     images: TestImages,
     /// The folder of the run.
@@ -111,8 +118,33 @@ impl OnDevice for Sweep<'_> {
     }
 }
 
+impl Args {
+    /// What is known of the training of every checkpoint.
+    ///
+    /// # Errors
+    /// A usage error for as many values as there are no checkpoints.
+    fn trained(&self) -> Result<Vec<Trained>> {
+        let count = self.checkpoint.len();
+        let of_each = |flag: &str, values: Option<usize>| match values {
+            Some(values) if values != count => {
+                Err(Error::usage(format!("{flag}: expected {count}, one per checkpoint, found {values}")))
+            }
+            _ => Ok(()),
+        };
+        let (epochs, seeds) = (&self.checkpoint_epoch, &self.checkpoint_seed);
+        of_each("--checkpoint-epoch", epochs.as_ref().map(Vec::len))?;
+        of_each("--checkpoint-seed", seeds.as_ref().map(Vec::len))?;
+        let trained = |at: usize| Trained {
+            epoch: epochs.as_ref().map(|epochs| epochs[at]),
+            seed: seeds.as_ref().map(|seeds| seeds[at]),
+        };
+        Ok((0..count).map(trained).collect())
+    }
+}
+
 fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Output) -> Result<()> {
     let method = args.descent.method(args.method, args.compute.seed)?;
+    let trained = args.trained()?;
     let images = args.images.load()?;
     let prepared = Preparation {
         backend,
@@ -122,6 +154,7 @@ fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Outp
         dataset: args.images.source.dataset,
         arch: args.arch,
         checkpoints: &args.checkpoint,
+        trained: &trained,
         normalise: &args.images.normalise,
         choices: &args.choices,
         method,

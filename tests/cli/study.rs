@@ -284,7 +284,7 @@ fn studies_that_cannot_be() {
     checkpoint(other, 1, 10, 4, true).save(folder.path().join("net.safetensors")).unwrap();
     with(&given, &[place, "shufflenet_v2_x1_0"]);
     checkpoint(ARCH, 1, 10, 3, true).save(folder.path().join("net.safetensors")).unwrap();
-    with(&given, &[place, "found one of 3"]);
+    with(&given, &[place, "net.safetensors: metadata `epoch`: expected 4, found 3"]);
     checkpoint(ARCH, 1, 7, 4, true).save(folder.path().join("net.safetensors")).unwrap();
     with(&given, &[place, "classes"]);
     refused("study {}/none.toml", folder.path(), 3, &["none.toml: cannot read"]);
@@ -295,5 +295,27 @@ fn studies_that_cannot_be() {
     checkpoint(ARCH, 1, 10, 4, true).save(folder.path().join("net.safetensors")).unwrap();
     let document = json(STUDY, folder.path());
     assert_eq!((&document["done"], document["runs"].as_array().unwrap().len()), (&2.into(), 1));
-    assert!(folder.path().join("out/mnist/shufflenet_v2_x0_5/seed-0/epoch-0004/scores.parquet").exists());
+    let sweep = folder.path().join("out/mnist/shufflenet_v2_x0_5/seed-0/epoch-0004");
+    assert!(sweep.join("scores.parquet").exists());
+
+    // What the file does not tell and the study does is recorded; the command of the step tells it too.
+    let checkpoints = |run: &Path| record(&run.join("run.json"))["settings"]["checkpoints"].clone();
+    assert_eq!((&checkpoints(&sweep)[0]["epoch"], &checkpoints(&sweep)[0]["seed"]), (&4.into(), &0.into()));
+    let words = record(&sweep.join("study-sweep.json"))["command"].as_array().unwrap().clone();
+    let line = words[1..].iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(" ");
+    let again = folder.path().join("again");
+    run(&line.replace(&sweep.display().to_string(), &again.display().to_string()), folder.path());
+    assert_eq!(checkpoints(&again), checkpoints(&sweep));
+    refused(
+        &line.replace("--checkpoint-epoch 4", "--checkpoint-epoch 5"),
+        folder.path(),
+        3,
+        &["metadata `epoch`: expected 5, found 4"],
+    );
+    refused(
+        &line.replace("--checkpoint-seed 0", "--checkpoint-seed 0,1"),
+        folder.path(),
+        2,
+        &["--checkpoint-seed: expected 1, one per checkpoint, found 2"],
+    );
 }

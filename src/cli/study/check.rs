@@ -1,6 +1,6 @@
 //! What of a study can only be known from its files: refused before anything runs.
 
-use super::super::model::Model;
+use super::super::model::{Model, Trained};
 use super::super::source::Normalise;
 use super::execute::Executor;
 use synfilter::study::spec::at_place;
@@ -42,11 +42,8 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
                 let model =
                     Model::load(&file.value, Some(network.arch), kind, &measured, &Normalise::default())
                         .map_err(told)?;
-                if let Some(recorded) = model.epoch.filter(|recorded| recorded != epoch) {
-                    let (expected, found) =
-                        (format!("a checkpoint of epoch {epoch}"), format!("one of {recorded}"));
-                    return Err(spec.document.fault(&file.place, expected, found));
-                }
+                let known = Trained { epoch: Some(*epoch), seed: Some(network.seed) };
+                model.trained(known, &file.value).map_err(told)?;
             }
         }
         if let Some(train) = &spec.train {

@@ -175,6 +175,7 @@ impl OnDevice for Measuring<'_> {
             dataset,
             arch: Some(network.arch),
             checkpoints: &[],
+            trained: &[],
             normalise: &Normalise::default(),
             choices: &choices,
             method: spec.sweep.method(network.seed),

@@ -3,7 +3,7 @@
 use super::super::attack::Curves;
 use super::super::device::Compute;
 use super::super::eval::{chunk, searched};
-use super::super::model::Model;
+use super::super::model::{Model, Trained};
 use super::super::preparation::{Block, Choices, Preparation};
 use super::super::provenance;
 use super::super::source::Normalise;
@@ -159,6 +159,7 @@ impl Executor<'_> {
             Sweep {
                 executor: self,
                 network,
+                epoch: self.spec.networks[network].epochs[epoch].0,
                 checkpoint: &checkpoint,
                 images: &images,
                 choices: self.choices(eps),
@@ -292,6 +293,7 @@ impl OnDevice for Search<'_> {
 struct Sweep<'a> {
     executor: &'a Executor<'a>,
     network: usize,
+    epoch: u32,
     checkpoint: &'a PathBuf,
     images: &'a Images,
     choices: Choices,
@@ -305,6 +307,7 @@ impl OnDevice for Sweep<'_> {
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<String> {
         let Sweep { executor: Executor { spec, compute, .. }, images, folder, .. } = self;
         let network = &spec.networks[self.network];
+        let trained = Trained { epoch: Some(self.epoch), seed: Some(network.seed) };
         let prepared = Preparation {
             backend,
             backend_name: compute.backend_name(),
@@ -313,6 +316,7 @@ impl OnDevice for Sweep<'_> {
             dataset: spec.data[network.data].kind,
             arch: Some(network.arch),
             checkpoints: slice::from_ref(self.checkpoint),
+            trained: &[trained],
             normalise: &Normalise::default(),
             choices: &self.choices,
             method: spec.sweep.method(network.seed),

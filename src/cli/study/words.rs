@@ -135,6 +135,12 @@ pub fn sweep(
     let sweep = &spec.sweep;
     let mut words = Words::of("sweep");
     words.measured(spec, network, [checkpoint_of(spec, network, epoch).display()]);
+    if let Network { seed, epochs, .. } = &spec.networks[network]
+        && let (epoch, Some(_)) = &epochs[epoch]
+    {
+        words.set("checkpoint-epoch", epoch);
+        words.set("checkpoint-seed", seed);
+    }
     words.list("filters", &sweep.filters);
     words.set("thresholds", sweep.thresholds);
     words.set("scope", sweep.scope);
