@@ -16,6 +16,7 @@ pub mod models;
 mod named_choice;
 pub mod network;
 pub mod random;
+pub mod report;
 pub mod score;
 pub mod study;
 pub mod sweep;

@@ -19,6 +19,7 @@ mod output;
 mod preparation;
 mod progress;
 mod provenance;
+mod report;
 mod score;
 mod source;
 mod study;
@@ -68,6 +69,8 @@ enum Command {
     Score(score::Args),
     /// Which layers keep their label over epochs, data sets, architectures and seeds.
     Compare(compare::Args),
+    /// Curves, heat maps, tables and provenance of results, as one HTML file.
+    Report(report::Args),
     /// Everything that a study file describes: train, sweep and score many networks, step by step.
     Study(study::Args),
     /// Data sets.
@@ -111,6 +114,7 @@ fn run(command: Command, output: Output) -> Result<()> {
         Command::Sweep(args) => sweep::run(&args, output),
         Command::Score(args) => score::run(&args, output),
         Command::Compare(args) => compare::run(&args, output),
+        Command::Report(args) => report::run(&args, output),
         Command::Study(args) => study::run(&args, output),
         Command::Data(Data::Fetch(args)) => data_fetch::run(&args, output),
         Command::Merge(args) => merge::run(&args, output),

@@ -67,7 +67,7 @@ pub fn gather(paths: &[PathBuf], options: Options, allowed: &[Allowed]) -> Resul
     notes.extend(differences(&read));
     let mut checkpoints = Vec::new();
     for (folder, file) in &read {
-        checkpoints.extend(scored(folder, file, options)?);
+        checkpoints.extend(scored(folder, file, &records(folder, file)?, options)?);
     }
     let checkpoints = without_duplicates(checkpoints, &mut notes)?;
     Ok(Gathered { common, checkpoints, notes })
@@ -253,26 +253,40 @@ pub fn short(hash: &str) -> String {
     hash.chars().take(8).collect()
 }
 
-/// The checkpoints of a run, scored.
-fn scored(folder: &Path, run: &RunFile, options: Options) -> Result<Vec<Scored>> {
+/// The records of the finished run in `folder`, whose `run.json` is `run`: checkpoint by checkpoint, in the order of its
+/// settings.
+///
+/// # Errors
+/// [`Error::Read`]; an input error for tables of another run.
+pub fn records(folder: &Path, run: &RunFile) -> Result<Vec<Record>> {
     let path = folder.join(CELLS_PARQUET);
     let (metadata, records) = read_cells(&path)?;
     if metadata.get(HASH_KEY) != Some(&run.hash) {
         let found = metadata.get(HASH_KEY).map_or("none", String::as_str);
         return Err(Error::input(&path, HASH_KEY, &run.hash, found));
     }
-    let settings = &run.settings;
-    let chunks: Vec<&[Record]> = records.chunk_by(|a, b| a.cell.checkpoint == b.cell.checkpoint).collect();
-    let found = chunks.iter().map(|chunk| &chunk[0].cell.checkpoint);
-    if !found.eq(settings.checkpoints.iter().map(|id| &id.sha256)) {
+    let found = records.chunk_by(|a, b| a.cell.checkpoint == b.cell.checkpoint);
+    if !found.map(|chunk| &chunk[0].cell.checkpoint).eq(run.settings.checkpoints.iter().map(|id| &id.sha256))
+    {
         return Err(Error::input(&path, "checkpoints", "those of the run's settings", "others"));
     }
+    Ok(records)
+}
+
+/// The checkpoints of a run, scored from its [`records`].
+///
+/// # Errors
+/// Those of [`score_records`]; an input error for records of other layers than the run's.
+pub fn scored(folder: &Path, run: &RunFile, records: &[Record], options: Options) -> Result<Vec<Scored>> {
+    let path = folder.join(CELLS_PARQUET);
+    let chunks = records.chunk_by(|a, b| a.cell.checkpoint == b.cell.checkpoint);
+    let settings = &run.settings;
     // A merged run's parts know the files.
     let files =
         [&run.provenance].into_iter().chain(&run.merged_from).map(|provenance| &provenance.checkpoints);
     let files = files.into_iter().find(|files| files.len() == settings.checkpoints.len());
     let mut all = Vec::new();
-    for (at, (chunk, id)) in chunks.iter().zip(&settings.checkpoints).enumerate() {
+    for (at, (chunk, id)) in chunks.zip(&settings.checkpoints).enumerate() {
         let scores = score_records(chunk, options, &path)?;
         let mut layers: Vec<Layer> = scores
             .iter()
