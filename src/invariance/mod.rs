@@ -25,4 +25,4 @@ pub use axis::Axis;
 pub use compare::compare;
 pub use document::Document;
 pub use gather::{Allowed, gather};
-pub use table::table;
+pub use table::{shown, table};

@@ -98,7 +98,7 @@ fn by_layer(names: &[String], layers: &[Layer], agreements: &[LayerAgreement]) -
 }
 
 /// Those that are told layer by layer: of the combined scores, or of the first filter where there are none.
-pub(super) fn shown<A>(agreements: &[A], filter: impl Fn(&A) -> Option<FilterKind>) -> Vec<&A> {
+pub fn shown<A>(agreements: &[A], filter: impl Fn(&A) -> Option<FilterKind>) -> Vec<&A> {
     let first = agreements.first().map(&filter);
     let combined = agreements.iter().any(|agreement| filter(agreement).is_none());
     agreements

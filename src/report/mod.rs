@@ -11,7 +11,9 @@ mod method;
 mod missing;
 pub mod page;
 mod palette;
+pub mod png;
 mod provenance;
+mod results;
 pub mod scale;
 pub mod svg;
 mod table;
@@ -19,9 +21,11 @@ mod words;
 
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
+use crate::named_choice::named_choice;
 use crate::score::Options;
 use crate::study::Content;
 use links::Links;
+use png::Painter;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -58,6 +62,54 @@ pub fn write_html(folders: &[PathBuf], out: &Path, settings: &Settings) -> Resul
     let title = settings.title.clone().unwrap_or_else(|| title(&material));
     write(out, page::page(&material, &title, settings.options, &links).as_bytes())?;
     Ok(Written { files: vec![out.to_owned()], read: material.read })
+}
+
+named_choice!(
+    /// The form of figures of their own.
+    Picture, "format of figures" {
+        /// Vectors.
+        Svg = "svg",
+        /// Pixels.
+        Png = "png"
+    }
+);
+
+/// Writes the figures of the report on the results in `folders`, a file each, into the folder `out`: all, or those that are
+/// named.
+///
+/// # Errors
+/// Those of [`gather`](gather::gather); a usage error for a name that no figure has; [`Error::Write`].
+pub fn write_figures(
+    folders: &[PathBuf],
+    out: &Path,
+    picture: Picture,
+    names: &[String],
+    options: Options,
+) -> Result<Written> {
+    let material = gather::gather(folders, options)?;
+    let mut figures = figures::figures(&material);
+    if let Some(unknown) = names.iter().find(|name| figures.iter().all(|figure| figure.name != **name)) {
+        let known: Vec<&str> = figures.iter().map(|figure| figure.name.as_str()).collect();
+        return Err(Error::usage(format!(
+            "--figure: no figure is called \"{unknown}\": expected one of {}",
+            known.join(", ")
+        )));
+    }
+    figures.retain(|figure| names.is_empty() || names.contains(&figure.name));
+    fs::create_dir_all(out).map_err(Error::write(out))?;
+    let painter = Painter::with_font();
+    let mut files = Vec::new();
+    for figure in &figures {
+        let path = out.join(format!("{}.{picture}", figure.name));
+        let svg = figure.alone();
+        let bytes = match picture {
+            Picture::Svg => svg.into_bytes(),
+            Picture::Png => painter.paint(&svg)?,
+        };
+        write(&path, &bytes)?;
+        files.push(path);
+    }
+    Ok(Written { files, read: material.read })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {

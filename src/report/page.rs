@@ -7,7 +7,7 @@ use super::links::Links;
 use super::missing::{Hint, missing};
 use super::svg::escape;
 use super::table::{Cell, Table};
-use super::{method, palette, provenance, words};
+use super::{method, palette, provenance, results, words};
 use crate::score::{Options, Score, Which};
 
 const CSS: &str = include_str!("assets/page.css");
@@ -29,10 +29,19 @@ pub fn page(material: &Material, title: &str, options: Options, links: &Links) -
     let figure_part = |id, title, section| part(id, title, hints(section) + &folded(&of(section)));
     let mut scores = figure_part("scores", "Scores and labels", Section::Scores);
     scores.html += &score_tables(material);
+    let mut invariance = figure_part("invariance", "Invariance", Section::Invariance);
+    invariance.html += &results::comparisons(material);
+    let mut channels = figure_part("channels", "Channels", Section::Channels);
+    channels.html += &results::rankings_of(material);
+    let mut security = figure_part("security", "Security curves", Section::Security);
+    security.html += &unfold("Table of security curves", &results::security_tables(material));
     let parts = [
         part("networks", "Networks", networks(material)),
         figure_part("responses", "Response curves", Section::Responses),
         scores,
+        invariance,
+        channels,
+        security,
         part("method", "Method and settings", method::method(material, options)),
         part("provenance", "Provenance and files", provenance::provenance(material, links)),
     ];
@@ -99,6 +108,14 @@ fn folded(figures: &[&Figure]) -> String {
         )
     };
     figures.iter().enumerate().map(fold).collect()
+}
+
+/// Something to unfold, if there is something.
+fn unfold(summary: &str, html: &str) -> String {
+    match html {
+        "" => String::new(),
+        html => format!("<details><summary>{}</summary>\n{html}</details>\n", escape(summary)),
+    }
 }
 
 fn networks(material: &Material) -> String {

@@ -36,12 +36,7 @@ fn figure(material: &Material, swept: &Swept) -> Option<Figure> {
     };
     let thresholds = material.sweeps[swept.sweep].run.settings.thresholds;
     Some(Figure {
-        name: slug(&format!(
-            "responses {} {} {}",
-            words::network(of),
-            what,
-            &of.hash[..of.hash.len().min(6)]
-        )),
+        name: slug(&format!("responses {} {what}", words::network(of))),
         section: Section::Responses,
         title: format!("Response curves, {}", words::network(of)),
         caption: format!(
