@@ -128,7 +128,7 @@ fn dots(
     pick: fn(&Agreement) -> Option<f64>,
 ) -> Tile {
     // The names of rows have lines of their own, so that long ones fit on a phone.
-    let (left, right, top) = (10.0, WIDTH - 12.0, 26.0);
+    let (left, right, top) = (14.0, WIDTH - 14.0, 26.0);
     let base = top + 2.0 * ROW * rows.len() as f64;
     let x = Scale::new(scale, (left, right));
     let mut canvas = Canvas::new();
