@@ -294,7 +294,9 @@ fn forward(program: &Program, id: usize, images: usize, save: bool) -> Work {
         Kernel::Conv { shape, .. } => convolution(shape, Direction::Forward, images, bytes),
         Kernel::MaxPool(_) => stream("max pool", bytes + if save { elements } else { 0.0 }, blocks),
         Kernel::GlobalAvgPool => stream("average pool", bytes, blocks),
-        Kernel::Norm(_) | Kernel::Identity | Kernel::Dropout { .. } => stream("elementwise", bytes, blocks),
+        Kernel::Norm(_) | Kernel::RunningNorm(_) | Kernel::Identity | Kernel::Dropout { .. } => {
+            stream("elementwise", bytes, blocks)
+        }
     }
 }
 
@@ -332,7 +334,7 @@ fn backward(program: &Program, back: BackStep, images: usize) -> Option<Work> {
                     let strips = to.c * (to.h * to.w).div_ceil(MEAN_STRIP);
                     stream("average pool, backward", bytes, blocks(strips, images))
                 }
-                Kernel::Norm(_) | Kernel::Identity | Kernel::Dropout { .. } => {
+                Kernel::Norm(_) | Kernel::RunningNorm(_) | Kernel::Identity | Kernel::Dropout { .. } => {
                     stream("elementwise", bytes, blocks_to)
                 }
             })

@@ -16,7 +16,7 @@ use synfilter::backend::{ImageBatch, Optimizer, PixelData};
 use synfilter::graph::{Graph, Op, Shape};
 use synfilter::models::Arch;
 use synfilter::random::Random;
-use synfilter::train::Trainer;
+use synfilter::train::{Start, Trainer};
 use synfilter::weights::Weights;
 
 const BATCH: usize = 100;
@@ -47,7 +47,18 @@ fn time(criterion: &mut Criterion, name: &str, conv: ConvMode, graph: &Graph) ->
     let optimizer = Optimizer::Adam(Adam::new(1e-3));
     let Shape { c, h, w } = graph.input();
     let norm = vec![0.5; c];
-    let mut trainer = Trainer::new(&backend, graph.clone(), &weights, optimizer, 0, BATCH, [&norm, &norm]);
+    let mut trainer = Trainer::new(
+        &backend,
+        Start {
+            graph: graph.clone(),
+            weights: &weights,
+            frozen: &[],
+            optimizer,
+            seed: 0,
+            batch: BATCH,
+            norm: [&norm, &norm],
+        },
+    );
     let mut random = Random::new(0, 0);
     let bytes: Vec<u8> = (0..BATCH * c * h * w).map(|_| random.below(256) as u8).collect();
     let labels: Vec<u16> = (0..BATCH).map(|_| random.below(10) as u16).collect();

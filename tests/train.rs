@@ -19,7 +19,7 @@ use synfilter::graph::program::Mode;
 use synfilter::models::Arch;
 use synfilter::network::{Network, Normalisation};
 use synfilter::train::{
-    Data, EpochRecord, Job, Observer, Progress, Session, TrainFile, TrainSettings, Trained, train,
+    Data, EpochRecord, Job, Observer, Origin, Progress, Session, TrainFile, TrainSettings, Trained, train,
 };
 use synfilter::weights::Weights;
 use synfilter::{Error, Result};
@@ -54,7 +54,7 @@ fn observed(
     interrupted: &AtomicBool,
     observer: &mut dyn Observer,
 ) -> Result<Trained> {
-    let data = Data { train: &DIGITS.train, test: &DIGITS.test };
+    let data = Data { train: &DIGITS.train, test: &DIGITS.test, weights: None };
     let session = Session { command: vec!["synfilter".into(), "train".into()], device: "a test".into() };
     let job = Job { folder, resume, tensorboard: false, session };
     train(&Cpu::new(ConvMode::Auto, true), settings, data, job, interrupted, observer)
@@ -104,6 +104,85 @@ fn seeds_and_epochs_make_a_difference() {
     run(folders[1].path(), &TrainSettings { seed: 4, ..ours }, false).unwrap();
     assert_ne!(bytes(folders[0].path(), 1), bytes(folders[0].path(), 2));
     assert_ne!(bytes(folders[0].path(), 2), bytes(folders[1].path(), 2));
+}
+
+/// Trains `arch` two epochs from a checkpoint of three, with some layers frozen.
+fn retrained(arch: Arch, folder: &Path, frozen: &[&str]) -> Result<[Checkpoint; 2]> {
+    let before = folder.join("before");
+    run(&before, &TrainSettings { save_every: 3, ..settings(arch, 3) }, false)?;
+    let file = before.join("epoch-0003.safetensors");
+    let checkpoint = Checkpoint::load(&file)?;
+    let graph = arch.build(Shape { c: 1, h: 28, w: 28 }, 10)?;
+    let weights = Weights::from_checkpoint(&graph, &checkpoint, &file)?;
+    let origin = Origin {
+        sha256: checkpoint.sha256.clone(),
+        epoch: Some(3),
+        frozen: frozen.iter().map(|&name| name.to_owned()).collect(),
+    };
+    let settings = TrainSettings { origin: Some(origin), ..settings(arch, 2) };
+    let data = Data { train: &DIGITS.train, test: &DIGITS.test, weights: Some(&weights) };
+    let after = folder.join("after");
+    let session = Session { command: Vec::new(), device: "a test".into() };
+    let job = Job { folder: &after, resume: false, tensorboard: false, session };
+    let backend = Cpu::new(ConvMode::Auto, true);
+    let trained = train(&backend, &settings, data, job, &AtomicBool::new(false), &mut ())?;
+    Ok([checkpoint, Checkpoint::load(trained.checkpoint)?])
+}
+
+#[test]
+fn frozen_layers_stay_as_they_are_and_all_others_are_trained() {
+    for (arch, frozen) in [
+        (Arch::Resnet18, &["conv1.weight", "layer1.1.conv1.weight", "layer2.0.downsample.0.weight"][..]),
+        (Arch::ShufflenetV2X0_5, &["stage2.0.branch1.0.weight", "conv5.0.weight", "fc.weight"]),
+        (Arch::Squeezenet1_1, &["features.3.squeeze.weight", "classifier.1.weight"]),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let [before, after] = retrained(arch, folder.path(), frozen).unwrap();
+        let graph = arch.build(Shape { c: 1, h: 28, w: 28 }, 10).unwrap();
+        let layers = graph.filterable();
+        let frozen: Vec<_> = layers
+            .into_iter()
+            .filter(|&layer| frozen.contains(&&*graph.params[layer].name))
+            .flat_map(|layer| graph.layer(layer))
+            .collect();
+        // Weights, biases, γ, β and both statistics; a SqueezeNet has biases alone, a ResNet none but the last.
+        let expected = match arch {
+            Arch::Resnet18 => 3 * 5,
+            Arch::ShufflenetV2X0_5 => 2 * 5 + 2,
+            _ => 2 * 2,
+        };
+        assert_eq!(frozen.len(), expected, "{arch}");
+        for (id, param) in graph.params.iter().enumerate() {
+            let bits =
+                |c: &Checkpoint| c.tensors[&param.name].data.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(&before) == bits(&after), frozen.contains(&id), "{arch} {}", param.name);
+        }
+        assert_eq!((after.meta.epoch, after.meta.seed), (Some(5), Some(3)));
+        assert_eq!(after.meta.extra["retrained_from"], before.sha256);
+    }
+}
+
+#[test]
+fn training_goes_on_from_a_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    retrained(Arch::ShufflenetV2X0_5, folder.path(), &[]).unwrap();
+    let losses = |run: &str| log(&folder.path().join(run)).iter().map(|r| r.train_loss).collect::<Vec<_>>();
+    let (before, after) = (losses("before"), losses("after"));
+    assert!(after[0] < before[0] && after[1] < before[1], "{before:?} {after:?}");
+}
+
+#[test]
+fn layers_that_cannot_be_frozen() {
+    let refused = |frozen: &[&str], expected: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        let error = retrained(Arch::ShufflenetV2X0_5, folder.path(), frozen).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains(expected), "{error}");
+    };
+    refused(&["conv1.0.weight", "layer9"], "expected layers of shufflenet_v2_x0_5, found layer9");
+    let graph = Arch::ShufflenetV2X0_5.build(Shape { c: 1, h: 28, w: 28 }, 10).unwrap();
+    let all: Vec<&str> = graph.filterable().into_iter().map(|layer| &*graph.params[layer].name).collect();
+    refused(&all, "expected fewer than all 57");
 }
 
 #[test]
@@ -244,7 +323,7 @@ fn a_resnet_learns_digits() {
     let folder = tempfile::tempdir().unwrap();
     let digits = digits(2000, 500);
     let settings = TrainSettings { epochs: 2, ..settings(Arch::Resnet18, 2) };
-    let data = Data { train: &digits.train, test: &digits.test };
+    let data = Data { train: &digits.train, test: &digits.test, weights: None };
     let job = Job { folder: folder.path(), resume: false, tensorboard: false, session: Session::default() };
     let backend = Cpu::new(ConvMode::Auto, true);
     let trained = train(&backend, &settings, data, job, &AtomicBool::new(false), &mut ()).unwrap();

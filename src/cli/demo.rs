@@ -171,7 +171,7 @@ impl OnDevice for Training<'_> {
             tensorboard: false,
             session,
         };
-        train::shown(backend, &settings, Data { train: &images, test }, job)
+        train::shown(backend, &settings, Data { train: &images, test, weights: None }, job)
     }
 }
 

@@ -125,7 +125,7 @@ fn trained<B: Backend>(
     };
     let session = session(description);
     let job = Job { folder: &args.out, resume: args.resume, tensorboard: args.tensorboard, session };
-    let data = Data { train: &images, test: &test };
+    let data = Data { train: &images, test: &test, weights: None };
     let trained = shown(backend, &settings, data, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
             note(&format!(

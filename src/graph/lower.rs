@@ -2,17 +2,19 @@
 
 use super::place::Place;
 use super::program::{Kernel, Mode, Program, Step, Storage, View};
-use super::{Graph, Node, NodeId, NormParams, Op, Shape};
+use super::{Graph, Node, NodeId, NormParams, Op, ParamId, Shape};
 
 /// The program of a graph.
-pub(super) fn lower(graph: &Graph, mode: Mode) -> Program {
-    Lowering::new(graph, mode).run()
+pub(super) fn lower(graph: &Graph, mode: Mode, frozen: &[ParamId]) -> Program {
+    Lowering::new(graph, mode, frozen).run()
 }
 
 /// State of a lowering.
 struct Lowering<'a> {
     graph: &'a Graph,
     mode: Mode,
+    /// Parameters that are not trained.
+    frozen: &'a [ParamId],
     /// The only reader of each node, where there is one.
     reader: Vec<Option<NodeId>>,
     /// Where the value of each node lies, once known.
@@ -32,7 +34,7 @@ struct Chain {
 }
 
 impl<'a> Lowering<'a> {
-    fn new(graph: &'a Graph, mode: Mode) -> Self {
+    fn new(graph: &'a Graph, mode: Mode, frozen: &'a [ParamId]) -> Self {
         let mut uses = graph.uses();
         uses[graph.logits] += 1; // by the loss
         let mut reader = vec![None; graph.nodes.len()];
@@ -45,6 +47,7 @@ impl<'a> Lowering<'a> {
         Lowering {
             graph,
             mode,
+            frozen,
             reader,
             views: vec![None; n],
             wanted: vec![None; n],
@@ -114,6 +117,11 @@ impl<'a> Lowering<'a> {
         chains
     }
 
+    /// Whether a batch norm is one by running statistics.
+    fn running(&self, norm: &NormParams) -> bool {
+        self.mode == Mode::Inference || self.frozen.contains(&norm.weight)
+    }
+
     fn chain(&self, start: NodeId, taken: &mut [bool]) -> Chain {
         let mut chain = Chain { norm: None, add: None, relu: false, end: start };
         let mut next = |end: NodeId, accept: &dyn Fn(&Op) -> bool| -> Option<NodeId> {
@@ -123,8 +131,7 @@ impl<'a> Lowering<'a> {
         };
         let op = &self.graph.nodes[start].op;
         if let Op::Conv { .. } = op
-            && self.mode == Mode::Inference
-            && let Some(norm) = next(chain.end, &|op| matches!(op, Op::Norm(_)))
+            && let Some(norm) = next(chain.end, &|op| matches!(op, Op::Norm(norm) if self.running(norm)))
         {
             chain.end = norm;
             if let Op::Norm(params) = self.graph.nodes[norm].op {
@@ -227,6 +234,7 @@ impl<'a> Lowering<'a> {
         let node = &self.graph.nodes[start];
         let kernel = match node.op {
             Op::Conv { weight, bias, shape } => Kernel::Conv { weight, bias, shape, norm: chain.norm },
+            Op::Norm(norm) if self.running(&norm) => Kernel::RunningNorm(norm),
             Op::Norm(norm) => Kernel::Norm(norm),
             Op::MaxPool(pool) => Kernel::MaxPool(pool),
             Op::GlobalAvgPool => Kernel::GlobalAvgPool,

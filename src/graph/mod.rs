@@ -212,6 +212,31 @@ impl Graph {
         self.filterable().into_iter().map(channels).collect()
     }
 
+    /// All parameters of the layer of a filterable tensor: the tensor itself, its bias, and those of the batch norms that
+    /// read what it computes.
+    pub fn layer(&self, weight: ParamId) -> Vec<ParamId> {
+        let mut params = Vec::new();
+        for (i, node) in self.nodes.iter().enumerate() {
+            match node.op {
+                Op::Conv { weight: own, bias, .. } if own == weight => {
+                    params.push(weight);
+                    params.extend(bias);
+                    let norms = self.nodes.iter().filter(|reader| reader.inputs.contains(&i));
+                    params.extend(
+                        norms
+                            .filter_map(|reader| match reader.op {
+                                Op::Norm(norm) => Some(norm.all()),
+                                _ => None,
+                            })
+                            .flatten(),
+                    );
+                }
+                _ => {}
+            }
+        }
+        params
+    }
+
     /// How many nodes read each value.
     pub fn uses(&self) -> Vec<usize> {
         let mut uses = vec![0; self.nodes.len()];

@@ -2,7 +2,7 @@
 //!
 //! A [`Program`] is a list of [`Step`]s over *storages*. A storage is one slab buffer; several values may be
 //! views of it, so that a split, a concatenation and a shuffle cost nothing where their parts can be written
-//! in place. Outside training a convolution takes the batch norm, the residual sum and the ReLU that follow it
+//! in place. A convolution takes the batch norm by running statistics, the residual sum and the ReLU that follow it
 //! into its own step.
 
 use super::conv::ConvShape;
@@ -22,7 +22,7 @@ pub enum Mode {
     Inference,
     /// Batch norm by the statistics of the batch; no dropout.
     BatchStatistics,
-    /// Batch norm by the statistics of the batch, dropout on.
+    /// Batch norm by the statistics of the batch (that of frozen layers by running ones), dropout on.
     Training,
 }
 
@@ -65,8 +65,10 @@ pub enum Kernel {
         /// The batch norm that follows.
         norm: Option<NormParams>,
     },
-    /// Batch norm by itself.
+    /// Batch norm by the statistics of the batch.
     Norm(NormParams),
+    /// Batch norm by running statistics, behind something else than a convolution.
+    RunningNorm(NormParams),
     /// Max pool, remembering winners.
     MaxPool(Pool),
     /// Mean over the map.
@@ -167,7 +169,13 @@ pub struct Flow {
 impl Program {
     /// Lowers a graph.
     pub fn lower(graph: &Graph, mode: Mode) -> Program {
-        super::lower::lower(graph, mode)
+        super::lower::lower(graph, mode, &[])
+    }
+
+    /// Lowers a graph for training in which the parameters `frozen` are not trained: a batch norm among them is one by
+    /// running statistics, as in inference, and leaves these as they are.
+    pub fn lower_frozen(graph: &Graph, frozen: &[ParamId]) -> Program {
+        super::lower::lower(graph, Mode::Training, frozen)
     }
 
     /// The step that reads a parameter.
@@ -176,7 +184,7 @@ impl Program {
             Kernel::Conv { weight, bias, norm, .. } => {
                 weight == param || bias == Some(param) || norm.is_some_and(|n| n.all().contains(&param))
             }
-            Kernel::Norm(n) => n.all().contains(&param),
+            Kernel::Norm(n) | Kernel::RunningNorm(n) => n.all().contains(&param),
             _ => false,
         })
     }
@@ -228,7 +236,7 @@ impl Step {
             Kernel::Conv { weight, bias, norm, .. } => {
                 [Some(weight), bias, norm.map(|n| n.weight), norm.map(|n| n.bias)]
             }
-            Kernel::Norm(n) => [Some(n.weight), Some(n.bias), None, None],
+            Kernel::Norm(n) | Kernel::RunningNorm(n) => [Some(n.weight), Some(n.bias), None, None],
             _ => [None; 4],
         };
         list.into_iter().flatten()

@@ -95,7 +95,7 @@ impl<B: Backend> Tape<B> {
             matches!(step.kernel, Kernel::MaxPool(_)).then(|| backend.bytes(step.out.place.rows(), batch))
         };
         let norm = |(id, step): (StepId, &Step)| match step.kernel {
-            Kernel::Norm(_) if program.mode != Mode::Inference => {
+            Kernel::Norm(_) => {
                 let channels = || backend.floats(step.x.place.c);
                 let through =
                     moves.iter().any(|m| matches!(m, BackStep::Through { step, .. } if *step == id));
@@ -384,7 +384,7 @@ impl<B: Backend> Tape<B> {
         let then = Then { scale, shift, add, accumulate: false, sign };
         match step.kernel {
             Kernel::Conv { .. } => backend.conv(batch, prepared.filter(id), Direction::Forward, x, out, then),
-            Kernel::Norm(_) | Kernel::Identity => backend.map(batch, x, out, then),
+            Kernel::Norm(_) | Kernel::RunningNorm(_) | Kernel::Identity => backend.map(batch, x, out, then),
             Kernel::MaxPool(pool) => backend.max_pool(batch, pool, x, out, winners.as_mut().filter(|_| save)),
             Kernel::GlobalAvgPool => backend.avg_pool(batch, x, out),
             Kernel::Dropout { p, stream } => {
@@ -426,7 +426,7 @@ impl<B: Backend> Tape<B> {
             Kernel::Conv { .. } => {
                 backend.conv(batch, prepared.filter(id), Direction::BackwardInput, dy, out, then)
             }
-            Kernel::Norm(_) if program.mode == Mode::Inference => {
+            Kernel::RunningNorm(_) => {
                 then.scale = prepared.scale(id);
                 backend.map(batch, dy, out, then)
             }

@@ -2,7 +2,7 @@
 
 use crate::backend::{Backend, NormTensors, Standard, Statistics, grain};
 use crate::filter::Mask;
-use crate::graph::program::{Kernel, Mode, Program, StepId};
+use crate::graph::program::{Kernel, Program, StepId};
 use crate::graph::{Graph, NormParams, ParamId};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -75,7 +75,7 @@ impl<B: Backend> Prepared<B> {
                 let filter = prepared.filter.as_mut().expect("made for every convolution");
                 backend.load_filter(filter, &params[weight], prepared.scale.as_ref());
             }
-            Kernel::Norm(norm) if program.mode == Mode::Inference => {
+            Kernel::RunningNorm(norm) => {
                 prepared.running(backend, lengths, params, norm, None);
             }
             Kernel::Norm(norm) => {

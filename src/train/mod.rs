@@ -1,4 +1,4 @@
-//! Training a network from scratch, reproducibly, and so that it can be stopped and resumed at any time.
+//! Training a network, from scratch or from a checkpoint, reproducibly, and so that it can be stopped and resumed at any time.
 //!
 //! Initial weights, the order of images and dropout come from counters and the seed alone, and every operation is
 //! split over threads without changing an order of summation: the same settings give the same bits, whatever the
@@ -14,8 +14,8 @@ mod trainer;
 pub use dir::{Session, TrainDir, TrainFile};
 pub use events::Events;
 pub use log::{EpochRecord, Log};
-pub use settings::{Method, TrainSettings, optimizer};
-pub use trainer::Trainer;
+pub use settings::{Method, Origin, TrainSettings, optimizer};
+pub use trainer::{Start, Trainer};
 
 use crate::backend::{Backend, ImageBatch, PixelData};
 use crate::checkpoint::Metadata;
@@ -42,6 +42,8 @@ pub struct Data<'a> {
     pub train: &'a Images,
     /// What it is measured on after every epoch.
     pub test: &'a Images,
+    /// The weights that [`TrainSettings::origin`] tells of; initial ones if there are none.
+    pub weights: Option<&'a Weights>,
 }
 
 /// Where a run is kept.
@@ -122,9 +124,19 @@ pub fn train<B: Backend>(
         sessions: vec![job.session],
     };
     let dir = TrainDir::open(job.folder, &ours, job.resume)?;
-    let weights = Weights::init(&graph, settings.seed);
+    let initial;
+    let weights = match data.weights {
+        Some(weights) => weights,
+        None => {
+            initial = Weights::init(&graph, settings.seed);
+            &initial
+        }
+    };
     let TrainSettings { optimizer, seed, batch, ref mean, ref std, .. } = *settings;
-    let mut trainer = Trainer::new(backend, graph.clone(), &weights, optimizer, seed, batch, [mean, std]);
+    let frozen = settings.frozen(&graph)?;
+    let start =
+        Start { graph: graph.clone(), weights, frozen: &frozen, optimizer, seed, batch, norm: [mean, std] };
+    let mut trainer = Trainer::new(backend, start);
     let mut epoch = 0;
     if let Some((state, found)) = dir.read_state()? {
         trainer.restore(&state, &dir.state())?;
@@ -166,8 +178,8 @@ pub fn train<B: Backend>(
             events.append(&record)?;
         }
         if epoch.is_multiple_of(settings.save_every) || epoch == settings.epochs {
-            let meta = metadata(settings, epoch);
-            let state = trainer.state(meta.clone())?;
+            let state = trainer.state(metadata(settings, Some(epoch)))?;
+            let meta = metadata(settings, settings.epoch_of_weights(epoch));
             trainer.weights()?.to_checkpoint(&measured.network.graph, meta).save(dir.checkpoint(epoch))?;
             log.sync()?;
             state.save(dir.state())?;
@@ -251,7 +263,11 @@ impl<'b, B: Backend> Measured<'b, B> {
     }
 }
 
-fn metadata(settings: &TrainSettings, epoch: u32) -> Metadata {
+fn metadata(settings: &TrainSettings, epoch: Option<u32>) -> Metadata {
+    let origin = settings
+        .origin
+        .iter()
+        .flat_map(|origin| [("retrained_from", origin.sha256.clone()), ("frozen", origin.frozen.join(","))]);
     Metadata {
         arch: Some(settings.arch.name().to_owned()),
         dataset: Some(settings.dataset.name().to_owned()),
@@ -259,8 +275,8 @@ fn metadata(settings: &TrainSettings, epoch: u32) -> Metadata {
         channels: Some(settings.channels),
         mean: Some(settings.mean.clone()),
         std: Some(settings.std.clone()),
-        epoch: Some(epoch),
+        epoch,
         seed: Some(settings.seed),
-        extra: Default::default(),
+        extra: origin.map(|(name, value)| (name.to_owned(), value)).collect(),
     }
 }

@@ -4,7 +4,7 @@ use crate::backend::Optimizer;
 use crate::backend::cpu::optimizer::{Adam, Sgd};
 use crate::data::{DatasetKind, Images};
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Shape};
+use crate::graph::{Graph, ParamId, Shape};
 use crate::models::Arch;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -89,6 +89,21 @@ pub struct TrainSettings {
     /// Epochs after each of which the learning rate is divided by ten; the paper's protocol has none.
     #[serde(default)]
     pub lr_drops: Vec<u32>,
+    /// The checkpoint that training starts from, in the place of initial weights. Epochs are counted from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// The checkpoint that a training starts from, and what of it stays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Its own epoch, where it tells.
+    pub epoch: Option<u32>,
+    /// The layers that are not trained, by their filterable tensors: each keeps weight and bias, and its batch norm keeps
+    /// everything and goes by running statistics.
+    pub frozen: Vec<String>,
 }
 
 impl TrainSettings {
@@ -110,6 +125,38 @@ impl TrainSettings {
             batch: 100,
             optimizer: Optimizer::Adam(Adam::new(1e-3)),
             lr_drops: Vec::new(),
+            origin: None,
+        }
+    }
+
+    /// The parameters that are not trained.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] naming a layer that the network does not have, and where all are frozen.
+    pub fn frozen(&self, graph: &Graph) -> Result<Vec<ParamId>> {
+        let layers = graph.filterable();
+        let names = self.origin.iter().flat_map(|origin| &origin.frozen);
+        let mut frozen = Vec::new();
+        for name in names {
+            let Some(&layer) = layers.iter().find(|&&layer| graph.params[layer].name == *name) else {
+                return Err(Error::usage(format!(
+                    "frozen layers: expected layers of {}, found {name}",
+                    self.arch
+                )));
+            };
+            frozen.extend(graph.layer(layer));
+        }
+        match layers.iter().any(|layer| !frozen.contains(layer)) {
+            true => Ok(frozen),
+            false => Err(Error::usage(format!("frozen layers: expected fewer than all {}", layers.len()))),
+        }
+    }
+
+    /// Epochs that weights have seen after `epoch` of this training; `None` where the checkpoint before it did not tell.
+    pub fn epoch_of_weights(&self, epoch: u32) -> Option<u32> {
+        match &self.origin {
+            None => Some(epoch),
+            Some(origin) => origin.epoch.map(|before| before.saturating_add(epoch)),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::backend::{Backend, Batch, ImageBatch, Optimizer, Verdicts};
 use crate::checkpoint::{Checkpoint, Metadata, OPTIMIZER_PREFIX, Tensor};
 use crate::error::{Error, Result};
-use crate::graph::program::{BackStep, Kernel, Mode, Program};
+use crate::graph::program::{BackStep, Kernel, Program};
 use crate::graph::{Graph, NORM_MOMENTUM, ParamId, ParamKind};
 use crate::tape::{Prepared, Run, Tape};
 use crate::weights::Weights;
@@ -20,26 +20,44 @@ pub struct Trainer<'b, B: Backend> {
     optimizer: Optimizer,
     seed: u64,
     step: u64,
+    /// Steps that batch norms had seen before the first.
+    batches: i64,
     /// One buffer per parameter of the graph.
     params: Vec<B::Floats>,
     /// The parameters that gradients move, each with the optimiser's state.
     trained: Vec<(ParamId, [B::Floats; 2])>,
 }
 
+/// What a network in training starts from.
+pub struct Start<'a> {
+    /// The network.
+    pub graph: Graph,
+    /// Its weights.
+    pub weights: &'a Weights,
+    /// Parameters that stay as they are. A batch norm whose γ is among them goes by running statistics, and leaves these as
+    /// they are too.
+    pub frozen: &'a [ParamId],
+    /// How weights are moved.
+    pub optimizer: Optimizer,
+    /// Decides dropout.
+    pub seed: u64,
+    /// Images per step.
+    pub batch: usize,
+    /// Mean and standard deviation of each channel, in pixel units, by which images are normalised.
+    pub norm: [&'a [f32]; 2],
+}
+
 impl<'b, B: Backend> Trainer<'b, B> {
-    /// Starts from `weights`, for batches of `batch` images, normalised by mean and standard deviation per channel
-    /// (`norm`). `seed` decides dropout.
-    pub fn new(
-        backend: &'b B,
-        graph: Graph,
-        weights: &Weights,
-        optimizer: Optimizer,
-        seed: u64,
-        batch: usize,
-        norm: [&[f32]; 2],
-    ) -> Self {
-        let program = Program::lower(&graph, Mode::Training);
-        let moves = program.backward(false, |_| true);
+    /// Starts a network in training.
+    ///
+    /// # Panics
+    /// If all parameters are frozen.
+    pub fn new(backend: &'b B, start: Start) -> Self {
+        let Start { graph, weights, frozen, optimizer, seed, batch, norm } = start;
+        let program = Program::lower_frozen(&graph, frozen);
+        let is_trained =
+            |param: ParamId| graph.params[param].kind != ParamKind::Statistic && !frozen.contains(&param);
+        let moves = program.backward(false, is_trained);
         let tape = Tape::new(backend, &program, Batch { images: batch }, |_| true, &moves);
         let mut prepared = Prepared::new(backend, &graph, &program, true, norm);
         let params: Vec<_> = weights.tensors.iter().map(|t| backend.upload(t)).collect();
@@ -49,9 +67,23 @@ impl<'b, B: Backend> Trainer<'b, B> {
             let second = if moment_names(optimizer)[1].is_empty() { 0 } else { len };
             (param, [backend.floats(len), backend.floats(second)])
         };
-        let is_trained = |&param: &ParamId| graph.params[param].kind != ParamKind::Statistic;
-        let trained = (0..graph.params.len()).filter(is_trained).map(state).collect();
-        Trainer { backend, graph, program, prepared, tape, moves, optimizer, seed, step: 0, params, trained }
+        let trained: Vec<_> = (0..graph.params.len()).filter(|&p| is_trained(p)).map(state).collect();
+        assert!(!trained.is_empty(), "a network in training has something to train");
+        let batches = weights.batches;
+        Trainer {
+            backend,
+            graph,
+            program,
+            prepared,
+            tape,
+            moves,
+            optimizer,
+            seed,
+            step: 0,
+            batches,
+            params,
+            trained,
+        }
     }
 
     /// Moves weights by another optimiser of the same kind from now on: the learning rate changes, the moments stay.
@@ -99,7 +131,7 @@ impl<'b, B: Backend> Trainer<'b, B> {
     /// Those of the device.
     pub fn weights(&self) -> Result<Weights> {
         let tensors: Result<_> = self.params.iter().map(|p| self.backend.download(p)).collect();
-        Ok(Weights { tensors: tensors?, batches: self.step as i64 })
+        Ok(Weights { tensors: tensors?, batches: self.batches + self.step as i64 })
     }
 
     /// Weights, optimiser and step count: all that a later [`Trainer::restore`] needs to go on as if nothing had been.
@@ -130,6 +162,7 @@ impl<'b, B: Backend> Trainer<'b, B> {
         let counter = format!("{OPTIMIZER_PREFIX}step");
         let step = checkpoint.counters.get(&counter).and_then(|&step| u64::try_from(step).ok());
         self.step = step.ok_or_else(|| Error::input(path, &counter, "a number of steps", "none"))?;
+        self.batches = weights.batches - self.step as i64;
         for (param, values) in self.params.iter_mut().zip(&weights.tensors) {
             self.backend.write(param, values);
         }

@@ -13,6 +13,7 @@ fn operations<B: Backend>(device: &B) {
     let tried = Tried { device, against_f64: true };
     gradients::convolutions(&tried);
     gradients::norms(&tried);
+    gradients::frozen_layers(&tried);
     gradients::sums(&tried);
     gradients::pools_and_linear_layers(&tried);
     gradients::dropouts(&tried);

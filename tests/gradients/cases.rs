@@ -6,7 +6,7 @@ use synfilter::filter::{FilterKind, Mask};
 use synfilter::graph::build::{Builder, ConvSpec};
 use synfilter::graph::place::Place;
 use synfilter::graph::program::{BackStep, Mode, Program};
-use synfilter::graph::{Graph, Init, NORM_EPS, NodeId, Op, ParamKind, Pool, Shape};
+use synfilter::graph::{Graph, Init, NORM_EPS, NodeId, Op, ParamId, ParamKind, Pool, Shape};
 use synfilter::random::Random;
 use synfilter::tape::{Base, Prepared, Run, Tape};
 
@@ -112,14 +112,19 @@ impl<'b, B: Backend> Engine<'b, B> {
     fn new(
         device: &'b B,
         graph: Graph,
-        mode: Mode,
+        (mode, frozen): (Mode, &[ParamId]),
         params: &[Vec<f32>],
         pixels: Vec<f32>,
         labels: Vec<u16>,
     ) -> Self {
-        let program = Program::lower(&graph, mode);
-        let trains = mode != Mode::Inference;
-        let moves = program.backward(true, |p| trains && graph.params[p].kind != ParamKind::Statistic);
+        let program = match mode {
+            Mode::Training => Program::lower_frozen(&graph, frozen),
+            mode => Program::lower(&graph, mode),
+        };
+        let trains = |p: ParamId| {
+            mode != Mode::Inference && graph.params[p].kind != ParamKind::Statistic && !frozen.contains(&p)
+        };
+        let moves = program.backward(true, trains);
         let c = graph.input().c;
         let norm = [&vec![0.0; c][..], &vec![1.0; c]];
         let mut prepared = Prepared::new(device, &graph, &program, true, norm);
@@ -211,6 +216,7 @@ impl<'b, B: Backend> Engine<'b, B> {
 struct Naive<'a> {
     graph: &'a Graph,
     mode: Mode,
+    frozen: &'a [ParamId],
     labels: Vec<usize>,
     /// Per dropout.
     kept: Vec<Vec<bool>>,
@@ -230,10 +236,11 @@ impl Naive<'_> {
                     conv.forward(x(0), &Map::new(oihw, &params[*weight]), bias.map(|b| &params[b][..]))
                 }
                 Op::Norm(norm) => {
+                    let is_frozen = self.frozen.contains(&norm.weight);
                     let [weight, bias, running_mean, running_var] = norm.all().map(|p| params[p].clone());
                     let eps = f64::from(NORM_EPS);
                     let mut norm = BatchNorm { weight, bias, running_mean, running_var, momentum: 0.1, eps };
-                    norm.forward(x(0), self.mode != Mode::Inference)
+                    norm.forward(x(0), self.mode != Mode::Inference && !is_frozen)
                 }
                 Op::Relu => oracle::relu(x(0)),
                 Op::Add => oracle::add(x(0), x(1)),
@@ -273,21 +280,34 @@ fn check<B: Backend>(
     build: impl Fn(&mut Net, NodeId) -> NodeId,
 ) {
     let graph = graph(c, side, build);
-    check_mode(tried, what, &graph, Mode::Inference);
-    check_mode(tried, what, &graph, Mode::BatchStatistics);
+    check_mode(tried, what, &graph, Mode::Inference, &[]);
+    check_mode(tried, what, &graph, Mode::BatchStatistics, &[]);
     if graph.nodes.iter().any(|node| matches!(node.op, Op::Dropout { .. })) {
-        check_mode(tried, what, &graph, Mode::Training);
+        check_mode(tried, what, &graph, Mode::Training, &[]);
     }
 }
 
-fn check_mode<B: Backend>(tried: &Tried<B>, what: &str, graph: &Graph, mode: Mode) {
+/// Checks the training of a graph with each of its layers frozen by itself, and all but one.
+fn check_frozen<B: Backend>(tried: &Tried<B>, what: &str, build: impl Fn(&mut Net, NodeId) -> NodeId) {
+    let graph = graph(3, 6, build);
+    let layers = graph.filterable();
+    for &layer in &layers {
+        let name = &graph.params[layer].name;
+        check_mode(tried, &format!("{what}, {name} frozen"), &graph, Mode::Training, &graph.layer(layer));
+        let others: Vec<ParamId> =
+            layers.iter().filter(|&&other| other != layer).flat_map(|&other| graph.layer(other)).collect();
+        check_mode(tried, &format!("{what}, all but {name} frozen"), &graph, Mode::Training, &others);
+    }
+}
+
+fn check_mode<B: Backend>(tried: &Tried<B>, what: &str, graph: &Graph, mode: Mode, frozen: &[ParamId]) {
     let what = format!("{what} ({mode:?})");
     let mut random = Random::new(SEED, 0);
     let params = parameters(graph, &mut random);
     let Shape { c, h, w } = graph.input();
     let pixels: Vec<f32> = (0..IMAGES * c * h * w).map(|_| random.normal()).collect();
     let labels: Vec<u16> = (0..IMAGES).map(|_| random.below(graph.classes() as u32) as u16).collect();
-    let mut engine = Engine::new(tried.device, graph.clone(), mode, &params, pixels, labels);
+    let mut engine = Engine::new(tried.device, graph.clone(), (mode, frozen), &params, pixels, labels);
 
     if mode != Mode::Training {
         engine.check_suffixes(&what, &params);
@@ -303,7 +323,7 @@ fn check_mode<B: Backend>(tried: &Tried<B>, what: &str, graph: &Graph, mode: Mod
         .collect();
     let kept = dropouts.iter().zip(0..).map(|(&(p, shape), stream)| engine.kept(stream, p, shape)).collect();
     let labels = engine.labels.iter().map(|&l| usize::from(l)).collect();
-    let naive = Naive { graph, mode, labels, kept };
+    let naive = Naive { graph, mode, frozen, labels, kept };
     let (pixels, exact) = (wide(&engine.pixels), params.iter().map(|p| wide(p)).collect::<Vec<_>>());
 
     let tape = engine.whole();
@@ -318,7 +338,8 @@ fn check_mode<B: Backend>(tried: &Tried<B>, what: &str, graph: &Graph, mode: Mod
     let loss = |at: &[f64]| naive.loss(at, &exact);
     check_gradient(&format!("{what}: input"), &gradient, &pixels, loss, &mut random);
     for param in (0..graph.params.len()).filter(|_| mode != Mode::Inference) {
-        if graph.params[param].kind == ParamKind::Statistic {
+        if graph.params[param].kind == ParamKind::Statistic || frozen.contains(&param) {
+            assert!(tape.param_gradient(param).is_none(), "{what}: {}", graph.params[param].name);
             continue;
         }
         let gradient = engine.device.download(tape.param_gradient(param).expect("asked for")).unwrap();
@@ -411,6 +432,34 @@ pub fn norms<B: Backend>(tried: &Tried<B>) {
         let x = net.builder.add(x, y);
         net.head(x)
     });
+}
+
+/// Layers that are not trained, with their batch norms by running statistics, between others that are.
+pub fn frozen_layers<B: Backend>(tried: &Tried<B>) {
+    check_frozen(tried, "residual", |net, x| {
+        let x = net.block(x, 6);
+        let y = net.block(x, 6);
+        let y = net.conv3(y, 6);
+        let y = net.norm(y);
+        let x = net.builder.add(x, y);
+        let x = net.relu(x);
+        net.head(x)
+    });
+    check_frozen(tried, "dropout and bias", |net, x| {
+        let x = net.layer(x, 6);
+        let x = net.builder.dropout("dropout", x, 0.5);
+        let x = net.layer(x, 5);
+        net.head(x)
+    });
+    // A norm that no convolution takes along.
+    let graph = graph(3, 5, |net, x| {
+        let x = net.conv3(x, 6);
+        let y = net.norm(x);
+        let x = net.builder.add(x, y);
+        net.head(x)
+    });
+    let first = graph.layer(graph.filterable()[0]);
+    check_mode(tried, "norm of a value with two readers, frozen", &graph, Mode::Training, &first);
 }
 
 pub fn sums<B: Backend>(tried: &Tried<B>) {

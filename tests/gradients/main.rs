@@ -28,6 +28,11 @@ fn norms() {
 }
 
 #[test]
+fn frozen_layers() {
+    cases::frozen_layers(&cpu());
+}
+
+#[test]
 fn sums() {
     cases::sums(&cpu());
 }

@@ -19,7 +19,7 @@ use synfilter::graph::program::Mode;
 use synfilter::network::Network;
 use synfilter::study::spec::Network as Described;
 use synfilter::study::{Record, Step, Task, Work, halving::GRID};
-use synfilter::train::{TrainSettings, Trainer};
+use synfilter::train::{Start, TrainSettings, Trainer};
 use synfilter::weights::Weights;
 
 /// Training steps that are timed, after one that is not.
@@ -108,7 +108,10 @@ impl OnDevice for Training<'_> {
         let graph = settings.check(images, test)?;
         let weights = Weights::init(&graph, settings.seed);
         let TrainSettings { optimizer, seed, batch, ref mean, ref std, .. } = settings;
-        let mut trainer = Trainer::new(backend, graph, &weights, optimizer, seed, batch, [mean, std]);
+        let mut trainer = Trainer::new(
+            backend,
+            Start { graph, weights: &weights, frozen: &[], optimizer, seed, batch, norm: [mean, std] },
+        );
         let size = images.shape.iter().product::<usize>();
         let mut step = || {
             let pixels = PixelData::Bytes(&images.pixels[..batch * size]);

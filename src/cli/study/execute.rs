@@ -109,7 +109,7 @@ impl Executor<'_> {
             true,
             Training {
                 settings,
-                data: Data { train: &images, test: &test },
+                data: Data { train: &images, test: &test, weights: None },
                 folder: &step.folder,
                 tensorboard: train.tensorboard,
                 command: command.clone(),
