@@ -22,6 +22,7 @@ use synfilter::data::{DatasetKind, Images, Split, digits};
 use synfilter::eps::Eps;
 use synfilter::filter::FilterKind;
 use synfilter::models::Arch;
+use synfilter::report::{self, write_html};
 use synfilter::score::{Options, Score, Scores, score_run, table};
 use synfilter::sweep::export::{CELLS_PARQUET, read_cells};
 use synfilter::sweep::run::Job;
@@ -58,13 +59,14 @@ struct Document<'a> {
     folder: &'a Path,
     checkpoint: &'a Path,
     run: &'a Path,
+    report: &'a Path,
     test_accuracy: f64,
     seconds: f64,
     #[serde(flatten)]
     scores: &'a Scores,
 }
 
-/// Trains, sweeps, scores and says where everything is.
+/// Trains, sweeps, scores, reports and says where everything is.
 ///
 /// # Errors
 /// A usage error for a folder that holds something; [`Error::Failed`] if training does not get far enough; those of
@@ -85,19 +87,25 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     }
 
     note(&format!(
-        "2 of 3: sweep all layers with {} filters × {THRESHOLDS} thresholds on {IMAGES} images, FGSM ε {EPS} (a study \
+        "2 of 4: sweep all layers with {} filters × {THRESHOLDS} thresholds on {IMAGES} images, FGSM ε {EPS} (a study \
          takes 25 thresholds and all images)",
         FilterKind::ALL.len()
     ));
     let run = folder.join("sweep");
     swept(args, &checkpoint, &run, test.first(IMAGES)?)?;
 
-    note("3 of 3: score");
+    note("3 of 4: score");
     let scores = score_run(&run, Options::default())?;
+
+    note("4 of 4: report");
+    let report = folder.join("report.html");
+    let title = Some(format!("synfilter demo: {ARCH} on 8,000 of MNIST's digits"));
+    write_html(slice::from_ref(&run), &report, &report::Settings { title, options: Options::default() })?;
     let document = Document {
         folder: &folder,
         checkpoint: &checkpoint,
         run: &run,
+        report: &report,
         test_accuracy: accuracy,
         seconds: started.elapsed().as_secs_f64(),
         scores: &scores,
@@ -153,7 +161,7 @@ impl OnDevice for Training<'_> {
     fn run<B: Backend>(self, backend: &B, description: String) -> Result<Trained> {
         let Training { args, folder, test } = self;
         note(&format!(
-            "1 of 3: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
+            "1 of 4: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
         ));
         let images = digits::load(Split::Train)?;
         let settings = TrainSettings {
@@ -237,13 +245,15 @@ fn unfiltered(run: &Path) -> Result<String> {
 fn closing(document: &Document, unfiltered: &str) -> String {
     let combined: Vec<Score> =
         document.scores.scores.iter().filter(|score| score.filter.is_none()).cloned().collect();
-    let (checkpoint, run) = (document.checkpoint.display(), document.run.display());
+    let (checkpoint, run, report) =
+        (document.checkpoint.display(), document.run.display(), document.report.display());
     format!(
         "{}\n{unfiltered}\n\n\
          This was a demo in {}: {THRESHOLDS} thresholds and {IMAGES} images instead of 25 and all, so errors are wide.\n\
          checkpoint  {checkpoint}\n\
          cells       {run}/{CELLS_PARQUET}\n\
-         scores      {run}/scores.parquet, each filter by itself: synfilter score {run}\n",
+         scores      {run}/scores.parquet, each filter by itself: synfilter score {run}\n\
+         report      {report}, to be opened in a browser: curves, heat maps, method and provenance\n",
         table(&combined),
         duration(document.seconds),
     )

@@ -55,7 +55,7 @@ struct Global {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Train, sweep and score on the embedded digits: the whole path in two minutes.
+    /// Train, sweep, score and report on the embedded digits: the whole path in two minutes.
     Demo(demo::Args),
     /// Train a network and keep checkpoints.
     Train(train::Args),

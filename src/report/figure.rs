@@ -42,6 +42,8 @@ pub struct Figure {
     pub legend: Vec<Key>,
     /// Its parts, in reading order.
     pub tiles: Vec<Tile>,
+    /// Whether it is among those that are looked at first.
+    pub open: bool,
     /// How many of them stand side by side in a file of its own.
     pub columns: usize,
 }
@@ -197,6 +199,7 @@ mod tests {
             caption: String::new(),
             legend: vec![Key::line("clean", "clean"), Key::area("density", 0.5, "left")],
             tiles: vec![tile(300.0), tile(400.0), tile(200.0)],
+            open: true,
             columns: 2,
         };
         let alone = figure.alone();

@@ -96,10 +96,10 @@ fn hint(Hint { text, command }: &Hint) -> String {
     format!("<div class=\"missing\"><p>{}</p>{command}</div>\n", escape(text))
 }
 
-/// Figures to unfold, the first one unfolded.
+/// Figures to unfold, the first one and the main ones unfolded.
 fn folded(figures: &[&Figure]) -> String {
     let fold = |(at, figure): (usize, &&Figure)| {
-        let open = if at == 0 { " open" } else { "" };
+        let open = if at == 0 || figure.open { " open" } else { "" };
         format!(
             "<details{open}><summary>{}</summary>\n<p class=\"note\">{}</p>\n{}</details>\n",
             escape(&figure.title),

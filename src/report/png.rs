@@ -1,7 +1,7 @@
 //! Figures as PNG: drawn here, with a font that is part of the program.
 
 use crate::error::{Error, Result};
-use resvg::tiny_skia::{Pixmap, Transform};
+use resvg::tiny_skia::{Color, Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
 
 const FONTS: [&[u8]; 2] =
@@ -41,6 +41,8 @@ impl Painter {
         let [width, height] = [size.width(), size.height()].map(|side| (side * scale).ceil().max(1.0) as u32);
         let mut image =
             Pixmap::new(width, height).ok_or_else(|| failed(&format!("{width} × {height} pixels")))?;
+        // The last row and column may be covered in part only.
+        image.fill(Color::WHITE);
         resvg::render(&tree, Transform::from_scale(scale, scale), &mut image.as_mut());
 
         let mut bytes = Vec::new();
@@ -73,6 +75,7 @@ mod tests {
             caption: String::new(),
             legend: Vec::new(),
             tiles: vec![Tile { label: String::new(), width: 320.0, height: 60.0, body: canvas.into_body() }],
+            open: true,
             columns: 1,
         };
         let bytes = Painter::with_font().paint(&figure.alone()).unwrap();

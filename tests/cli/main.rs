@@ -5,6 +5,7 @@ mod bad_data;
 mod bad_runs;
 mod bad_settings;
 mod compare;
+mod report;
 mod results;
 mod stopped;
 mod study;

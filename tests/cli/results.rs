@@ -293,7 +293,8 @@ fn devices_help_and_version() {
     assert!(text.starts_with("cpu ") && text.contains("\ncuda  ") && text.contains(&said), "{text}");
     assert_eq!(run("--version", folder.path()), format!("synfilter {}\n", env!("CARGO_PKG_VERSION")));
     let help = run("--help", folder.path());
-    for command in ["demo", "train", "eval", "sweep", "score", "compare", "study", "data", "merge", "devices"]
+    for command in
+        ["demo", "train", "eval", "sweep", "score", "compare", "report", "study", "data", "merge", "devices"]
     {
         assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
         run(&format!("{command} --help"), folder.path());

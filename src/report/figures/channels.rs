@@ -46,6 +46,7 @@ fn figure(swept: &Swept, ranking: &Ranking) -> Figure {
         ),
         legend: label_keys(class),
         tiles: tiles.iter().map(|(name, part)| tile(name, part, scores)).collect(),
+        open: true,
         columns: 2,
     }
 }

@@ -80,6 +80,7 @@ fn figure(networks: &[&Swept], filter: Option<FilterKind>) -> Option<Figure> {
             .to_owned(),
         legend,
         tiles: tiles.into(),
+        open: filter.is_none(),
         columns: 3,
     })
 }

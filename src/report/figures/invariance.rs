@@ -3,7 +3,7 @@
 use super::super::figure::{CHARACTER, Figure, Key, Section, Tile, slug};
 use super::super::gather::Material;
 use super::super::palette::LINES;
-use super::super::scale::{Scale, range};
+use super::super::scale::{Scale, labelled, range};
 use super::super::svg::{Anchor, Canvas, Frame};
 use super::super::words;
 use super::security::axes;
@@ -35,12 +35,17 @@ pub fn figures(material: &Material) -> Vec<Figure> {
 
 /// What is compared, in words.
 pub fn heading(comparison: &Comparison) -> String {
-    let mut of: Vec<String> = Vec::new();
-    of.extend(comparison.arch.clone());
-    of.extend(comparison.dataset.as_ref().map(|dataset| format!("on {dataset}")));
+    let network = match (&comparison.arch, &comparison.dataset) {
+        (Some(arch), Some(dataset)) => Some(format!("{arch} on {dataset}")),
+        (arch, dataset) => arch.clone().or(dataset.clone()),
+    };
+    let mut of: Vec<String> = network.into_iter().collect();
     of.extend(comparison.seed.map(|seed| format!("seed {seed}")));
     of.extend(comparison.epoch.map(|epoch| format!("epoch {epoch}")));
-    format!("over {}: {}", comparison.over, of.join(" "))
+    match of.is_empty() {
+        true => format!("over {}", comparison.over),
+        false => format!("over {}: {}", comparison.over, of.join(", ")),
+    }
 }
 
 /// One score of one comparison, as far as it agrees.
@@ -106,7 +111,8 @@ fn agreement(at: usize, document: &Document) -> Option<Figure> {
             .to_owned(),
         legend: Which::ALL.iter().map(|&which| Key::drawn(format!("{which} score"), |c| mark(c, which, (11.0, 6.0)))).collect(),
         tiles: measures.iter().map(|(name, scale, pick)| dots(name, &rows, *scale, *pick)).collect(),
-        columns: 1,
+        open: true,
+        columns: 3,
     })
 }
 
@@ -133,17 +139,20 @@ fn dots(
     let x = Scale::new(scale, (left, right));
     let mut canvas = Canvas::new();
     canvas.text("h", (left, 14.0), Anchor::Start, name);
-    for (value, label) in super::super::scale::labelled(&x, 5) {
-        canvas.line("grid", (x.place(value), top), (x.place(value), base));
-        canvas.text("m", (x.place(value), base + 14.0), Anchor::Middle, &label.replace('-', "−"));
+    let ticks = labelled(&x, 5);
+    for (value, label) in &ticks {
+        canvas.text("m", (x.place(*value), base + 14.0), Anchor::Middle, &label.replace('-', "−"));
     }
-    canvas.line("axis", (x.place(0.0), top), (x.place(0.0), base));
     for (row, (heading, agreements)) in rows.iter().enumerate() {
         let y = top + 2.0 * ROW * row as f64;
         let most = ((right - left) / (CHARACTER * 0.92)) as usize;
         canvas.text("m", (left, y + 13.0), Anchor::Start, &shortened(heading, most));
         let y = y + 1.5 * ROW;
         canvas.line("grid", (left, y), (right, y));
+        for (value, _) in &ticks {
+            let class = if *value == 0.0 { "axis" } else { "grid" };
+            canvas.line(class, (x.place(*value), y - 5.0), (x.place(*value), y + 5.0));
+        }
         let mut any = false;
         for one in agreements {
             if let Some(value) = pick(one) {
@@ -153,7 +162,7 @@ fn dots(
             }
         }
         if !any {
-            canvas.text("m", (right, y - 4.0), Anchor::End, "none");
+            canvas.text("m", (right, y - 8.0), Anchor::End, "none");
         }
     }
     Tile {
@@ -203,6 +212,7 @@ fn depth(
             .to_owned(),
         legend,
         tiles: shown.iter().map(|one| depth_tile(comparison, landmarks, one, &y)).collect(),
+        open: false,
         columns: 3,
     }
 }

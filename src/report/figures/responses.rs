@@ -54,6 +54,7 @@ fn figure(material: &Material, swept: &Swept) -> Option<Figure> {
             Key::area("density", 1.0, "share of weights kept"),
         ],
         tiles: targets.iter().map(|target| tile(swept, target, highest)).collect(),
+        open: false,
         columns,
     })
 }

@@ -57,6 +57,7 @@ fn figure(at: usize, group: &[&Document]) -> Figure {
             .map(|(at, network)| Key::line(&format!("l{}", at % LINES), name(network)))
             .collect(),
         tiles: kinds.iter().map(|kind| tile(kind, &networks, *images, largest)).collect(),
+        open: true,
         columns: 3,
     }
 }
