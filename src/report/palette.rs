@@ -31,7 +31,7 @@ const COLOURS: &[Colour] = &[
     colour("adv", "#a3218f", "#f08be0"),
     colour("density", "#cfd5dc", "#3a4552"),
     colour("fragile", "#c2410c", "#ff8f5e"),
-    colour("robust", "#6b7480", "#9ca7b3"),
+    colour("robust", "#646d79", "#9ca7b3"),
     colour("antifragile", "#0b62b0", "#6cb4ff"),
     colour("line0", "#0b62b0", "#6cb4ff"),
     colour("line1", "#c2410c", "#ff8f5e"),
