@@ -17,6 +17,7 @@ mod named_choice;
 pub mod network;
 pub mod random;
 pub mod report;
+pub mod retrain;
 pub mod score;
 pub mod study;
 pub mod sweep;

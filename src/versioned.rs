@@ -4,6 +4,7 @@ use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -38,4 +39,16 @@ pub fn write<T: Serialize>(path: &Path, document: &T) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     file.write_all(text.as_bytes()).map_err(Error::write(path))?;
     file.commit()
+}
+
+/// The first thing in which two documents differ, as "name: expected …, found …", if they do.
+pub fn difference(path: &str, expected: &Value, found: &Value) -> Option<String> {
+    match (expected, found) {
+        _ if expected == found => None,
+        (Value::Object(expected), Value::Object(found)) => expected.iter().find_map(|(key, expected)| {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            difference(&path, expected, found.get(key).unwrap_or(&Value::Null))
+        }),
+        _ => Some(format!("{path}: expected {expected}, found {found}")),
+    }
 }

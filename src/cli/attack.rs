@@ -279,7 +279,8 @@ impl Curves<'_> {
             .flat_map(|&method| self.eps.iter().map(move |eps| eps.attack(method, self.clamp)))
             .collect();
         let what = format!("attack {}", path.display());
-        let found = in_chunks(&what, &network, self.images, &attacks, false, self.chunk)?;
+        let found =
+            in_chunks(&what, &network, self.images, 0..self.images.len(), &attacks, false, self.chunk)?;
         let Evaluation { clean, adversarial, .. } = found;
         let points = attacks.iter().zip(&adversarial).map(|(attack, verdicts)| Point {
             eps: attack.eps,

@@ -11,6 +11,7 @@ use safetensors::tensor::TensorView;
 use serde::Serialize;
 use std::io::Write;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use synfilter::atomic_file::AtomicFile;
 use synfilter::attack::{Attack, Method};
@@ -122,7 +123,7 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
     let attack = |eps: &Eps| eps.attack(Method::Fgsm, !args.no_clamp);
     let attacks: Vec<Attack> = args.eps.iter().map(attack).collect();
     let chunk = chunk(args.bn, args.batch_size);
-    let evaluation = in_chunks("eval", &network, &images, &attacks, file.is_some(), chunk)?;
+    let evaluation = in_chunks("eval", &network, &images, 0..images.len(), &attacks, file.is_some(), chunk)?;
     if let (Some(file), Some(path)) = (file, &args.save_outputs) {
         save_outputs(file, path, &evaluation, &images)?;
         note(&format!("wrote {}", path.display()));
@@ -192,7 +193,7 @@ pub fn searched<B: Backend>(
 ) -> Result<Halving> {
     let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(bn));
     let chunk = chunk(bn, None);
-    let clean = Tally::from(&in_chunks("eval", &network, images, &[], false, chunk)?.clean);
+    let clean = Tally::from(&in_chunks("eval", &network, images, 0..images.len(), &[], false, chunk)?.clean);
     halve(&network, images, clean.correct, clamp, chunk)
 }
 
@@ -204,8 +205,15 @@ fn halve<B: Backend>(
     chunk: usize,
 ) -> Result<Halving> {
     halving(images.len(), correct_clean, |eps| {
-        let attacked =
-            in_chunks("eval", network, images, &[Eps(eps).attack(Method::Fgsm, clamp)], false, chunk)?;
+        let attacked = in_chunks(
+            "eval",
+            network,
+            images,
+            0..images.len(),
+            &[Eps(eps).attack(Method::Fgsm, clamp)],
+            false,
+            chunk,
+        )?;
         Ok(attacked.adversarial.iter().map(|verdicts| Tally::from(verdicts).correct).sum())
     })
 }
@@ -218,17 +226,18 @@ pub fn in_chunks<B: Backend>(
     what: &str,
     network: &Network<B>,
     images: &Images,
+    range: Range<usize>,
     attacks: &[Attack],
     outputs: bool,
     chunk: usize,
 ) -> Result<Evaluation> {
-    let meter = Meter::new(what, images.len() as u64, "images");
+    let meter = Meter::new(what, range.len() as u64, "images");
     let adversarial = vec![Verdicts::default(); attacks.len()];
     let mut all = Evaluation { adversarial, ..Evaluation::default() };
-    for start in (0..images.len()).step_by(chunk) {
+    for start in range.clone().step_by(chunk) {
         interrupt::check()?;
-        let range = start..images.len().min(start.saturating_add(chunk));
-        let part = evaluate(network, images, range, attacks, outputs, |done| meter.add(done as u64))?;
+        let part = start..range.end.min(start.saturating_add(chunk));
+        let part = evaluate(network, images, part, attacks, outputs, |done| meter.add(done as u64))?;
         all.append(part);
     }
     Ok(all)

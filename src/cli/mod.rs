@@ -20,6 +20,7 @@ mod preparation;
 mod progress;
 mod provenance;
 mod report;
+mod retrain;
 mod score;
 mod source;
 mod study;
@@ -69,6 +70,8 @@ enum Command {
     Score(score::Args),
     /// Which layers keep their label over epochs, data sets, architectures and seeds.
     Compare(compare::Args),
+    /// Train a checkpoint on with its fragile layers frozen, beside controls, and compare accuracy.
+    Retrain(retrain::Args),
     /// Curves, heat maps, tables and provenance of results, as one HTML file.
     Report(report::Args),
     /// Everything that a study file describes: train, sweep and score many networks, step by step.
@@ -114,6 +117,7 @@ fn run(command: Command, output: Output) -> Result<()> {
         Command::Sweep(args) => sweep::run(&args, output),
         Command::Score(args) => score::run(&args, output),
         Command::Compare(args) => compare::run(&args, output),
+        Command::Retrain(args) => retrain::run(&args, output),
         Command::Report(args) => report::run(&args, output),
         Command::Study(args) => study::run(&args, output),
         Command::Data(Data::Fetch(args)) => data_fetch::run(&args, output),

@@ -38,24 +38,8 @@ pub struct Args {
     /// Go on with the run that is in the folder.
     #[arg(long)]
     resume: bool,
-    /// Images per step.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    batch_size: usize,
-    /// How weights are moved.
-    #[arg(long, value_name = "adam|sgd", default_value_t = Method::Adam)]
-    optimizer: Method,
-    /// Learning rate: 0.001 for Adam, 0.01 for SGD if left out.
-    #[arg(long, value_name = "LR", allow_hyphen_values = true)]
-    lr: Option<f64>,
-    /// Epochs after each of which the learning rate is divided by ten; none if left out.
-    #[arg(long, value_name = "E,..", value_delimiter = ',')]
-    lr_drops: Vec<u32>,
-    /// Momentum of SGD: 0.9 if left out.
-    #[arg(long, value_name = "M", allow_hyphen_values = true)]
-    momentum: Option<f64>,
-    /// Weight decay, added to the gradient.
-    #[arg(long, value_name = "W", default_value_t = 0.0, allow_hyphen_values = true)]
-    weight_decay: f64,
+    #[command(flatten)]
+    learning: Learning,
     /// Also write loss, accuracy, learning rate and images per second of every epoch as TensorBoard's event file into the
     /// folder.
     #[arg(long)]
@@ -64,6 +48,42 @@ pub struct Args {
     normalise: Normalise,
     #[command(flatten)]
     compute: Compute,
+}
+
+/// How weights are moved.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Learning {
+    /// Images per step.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub batch_size: usize,
+    /// How weights are moved.
+    #[arg(long, value_name = "adam|sgd", default_value_t = Method::Adam)]
+    optimizer: Method,
+    /// Learning rate: 0.001 for Adam, 0.01 for SGD if left out.
+    #[arg(long, value_name = "LR", allow_hyphen_values = true)]
+    lr: Option<f64>,
+    /// Epochs after each of which the learning rate is divided by ten; none if left out.
+    #[arg(long, value_name = "E,..", value_delimiter = ',')]
+    pub lr_drops: Vec<u32>,
+    /// Momentum of SGD: 0.9 if left out.
+    #[arg(long, value_name = "M", allow_hyphen_values = true)]
+    momentum: Option<f64>,
+    /// Weight decay, added to the gradient.
+    #[arg(long, value_name = "W", default_value_t = 0.0, allow_hyphen_values = true)]
+    weight_decay: f64,
+}
+
+impl Learning {
+    /// The optimiser.
+    ///
+    /// # Errors
+    /// A usage error for a momentum of Adam.
+    pub fn optimizer(&self) -> Result<Optimizer> {
+        if self.optimizer == Method::Adam && self.momentum.is_some() {
+            return Err(Error::usage("--momentum: belongs to --optimizer sgd; Adam has none to set"));
+        }
+        Ok(optimizer(self.optimizer, self.lr, self.momentum, self.weight_decay))
+    }
 }
 
 #[derive(Serialize)]
@@ -78,12 +98,23 @@ struct Document<'a> {
 /// # Errors
 /// Those of the images, the settings, the device and the run's folder.
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let optimizer = chosen_optimizer(args)?;
-    if args.compute.dtype != Dtype::F32 {
-        let dtype = args.compute.dtype.name();
-        return Err(Error::usage(format!("--dtype {dtype}: expected f32, in which all training runs")));
-    }
+    let optimizer = args.learning.optimizer()?;
+    only_f32(&args.compute)?;
     args.compute.run(true, Training { args, optimizer, output })
+}
+
+/// Refuses other number formats than that of training.
+///
+/// # Errors
+/// A usage error.
+pub fn only_f32(compute: &Compute) -> Result<()> {
+    match compute.dtype {
+        Dtype::F32 => Ok(()),
+        other => {
+            let dtype = other.name();
+            Err(Error::usage(format!("--dtype {dtype}: expected f32, in which all training runs")))
+        }
+    }
 }
 
 /// The training, on a device.
@@ -118,9 +149,9 @@ fn trained<B: Backend>(
         epochs: args.epochs,
         save_every: args.save_every,
         seed: args.compute.seed,
-        batch: args.batch_size,
+        batch: args.learning.batch_size,
         optimizer,
-        lr_drops: args.lr_drops.clone(),
+        lr_drops: args.learning.lr_drops.clone(),
         ..own
     };
     let session = session(description);
@@ -150,13 +181,6 @@ pub fn shown<B: Backend>(backend: &B, settings: &TrainSettings, data: Data, job:
 pub fn session(device: String) -> Session {
     let provenance = provenance::of_this_command(0, device, &[] as &[&Path]);
     Session { command: provenance.command, device: provenance.device }
-}
-
-fn chosen_optimizer(args: &Args) -> Result<Optimizer> {
-    if args.optimizer == Method::Adam && args.momentum.is_some() {
-        return Err(Error::usage("--momentum: belongs to --optimizer sgd; Adam has none to set"));
-    }
-    Ok(optimizer(args.optimizer, args.lr, args.momentum, args.weight_decay))
 }
 
 fn closing(trained: &Trained) -> String {

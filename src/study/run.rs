@@ -68,7 +68,7 @@ pub fn finished(steps: &[Step]) -> Result<Vec<Option<Record>>> {
     Ok(found)
 }
 
-/// Keeps a second process away from a study's folder, as long as it lives.
+/// Keeps a second process away from the folder of a study or of a retraining, as long as it lives.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,

@@ -15,8 +15,8 @@ use super::settings::TrainSettings;
 use crate::atomic_file::AtomicFile;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::versioned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::fs;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -144,16 +144,5 @@ fn first_difference(ours: &TrainFile, found: &TrainFile) -> Option<String> {
         file.sessions.clear();
         serde_json::to_value(file).unwrap_or_default()
     };
-    difference("", &json(found), &json(ours))
-}
-
-fn difference(path: &str, expected: &Value, found: &Value) -> Option<String> {
-    match (expected, found) {
-        _ if expected == found => None,
-        (Value::Object(expected), Value::Object(found)) => expected.iter().find_map(|(key, expected)| {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            difference(&path, expected, found.get(key).unwrap_or(&Value::Null))
-        }),
-        _ => Some(format!("{path}: expected {expected}, found {found}")),
-    }
+    versioned::difference("", &json(found), &json(ours))
 }

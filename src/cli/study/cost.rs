@@ -93,11 +93,14 @@ fn measure(executor: &Executor, step: &Step) -> Result<Cost> {
     executor.compute.run(false, Measuring { executor, network, task, images: &images })
 }
 
-/// The training, on a device.
-struct Training<'a> {
-    settings: TrainSettings,
-    images: &'a Images,
-    test: &'a Images,
+/// What a training from initial weights costs, on a device.
+pub struct Training<'a> {
+    /// Its settings.
+    pub settings: TrainSettings,
+    /// The images to train on.
+    pub images: &'a Images,
+    /// The images to test on after every epoch.
+    pub test: &'a Images,
 }
 
 impl OnDevice for Training<'_> {
@@ -192,7 +195,12 @@ impl OnDevice for Measuring<'_> {
 }
 
 /// Seconds that the evaluation of an image takes, with attacks.
-fn evaluation<B: Backend>(backend: &B, model: &Model, images: &Images, attacks: &[Attack]) -> Result<f64> {
+pub fn evaluation<B: Backend>(
+    backend: &B,
+    model: &Model,
+    images: &Images,
+    attacks: &[Attack],
+) -> Result<f64> {
     let some = images.len().min(IMAGES);
     let (graph, norm) = (model.graph.clone(), model.norm.clone());
     let network = Network::new(backend, graph, &model.weights, norm, Mode::Inference);

@@ -1,7 +1,7 @@
 //! `synfilter study`: everything that a study file describes, step by step.
 
 mod check;
-mod cost;
+pub mod cost;
 mod execute;
 mod images;
 mod words;
