@@ -12,7 +12,7 @@ use synfilter::{Error, Result};
 /// The flags of `report`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// Folders of results, of sweeps, attacks and comparisons, or folders in which such are searched, as that of a study.
+    /// Folders of results, of sweeps, attacks, comparisons and retrainings, or folders in which such are searched, as that of a study.
     #[arg(value_name = "FOLDER", required = true)]
     folders: Vec<PathBuf>,
     /// The file to write, report.html if left out; for svg and png the folder of the figures.

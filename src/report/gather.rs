@@ -4,6 +4,7 @@ use crate::attack;
 use crate::error::{Error, Result};
 use crate::invariance;
 use crate::invariance::gather::{Scored, records, scored};
+use crate::retrain;
 use crate::score::Options;
 use crate::score::curves::{Responses, curves};
 use crate::study::Content;
@@ -21,9 +22,11 @@ pub struct Material {
     /// Finished sweeps, by folder.
     pub sweeps: Vec<Sweep>,
     /// Security curves.
-    pub attacks: Vec<Found<attack::document::Document>>,
+    pub attacks: Vec<Found<attack::Document>>,
     /// Comparisons.
     pub comparisons: Vec<Found<invariance::Document>>,
+    /// Selective retrainings.
+    pub retrainings: Vec<Found<retrain::Document>>,
     /// Sweeps that are not finished.
     pub unfinished: Vec<PathBuf>,
     /// The files that were read, by path.
@@ -72,19 +75,22 @@ struct Places {
     sweeps: Vec<PathBuf>,
     attacks: Vec<PathBuf>,
     comparisons: Vec<PathBuf>,
+    retrainings: Vec<PathBuf>,
 }
 
 impl Places {
     fn is_empty(&self) -> bool {
-        self.sweeps.is_empty() && self.attacks.is_empty() && self.comparisons.is_empty()
+        let all = [&self.sweeps, &self.attacks, &self.comparisons, &self.retrainings];
+        all.iter().all(|places| places.is_empty())
     }
 
     /// Takes what lies in `folder` itself.
     fn take(&mut self, folder: &Path) {
         for (name, places) in [
             (RunFile::NAME, &mut self.sweeps),
-            (attack::document::Document::NAME, &mut self.attacks),
+            (attack::Document::NAME, &mut self.attacks),
             (invariance::Document::NAME, &mut self.comparisons),
+            (retrain::Document::NAME, &mut self.retrainings),
         ] {
             if folder.join(name).is_file() {
                 places.push(folder.to_owned());
@@ -120,7 +126,8 @@ pub fn gather(folders: &[PathBuf], options: Options) -> Result<Material> {
         places.search(folder)?;
         if places.is_empty() {
             let expected =
-                [RunFile::NAME, attack::document::Document::NAME, invariance::Document::NAME].join(", ");
+                [RunFile::NAME, attack::Document::NAME, invariance::Document::NAME, retrain::Document::NAME];
+            let expected = expected.join(", ");
             return Err(Error::input(
                 folder,
                 "results",
@@ -131,25 +138,22 @@ pub fn gather(folders: &[PathBuf], options: Options) -> Result<Material> {
         all.sweeps.extend(places.sweeps);
         all.attacks.extend(places.attacks);
         all.comparisons.extend(places.comparisons);
+        all.retrainings.extend(places.retrainings);
     }
     let mut material = Material::default();
     for folder in each_once(all.sweeps)? {
         material.take_sweep(folder, options)?;
     }
-    for folder in each_once(all.attacks)? {
-        let path = folder.join(attack::document::Document::NAME);
-        let document = attack::document::Document::read(&path)?;
-        material.attacks.push(Found { folder, document });
-        material.read.push(Content::of(&path)?);
-    }
-    for folder in each_once(all.comparisons)? {
-        let path = folder.join(invariance::Document::NAME);
-        let document = invariance::Document::read(&path)?;
-        material.comparisons.push(Found { folder, document });
-        material.read.push(Content::of(&path)?);
-    }
-    let nothing =
-        material.networks.is_empty() && material.attacks.is_empty() && material.comparisons.is_empty();
+    let read = &mut material.read;
+    material.attacks = documents(all.attacks, attack::Document::NAME, attack::Document::read, read)?;
+    material.comparisons =
+        documents(all.comparisons, invariance::Document::NAME, invariance::Document::read, read)?;
+    material.retrainings =
+        documents(all.retrainings, retrain::Document::NAME, retrain::Document::read, read)?;
+    let nothing = material.networks.is_empty()
+        && material.attacks.is_empty()
+        && material.comparisons.is_empty()
+        && material.retrainings.is_empty();
     if let Some(folder) = material.unfinished.first().filter(|_| nothing) {
         return Err(unfinished(folder));
     }
@@ -183,6 +187,23 @@ impl Material {
         self.sweeps.push(Sweep { folder, run });
         Ok(())
     }
+}
+
+/// The documents called `name` in folders, each once; what was read is added to `content`.
+fn documents<T>(
+    folders: Vec<PathBuf>,
+    name: &str,
+    read: impl Fn(&Path) -> Result<T>,
+    content: &mut Vec<Content>,
+) -> Result<Vec<Found<T>>> {
+    let mut found = Vec::new();
+    for folder in each_once(folders)? {
+        let path = folder.join(name);
+        let document = read(&path)?;
+        content.push(Content::of(&path)?);
+        found.push(Found { folder, document });
+    }
+    Ok(found)
 }
 
 /// Folders by where they really are, each by its first name.

@@ -1,7 +1,7 @@
 //! What a report does not have, and the command that makes it.
 
 use super::figure::Section;
-use super::gather::Material;
+use super::gather::{Material, Swept};
 use super::words;
 use std::path::Path;
 
@@ -54,6 +54,19 @@ pub fn missing(material: &Material, section: Section) -> Vec<Hint> {
             hints.push(hint(
                 "There are no security curves (accuracy against ε). This command makes them:",
                 format!("synfilter attack --checkpoint {files} --dataset {dataset} --out DIR"),
+            ));
+        }
+        Section::Retraining if material.retrainings.is_empty() => {
+            let layers = |swept: &&Swept| !swept.is_of_channels() && !swept.scored.layers.is_empty();
+            let of = material.networks.iter().find(layers).map(|swept| &swept.scored.checkpoint);
+            let (file, run, dataset) = match of {
+                Some(of) if !of.file.is_empty() => (of.file.as_str(), of.run.as_str(), of.dataset.as_str()),
+                _ => ("FILE", "RUN", "NAME"),
+            };
+            let [file, run] = [file, run].map(|word| words::command(&[word.to_owned()]));
+            hints.push(hint(
+                "No network was retrained selectively. This command does so for a checkpoint whose layers have labels:",
+                format!("synfilter retrain --checkpoint {file} --labels {run} --dataset {dataset} --out DIR"),
             ));
         }
         _ => {}

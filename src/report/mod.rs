@@ -1,4 +1,4 @@
-//! Reports: what sweeps, attacks and comparisons found, as one HTML file that people look at.
+//! Reports: what sweeps, attacks, comparisons and retrainings found, as one HTML file that people look at.
 //!
 //! [`gather`](mod@gather) finds and reads the results, [`figures`](mod@figures) draws them, [`page`](mod@page) puts everything into
 //! one file that needs no other: no network, no fonts, and no script but for values under the pointer and sorting.
@@ -14,6 +14,7 @@ mod palette;
 pub mod png;
 mod provenance;
 mod results;
+mod retraining;
 pub mod scale;
 pub mod svg;
 mod table;
@@ -129,7 +130,9 @@ fn title(material: &gather::Material) -> String {
     });
     let compared = material.comparisons.iter().flat_map(|found| &found.document.checkpoints);
     let compared = compared.map(|of| format!("{} on {}", of.arch, of.dataset));
-    for name in swept.chain(attacked).chain(compared) {
+    let retrained = material.retrainings.iter().map(|found| &found.document.settings);
+    let retrained = retrained.map(|of| format!("{} on {}", of.arch, of.dataset));
+    for name in swept.chain(attacked).chain(compared).chain(retrained) {
         if !names.contains(&name) {
             names.push(name);
         }

@@ -7,7 +7,7 @@ use super::links::Links;
 use super::missing::{Hint, missing};
 use super::svg::escape;
 use super::table::{Cell, Table};
-use super::{method, palette, provenance, results, words};
+use super::{method, palette, provenance, results, retraining, words};
 use crate::score::{Options, Score, Which};
 
 const CSS: &str = include_str!("assets/page.css");
@@ -35,6 +35,8 @@ pub fn page(material: &Material, title: &str, options: Options, links: &Links) -
     channels.html += &results::rankings_of(material);
     let mut security = figure_part("security", "Security curves", Section::Security);
     security.html += &unfold("Table of security curves", &results::security_tables(material));
+    let mut retraining = figure_part("retraining", "Selective retraining", Section::Retraining);
+    retraining.html += &retraining::retraining(material);
     let parts = [
         part("networks", "Networks", networks(material)),
         figure_part("responses", "Response curves", Section::Responses),
@@ -42,6 +44,7 @@ pub fn page(material: &Material, title: &str, options: Options, links: &Links) -
         invariance,
         channels,
         security,
+        retraining,
         part("method", "Method and settings", method::method(material, options)),
         part("provenance", "Provenance and files", provenance::provenance(material, links)),
     ];
@@ -81,6 +84,7 @@ fn summary(material: &Material) -> String {
         count(material.networks.len(), "swept network", "swept networks"),
         count(material.comparisons.len(), "comparison", "comparisons"),
         count(material.attacks.len(), "set of security curves", "sets of security curves"),
+        count(material.retrainings.len(), "selective retraining", "selective retrainings"),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     format!(
@@ -120,7 +124,7 @@ fn unfold(summary: &str, html: &str) -> String {
 
 fn networks(material: &Material) -> String {
     if material.networks.is_empty() {
-        return "<p class=\"note\">No network was swept; what follows is of attacks and comparisons alone.</p>\n".to_owned();
+        return "<p class=\"note\">No network was swept; what follows is of attacks, comparisons and retrainings alone.</p>\n".to_owned();
     }
     let heads = [
         "architecture",

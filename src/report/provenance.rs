@@ -6,6 +6,7 @@ use super::svg::escape;
 use super::table::{Cell, Table};
 use super::words;
 use crate::attack::ATTACK_PARQUET;
+use crate::retrain::RETRAIN_PARQUET;
 use crate::score::SCORES_PARQUET;
 use crate::sweep::Provenance;
 use crate::sweep::export::CELLS_PARQUET;
@@ -28,6 +29,9 @@ pub fn provenance(material: &Material, links: &Links) -> String {
     }
     for found in &material.comparisons {
         html += &command(&found.folder, "comparison", &found.document.provenance, None);
+    }
+    for found in &material.retrainings {
+        html += &command(&found.folder, "selective retraining", &found.document.provenance, None);
     }
     html += &checkpoints(material).html();
     html + &files(material, links).html()
@@ -61,6 +65,9 @@ fn tables(material: &Material, links: &Links) -> Table {
     for found in &material.attacks {
         row(&found.folder, ATTACK_PARQUET, "security curves: counts, losses, one bit per image");
     }
+    for found in &material.retrainings {
+        row(&found.folder, RETRAIN_PARQUET, "selective retraining: counts, one bit per image");
+    }
     table
 }
 
@@ -78,6 +85,16 @@ fn checkpoints(material: &Material) -> Table {
         for network in &found.document.networks {
             let name = format!("{} on {}", network.arch, found.document.dataset);
             row(name, &network.file, &network.checkpoint.sha256, &found.document.dataset_digest);
+        }
+    }
+    for found in &material.retrainings {
+        let of = &found.document.settings;
+        for result in &found.document.arms {
+            for network in &result.networks {
+                let seed = network.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
+                let name = format!("{} on {}, {}{seed}", of.arch, of.dataset, result.arm);
+                row(name, &network.file, &network.sha256, &of.test_digest);
+            }
         }
     }
     table

@@ -4,6 +4,7 @@ pub(super) mod channels;
 mod heatmap;
 pub(super) mod invariance;
 mod responses;
+pub(super) mod retraining;
 pub(super) mod security;
 
 use super::figure::{Figure, Key};
@@ -19,6 +20,7 @@ pub fn figures(material: &Material) -> Vec<Figure> {
     figures.extend(invariance::figures(material));
     figures.extend(channels::figures(material));
     figures.extend(security::figures(material));
+    figures.extend(retraining::figures(material));
     // Two runs may have swept the same network.
     let mut taken = BTreeSet::new();
     for figure in &mut figures {
