@@ -16,6 +16,8 @@ const CHARACTER: f64 = 6.1;
 const TILE: f64 = 350.0;
 /// Cells are no narrower than this, and no wider than that.
 const CELL: (f64, f64) = (18.0, 46.0);
+/// Room for a heading, also where there are few columns.
+const HEADING: f64 = 130.0;
 /// Opacity of the largest score.
 const STRONGEST: f64 = 0.8;
 
@@ -124,7 +126,7 @@ impl Map<'_> {
         }
         Tile {
             label: format!("{which} scores of {} layers, {} networks", self.layers.len(), self.columns),
-            width: (left + width * self.columns as f64 + 2.0).max(left + 110.0),
+            width: (left + width * self.columns as f64 + 2.0).max(left + HEADING),
             height: top + ROW * self.layers.len() as f64 + 4.0,
             body: canvas.into_body(),
         }
