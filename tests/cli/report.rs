@@ -73,7 +73,9 @@ fn the_page_has_all_parts_and_needs_nothing_else() {
     for foreign in ["http:", "https:", "NaN", "inf\"/", "src=", "@import", "url("] {
         assert!(!html.contains(foreign), "{foreign}");
     }
-    assert!(!html.contains("There is no"), "something is said to be missing");
+    for missing in ["There is no", "There are no", "No sweep is of"] {
+        assert!(!html.contains(missing), "{missing}");
+    }
 
     // Neither the order of folders nor naming one twice changes a byte.
     let again = page(
@@ -87,6 +89,32 @@ fn the_page_has_all_parts_and_needs_nothing_else() {
 
 fn sha256(path: &Path) -> String {
     synfilter::study::Content::of(path).unwrap().sha256
+}
+
+#[test]
+fn retraining_is_shown_with_its_controls_and_tests() {
+    let folder = folder_with_net();
+    mnist_split(&folder.path().join("data/mnist"), "train", 40);
+    mnist_split(&folder.path().join("data/mnist"), "t10k", 40);
+    let data = "--dataset mnist --data-dir {}/data --checkpoint {}/net.safetensors";
+    run(&format!("sweep {data} --images 10 --thresholds 2 --eps 0.05 --out {{}}/swept"), folder.path());
+    let retrain =
+        "--labels {}/swept --batch-size 20 --epochs 1 --seeds 3,4 --eps 0.05,0.1 --out {}/retrained";
+    run(&format!("retrain {data} {retrain}"), folder.path());
+    let html = page("report {}/retrained --out {}/report.html", folder.path());
+    for part in [
+        "Selective retraining of shufflenet_v2_x0_5 on mnist, epoch 1",
+        "id=\"retraining-shufflenet_v2_x0_5-on-mnist-epoch-1\"",
+        "accuracy on 30 held-out images",
+        "<th scope=\"col\" class=\"n\">p over seeds</th>",
+        "<a href=\"retrained/retrain.parquet\">",
+        "checkpoint</td>",
+        "random, seed 4",
+    ] {
+        assert!(html.contains(part), "{part}");
+    }
+    // Three arms against nothing, all layers, as many layers: on clean images and under two attacks.
+    assert_eq!(html.matches("<td>selective</td><td>").count(), 3 * 3);
 }
 
 #[test]
@@ -128,6 +156,7 @@ fn what_is_missing_is_said_with_the_command_that_makes_it() {
         "synfilter compare ",
         "No sweep is of single channels.",
         "There are no security curves",
+        "No network was retrained selectively.",
         "/later.safetensors --dataset digits --out DIR",
     ] {
         assert!(html.contains(part), "{part}");
@@ -181,6 +210,8 @@ fn bad_input_is_refused_and_nothing_is_written() {
     refuse("report {}/runs --out {}/empty", 1, &["empty: cannot write"]);
     assert_eq!(names(folder.path().join("empty")), [""; 0]);
 
+    fs::write(folder.path().join("retrain.json"), "{\"version\": 1}").unwrap();
+    refuse(&format!("report {{}} {to}"), 3, &["retrain.json: content: expected"]);
     for (file, expected) in [
         ("runs/attack/attack.json", "attack.json: content: expected"),
         ("runs/compare/compare.json", "compare.json: content: expected"),

@@ -38,7 +38,10 @@ fn figure(material: &Material, swept: &Swept) -> Option<Figure> {
     Some(Figure {
         name: slug(&format!("responses {} {what}", words::network(of))),
         section: Section::Responses,
-        title: format!("Response curves, {}", words::network(of)),
+        title: match first.channel {
+            None => format!("Response curves, {}", words::network(of)),
+            Some(_) => format!("Response curves of channels, {}", words::network(of)),
+        },
         caption: format!(
             "From left to right the threshold takes its {thresholds} values, ᾱ = k/(A − 1) from 0 to 1: from removing almost \
              nothing to removing almost everything (the pulse passes over the range instead). Accuracies are relative to \

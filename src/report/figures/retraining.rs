@@ -32,10 +32,13 @@ fn figure(document: &Document) -> Figure {
         section: Section::Retraining,
         title: format!("Selective retraining of {name}"),
         caption: format!(
-            "Accuracy on {} held-out images after {} more epochs: of the checkpoint itself, with its fragile layers frozen \
+            "Accuracy on {} held-out images after {}: of the checkpoint itself, with its fragile layers frozen \
              (selective), of all layers trained (full), and of as many layers chosen at random. Each tile has a scale of its own.",
             settings.measured(),
-            settings.training.epochs
+            match settings.training.epochs {
+                1 => "one more epoch".to_owned(),
+                epochs => format!("{epochs} more epochs"),
+            }
         ),
         legend: vec![
             Key::drawn("mean over seeds, ± standard deviation", |canvas| {
