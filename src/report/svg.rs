@@ -56,7 +56,7 @@ pub struct Frame {
     pub height: f64,
 }
 
-/// What is drawn, as SVG text. Colours, line widths and fonts come from the [style sheet](super::palette) by class.
+/// What is drawn, as SVG text. Colours, line widths and fonts come from the style sheet of the page, or of the file, by class.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Canvas {
     body: String,
