@@ -20,6 +20,11 @@
 //! [attack]                            # security curves; none if left out
 //! methods = ["fgsm", "pgd"]           # with `steps`, `step-size`, `random-start` and `seeds`
 //! eps = ["1/255", "8/255"]
+//!
+//! [retrain]                           # selective retraining with its controls; none if left out
+//! epochs = 2                          # after the checkpoint
+//! from = [1]                          # of the epochs that are analysed; the last if left out
+//! seeds = [0, 1, 2]
 //! ```
 
 use super::document::{At, Document, Place, Section, flag, named, number, text, whole};
@@ -31,7 +36,7 @@ use crate::error::{Error, Result};
 use crate::filter::{FilterKind, MAX_THRESHOLDS};
 use crate::graph::Shape;
 use crate::models::Arch;
-use crate::score::{Baseline, Options};
+use crate::score::{Baseline, Options, Which};
 use crate::sweep::plan::resolve_layers;
 use crate::sweep::{AttackMode, BnMode, Scope};
 use crate::train::{self, optimizer};
@@ -58,6 +63,8 @@ pub struct Spec {
     pub score: Options,
     /// How their security curves are drawn, if they are.
     pub attack: Option<Attack>,
+    /// How they are retrained, if they are.
+    pub retrain: Option<Retrain>,
 }
 
 /// A data set.
@@ -130,6 +137,27 @@ pub struct Sweep {
     pub images: Option<At<usize>>,
 }
 
+/// Selective retraining with its controls.
+#[derive(Clone, Debug)]
+pub struct Retrain {
+    /// The analysed epochs that it starts from.
+    pub from: Vec<u32>,
+    /// Epochs of training after each.
+    pub epochs: u32,
+    /// Images per step.
+    pub batch: usize,
+    /// How weights are moved: as in training.
+    pub optimizer: Optimizer,
+    /// The seeds.
+    pub seeds: Vec<u64>,
+    /// Sizes of the attack that accuracy is measured under; that of the sweep if there are none.
+    pub eps: Option<Vec<Eps>>,
+    /// The score whose labels decide.
+    pub by: Which,
+    /// Where it is described.
+    pub place: Place,
+}
+
 /// The security curves of a network's last epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attack {
@@ -174,9 +202,12 @@ impl Spec {
         };
         let score = root.section("score")?.map_or(Ok(Options::default()), score)?;
         let attack = root.section("attack")?.map(attack).transpose()?;
+        let retrain =
+            root.section("retrain")?.map(|section| retrain(section, &networks, train.as_ref(), &sweep));
+        let retrain = retrain.transpose()?;
         root.finish()?;
         drop(table);
-        Ok(Spec { document, out, data, networks, train, sweep, score, attack })
+        Ok(Spec { document, out, data, networks, train, sweep, score, attack, retrain })
     }
 
     /// A network in words, which is also its folder below the study's: `digits/resnet18/seed-0`.
@@ -473,6 +504,53 @@ fn attack(section: Section) -> Result<Attack> {
     eps.sort_by(|a, b| a.0.total_cmp(&b.0));
     section.finish()?;
     Ok(Attack { methods, eps })
+}
+
+/// Selective retraining.
+fn retrain(section: Section, networks: &[Network], train: Option<&Train>, sweep: &Sweep) -> Result<Retrain> {
+    let place = section.place();
+    let whole_sweep = "a sweep of all layers with all three filters, whose labels it needs";
+    let found = match sweep {
+        Sweep { scope, .. } if *scope != Scope::Layer => Some(format!("scope = \"{scope}\"")),
+        Sweep { layers: Some(_), .. } => Some("a choice of layers".to_owned()),
+        Sweep { filters, .. } if filters.len() < FilterKind::ALL.len() => Some("fewer filters".to_owned()),
+        _ => None,
+    };
+    if let Some(found) = found {
+        return Err(section.fault(&place, whole_sweep, found));
+    }
+    let epochs = section.required("epochs", "a whole number of at least 1", at_least::<u32>(1))?.value;
+    let analysed =
+        |epoch: u32| networks.iter().all(|network| network.epochs.iter().any(|(other, _)| *other == epoch));
+    let from = section.list("from", "one of the epochs that are analysed", |value| {
+        whole::<u32>(value).filter(|&epoch| analysed(epoch))
+    })?;
+    let mut last: Vec<u32> =
+        networks.iter().filter_map(|n| n.epochs.last()).map(|(epoch, _)| *epoch).collect();
+    last.sort_unstable();
+    last.dedup();
+    let from = match from {
+        None => last,
+        from => some(&section, "from", from, "at least one epoch")?,
+    };
+    let seeds = match section.list("seeds", "a whole number of at least 0", whole::<u64>)? {
+        None => vec![0, 1, 2],
+        seeds => some(&section, "seeds", seeds, "at least one seed")?,
+    };
+    let eps = section.list("eps", SIZES, size)?;
+    let eps = eps.map(|eps| some(&section, "eps", Some(eps), "at least one size")).transpose()?;
+    let by = section.optional("by", "clean, adversarial or difference", named::<Which>)?;
+    section.finish()?;
+    Ok(Retrain {
+        from,
+        epochs,
+        batch: train.map_or(100, |train| train.batch),
+        optimizer: train.map_or(optimizer(train::Method::Adam, None, None, 0.0), |train| train.optimizer),
+        seeds,
+        eps,
+        by: by.map_or(Which::Adversarial, |by| by.value),
+        place,
+    })
 }
 
 /// What sizes of attacks look like.

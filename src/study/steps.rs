@@ -3,7 +3,9 @@
 //! ```text
 //! per network   train ─► eps (if searched) ─┐
 //!                 ├────────────────────────► sweep of each epoch ─► score of it
-//!                 └─► attack                   └─► compare, all sweeps together
+//!                 │                            ├─► retrain, where it is asked for
+//!                 └─► attack (after retrain)     └─► compare, all sweeps together
+//! report, after everything
 //! ```
 
 use super::spec::{Network, Spec};
@@ -22,6 +24,8 @@ pub enum Work {
     Of(usize, Task),
     /// Compares all sweeps.
     Compare,
+    /// Writes the report.
+    Report,
 }
 
 /// What is done about a network. Epochs go by position among those that are analysed.
@@ -35,7 +39,9 @@ pub enum Task {
     Sweep(usize),
     /// Scores that sweep.
     Score(usize),
-    /// Draws the security curves of its last epoch.
+    /// Retrains an epoch selectively, beside the controls.
+    Retrain(usize),
+    /// Draws the security curves of its last epoch and of what was retrained.
     Attack,
 }
 
@@ -47,8 +53,10 @@ impl Work {
             Work::Of(_, Task::Eps) => "eps",
             Work::Of(_, Task::Sweep(_)) => "sweep",
             Work::Of(_, Task::Score(_)) => "score",
+            Work::Of(_, Task::Retrain(_)) => "retrain",
             Work::Of(_, Task::Attack) => "attack",
             Work::Compare => "compare",
+            Work::Report => "report",
         }
     }
 
@@ -56,7 +64,7 @@ impl Work {
     pub fn network(self) -> Option<usize> {
         match self {
             Work::Of(network, _) => Some(network),
-            Work::Compare => None,
+            Work::Compare | Work::Report => None,
         }
     }
 }
@@ -109,6 +117,11 @@ impl Folders {
     /// The sweep of an epoch.
     pub fn sweep(&self, epoch: u32) -> PathBuf {
         self.root.join(format!("epoch-{epoch:04}"))
+    }
+
+    /// The retraining of an epoch.
+    pub fn retrain(&self, epoch: u32) -> PathBuf {
+        self.root.join(format!("retrain-{epoch:04}"))
     }
 
     /// The security curves.
@@ -170,6 +183,7 @@ impl Graph<'_> {
             self.of(at, Task::Eps, folders.eps(), settings, trained.as_slice())
         });
         let before: Vec<usize> = trained.into_iter().chain(eps).collect();
+        let mut retrained = Vec::new();
         for (position, (epoch, _)) in network.epochs.iter().enumerate() {
             let sweep = &spec.sweep;
             let mut settings = json!({
@@ -185,6 +199,19 @@ impl Graph<'_> {
             let folder = folders.sweep(*epoch);
             let swept = self.of(at, Task::Sweep(position), folder.clone(), settings, &before);
             self.of(at, Task::Score(position), folder, json!(spec.score), &[swept]);
+            if let Some(retrain) = &spec.retrain
+                && retrain.from.contains(epoch)
+            {
+                let settings = json!({
+                    "network": of, "score": spec.score, "by": retrain.by, "epochs": retrain.epochs, "batch": retrain.batch,
+                    "optimizer": retrain.optimizer, "seeds": retrain.seeds, "clamp": clamp,
+                    "eps": retrain.eps.as_ref().map(|eps| eps.iter().map(|eps| eps.0).collect::<Vec<_>>()),
+                    "backend": self.compute["backend"],
+                });
+                let before: Vec<usize> = trained.into_iter().chain([swept]).collect();
+                let folder = folders.retrain(*epoch);
+                retrained.push(self.of(at, Task::Retrain(position), folder, settings, &before));
+            }
         }
         if let Some(attack) = &spec.attack {
             let settings = json!({
@@ -192,7 +219,8 @@ impl Graph<'_> {
                 "methods": attack.methods, "eps": attack.eps.iter().map(|eps| eps.0).collect::<Vec<_>>(),
                 "compute": self.compute,
             });
-            self.of(at, Task::Attack, folders.attack(), settings, trained.as_slice());
+            let before: Vec<usize> = trained.into_iter().chain(retrained).collect();
+            self.of(at, Task::Attack, folders.attack(), settings, &before);
         }
     }
 
@@ -205,6 +233,9 @@ impl Graph<'_> {
             let folder = spec.out.join(Work::Compare.kind());
             self.add(Work::Compare, Work::Compare.kind().to_owned(), folder, settings, &swept);
         }
+        let everything = self.all(|_| true);
+        let settings = json!({ "score": spec.score });
+        self.add(Work::Report, Work::Report.kind().to_owned(), spec.out.clone(), settings, &everything);
     }
 
     /// The steps of a kind, by position.
@@ -216,7 +247,9 @@ impl Graph<'_> {
     fn of(&mut self, network: usize, task: Task, folder: PathBuf, settings: Value, after: &[usize]) -> usize {
         let spec = self.spec;
         let epoch = match task {
-            Task::Sweep(at) | Task::Score(at) => format!(" epoch {}", spec.networks[network].epochs[at].0),
+            Task::Sweep(at) | Task::Score(at) | Task::Retrain(at) => {
+                format!(" epoch {}", spec.networks[network].epochs[at].0)
+            }
             Task::Train | Task::Eps | Task::Attack => String::new(),
         };
         let work = Work::Of(network, task);

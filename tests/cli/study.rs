@@ -50,7 +50,14 @@ fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 /// Those whose bytes do not tell the time, the folder or how often a process was started.
 fn timeless(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = files(folder);
-    let timely = ["train.json", "log.jsonl", "run.json", "events.out.tfevents.synfilter", "compare.json"];
+    let timely = [
+        "train.json",
+        "log.jsonl",
+        "run.json",
+        "events.out.tfevents.synfilter",
+        "compare.json",
+        "report.html",
+    ];
     files.retain(|path, _| {
         let name = path.file_name().unwrap().to_str().unwrap();
         !(timely.contains(&name) || name.starts_with("study-"))
@@ -68,10 +75,10 @@ fn a_study_from_training_to_scores() {
     let folder = folder_with_study("1, 15", &format!("eps = \"auto\"\n{attack}"));
     let dry = json(&format!("{STUDY} --dry-run"), folder.path());
     let steps = dry["steps"].as_array().unwrap();
-    assert_eq!(steps.len(), 2 * (1 + 1 + 2 + 2 + 1) + 1);
+    assert_eq!(steps.len(), 2 * (1 + 1 + 2 + 2 + 1) + 2);
     for step in steps {
-        let is_small =
-            ["score", "compare"].contains(&step["step"].as_str().unwrap().split(' ').next().unwrap());
+        let is_small = ["score", "compare", "report"]
+            .contains(&step["step"].as_str().unwrap().split(' ').next().unwrap());
         assert_eq!((&step["done"], step["seconds"].is_null()), (&false.into(), is_small), "{step}");
     }
     assert_eq!(steps[2]["after"], serde_json::json!([steps[0]["step"], steps[1]["step"]]));
@@ -79,7 +86,7 @@ fn a_study_from_training_to_scores() {
     assert_eq!(names(folder.path()), ["data", "study.toml"], "a dry run leaves nothing behind");
 
     let document = json(STUDY, folder.path());
-    assert_eq!((&document["done"], &document["skipped"]), (&15.into(), &0.into()));
+    assert_eq!((&document["done"], &document["skipped"]), (&16.into(), &0.into()));
     let network = folder.path().join("out/mnist/shufflenet_v2_x0_5/seed-5");
     assert_eq!(names(&network), ["attack", "epoch-0001", "epoch-0015", "eps", "train"]);
     let sweep = network.join("epoch-0015");
@@ -176,7 +183,7 @@ fn a_study_from_training_to_scores() {
 
     // Once more, there is nothing to do; a dry run knows what each step took.
     let again = json(STUDY, folder.path());
-    assert_eq!((&again["done"], &again["skipped"]), (&0.into(), &15.into()));
+    assert_eq!((&again["done"], &again["skipped"]), (&0.into(), &16.into()));
     let dry = json(&format!("{STUDY} --dry-run"), folder.path());
     assert!(dry["steps"].as_array().unwrap().iter().all(|step| step["done"] == true));
     assert_eq!(dry["estimated_seconds"], 0.0);
@@ -187,12 +194,12 @@ fn a_study_from_training_to_scores() {
     let more: Vec<&Value> =
         dry["steps"].as_array().unwrap().iter().filter(|step| step["done"] == false).collect();
     // And its own sweeps are compared with the others.
-    assert_eq!(more.len(), 8);
-    let (compare, of_network) = more.split_last().unwrap();
-    assert_eq!(compare["step"], "compare");
+    assert_eq!(more.len(), 9);
+    let (together, of_network) = (&more[7..], &more[..7]);
+    assert_eq!((&together[0]["step"], &together[1]["step"]), (&"compare".into(), &"report".into()));
     assert!(of_network.iter().all(|step| step["how"].as_str().unwrap().starts_with("as ")), "{more:?}");
     let text = run(&format!("{STUDY} --dry-run"), folder.path());
-    assert!(text.contains("22 steps, 8 to do: "), "{text}");
+    assert!(text.contains("23 steps, 9 to do: "), "{text}");
 }
 
 /// Starts the study, and kills it when it says that it begins its step `number`.
@@ -222,14 +229,14 @@ fn a_study_that_is_killed_at_any_step_is_resumed_to_the_same_result() {
     let reference = timeless(&whole.path().join("out"));
     let folder = folder_with_study("1, 2", "eps = 0.1");
     // Each process is killed when it begins its second step: one boundary after the other.
-    for done in 0..10 {
+    for done in 0..11 {
         killed_at(folder.path(), 2);
         let records = files(&folder.path().join("out"));
         let records = records.keys().filter(|path| path.to_str().unwrap().contains("/study-")).count();
         assert_eq!(records, done + 1);
     }
     let document = json(STUDY, folder.path());
-    assert_eq!((&document["done"], &document["skipped"]), (&1.into(), &10.into()));
+    assert_eq!((&document["done"], &document["skipped"]), (&1.into(), &11.into()));
     let resumed = timeless(&folder.path().join("out"));
     assert!(reference.keys().eq(resumed.keys()), "{:?}\n{:?}", reference.keys(), resumed.keys());
     for (path, content) in &reference {
@@ -294,7 +301,7 @@ fn studies_that_cannot_be() {
     // A checkpoint that fits.
     checkpoint(ARCH, 1, 10, 4, true).save(folder.path().join("net.safetensors")).unwrap();
     let document = json(STUDY, folder.path());
-    assert_eq!((&document["done"], document["runs"].as_array().unwrap().len()), (&2.into(), 1));
+    assert_eq!((&document["done"], document["runs"].as_array().unwrap().len()), (&3.into(), 1));
     let sweep = folder.path().join("out/mnist/shufflenet_v2_x0_5/seed-0/epoch-0004");
     assert!(sweep.join("scores.parquet").exists());
 

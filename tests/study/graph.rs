@@ -19,8 +19,8 @@ fn before<'s>(steps: &'s [Step], step: &Step) -> Vec<&'s str> {
 fn every_step_follows_what_it_needs() {
     let folder = tempfile::tempdir().unwrap();
     let steps = graph(folder.path(), STUDY);
-    // Four networks: training, ε, three sweeps, three scores; and all sweeps compared.
-    assert_eq!(steps.len(), 4 * (1 + 1 + 3 + 3) + 1);
+    // Four networks: training, ε, three sweeps, three scores; all sweeps compared; a report.
+    assert_eq!(steps.len(), 4 * (1 + 1 + 3 + 3) + 2);
     let train = "train digits/resnet18/seed-0";
     let eps = "eps digits/resnet18/seed-0";
     assert_eq!(
@@ -45,6 +45,7 @@ fn every_step_follows_what_it_needs() {
     let sweeps: Vec<&str> = names(&steps).into_iter().filter(|name| name.starts_with("sweep ")).collect();
     assert_eq!(steps[32].work, Work::Compare);
     assert_eq!(before(&steps, &steps[32]), sweeps);
+    assert_eq!((steps[33].work, steps[33].after.len()), (Work::Report, 33));
     // Nobody writes over another's record, and every step is a different one.
     let records: HashSet<_> = steps.iter().map(Step::record).collect();
     let keys: HashSet<&String> = steps.iter().map(|step| &step.key).collect();
@@ -66,7 +67,7 @@ fn every_step_follows_what_it_needs() {
 fn a_number_in_the_place_of_the_search_leaves_it_out() {
     let folder = tempfile::tempdir().unwrap();
     let steps = graph(folder.path(), &STUDY.replace("\"auto\"", "\"8/255\""));
-    assert_eq!(steps.len(), 4 * (1 + 3 + 3) + 1);
+    assert_eq!(steps.len(), 4 * (1 + 3 + 3) + 2);
     assert_eq!(before(&steps, &steps[1]), ["train digits/resnet18/seed-0"]);
     assert_eq!(steps[1].settings["eps"], 8.0 / 255.0);
 }
@@ -92,7 +93,7 @@ fn security_curves_are_drawn_after_training() {
     let folder = tempfile::tempdir().unwrap();
     let with = |lines: &str| format!("{STUDY}\n[attack]\n{lines}");
     let steps = graph(folder.path(), &with(""));
-    assert_eq!(steps.len(), 4 * (1 + 1 + 3 + 3 + 1) + 1);
+    assert_eq!(steps.len(), 4 * (1 + 1 + 3 + 3 + 1) + 2);
     assert_eq!(steps[8].name, "attack digits/resnet18/seed-0");
     assert_eq!(before(&steps, &steps[8]), ["train digits/resnet18/seed-0"]);
     let attack = |lines: &str| read(folder.path(), &with(lines)).unwrap().attack.unwrap();
@@ -103,6 +104,25 @@ fn security_curves_are_drawn_after_training() {
     assert_eq!(seeds.methods, [pgd(Some(4)), pgd(Some(2))]);
     assert_eq!(seeds.eps, [Eps(0.0), Eps(8.0 / 255.0)]);
     assert_eq!(changed(&with("")), [""; 0]);
+}
+
+#[test]
+fn retraining_follows_the_sweep_of_its_epoch_and_attacks_follow_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |lines: &str| format!("{STUDY}\n[retrain]\n{lines}\n[attack]\n");
+    let steps = graph(folder.path(), &with("epochs = 2\nfrom = [2, 5]"));
+    assert_eq!(steps.len(), 4 * (1 + 1 + 3 + 3 + 2 + 1) + 2);
+    let at = |name: &str| steps.iter().find(|step| step.name == name).unwrap();
+    let (train, first, last) = (
+        "train digits/resnet18/seed-7",
+        "retrain digits/resnet18/seed-7 epoch 2",
+        "retrain digits/resnet18/seed-7 epoch 5",
+    );
+    assert_eq!(before(&steps, at(first)), [train, "sweep digits/resnet18/seed-7 epoch 2"]);
+    assert_eq!(before(&steps, at("attack digits/resnet18/seed-7")), [train, first, last]);
+    let retrain = read(folder.path(), &with("epochs = 3")).unwrap().retrain.unwrap();
+    assert_eq!((&retrain.from[..], &retrain.seeds[..]), (&[5, 5, 5, 5][..1], &[0, 1, 2][..]));
+    assert_eq!(changed(&with("epochs = 2").replace("[attack]", "")), ["report"; 0]);
 }
 
 /// Sweeps are compared where two of them differ in one respect alone.
@@ -150,7 +170,7 @@ fn given_checkpoints_need_no_training() {
             "sweep digits/resnet50/seed-0 epoch 20",
         ]
     );
-    assert_eq!(steps.len(), 5 + 3);
+    assert_eq!(steps.len(), 5 + 3 + 1);
     let spec = read(folder.path(), &text).unwrap();
     // ε is searched at the last epoch.
     assert_eq!(steps[0].settings["checkpoint"], "n20.pth");

@@ -132,6 +132,21 @@ fn contradictions() {
     attack("seeds = [1]", "seeds", &["random-start = true beside it"]);
     attack("eps = [0.1, \"8/256\", \"0.1\"]", "eps[2]", &["each once", "twice"]);
     attack("eps = [2]", "eps[0]", &["0 to 1", "found 2"]);
+    let retrain = |line: &str, key: &str, needles: &[&str]| {
+        refused(&format!("{STUDY}\n[retrain]\n{line}\n"), 17 + line.lines().count(), key, needles);
+    };
+    retrain("epochs = 0", "retrain.epochs", &["at least 1"]);
+    retrain("epochs = 1\nfrom = [3]", "retrain.from[0]", &["one of the epochs that are analysed", "found 3"]);
+    retrain("epochs = 1\nseeds = []", "retrain.seeds", &["at least one seed"]);
+    retrain("epochs = 1\nby = \"density\"", "retrain.by", &["clean, adversarial or difference"]);
+    retrain("epochs = 1\nlr = 1", "retrain.lr", &["`lr`"]);
+    let fewer = STUDY.replace("\"auto\"", "\"auto\"\nfilters = [\"pulse\"]");
+    refused(
+        &format!("{fewer}\n[retrain]\nepochs = 1\n"),
+        18,
+        "retrain",
+        &["all three filters", "fewer filters"],
+    );
 }
 
 #[test]

@@ -125,14 +125,14 @@ fn what_is_done_is_not_done_again() {
     assert_eq!(begun(STUDY), [""; 0]);
     // Another τ is another score and comparison of the same sweeps, and back.
     let scores: Vec<String> = begun(&format!("{STUDY}[score]\ntau = 0.5\n"));
-    assert_eq!((scores.len(), &*scores[12]), (13, "compare"));
+    assert_eq!((scores.len(), &*scores[12], &*scores[13]), (14, "compare", "report"));
     assert!(scores[..12].iter().all(|name| name.starts_with("score ")), "{scores:?}");
     assert_eq!(begun(STUDY), scores);
     // One more network.
     let more = begun(&STUDY.replace("[0, 7]", "[0, 7, 8]"));
     assert_eq!(more.iter().filter(|name| name.contains("seed-8")).count(), 2 * 8);
-    assert_eq!((more.len(), &*more[16]), (2 * 8 + 1, "compare"));
-    assert_eq!(begun(STUDY), ["compare"], "without it again");
+    assert_eq!((more.len(), &*more[16], &*more[17]), (2 * 8 + 2, "compare", "report"));
+    assert_eq!(begun(STUDY), ["compare", "report"], "without it again");
 
     // A result that is gone or cut short is made again, with everything after it.
     let steps = graph(folder.path(), STUDY);
@@ -140,7 +140,7 @@ fn what_is_done_is_not_done_again() {
     let again = begun(STUDY);
     assert!(again.iter().eq(steps[1..8].iter().chain(&steps[32..]).map(|step| &step.name)), "{again:?}");
     fs::write(output(&steps[4]), "").unwrap();
-    assert_eq!(begun(STUDY), [4, 5, 32].map(|at: usize| steps[at].name.clone()));
+    assert_eq!(begun(STUDY), [4, 5, 32, 33].map(|at: usize| steps[at].name.clone()));
     // A record that nobody can read is told.
     fs::write(steps[4].record(), "{").unwrap();
     let error = finished(&steps).unwrap_err();
@@ -167,7 +167,7 @@ fn a_step_that_fails_by_itself_leaves_the_others_alone() {
     let done = finished(&steps).unwrap();
     let missing: Vec<&str> =
         steps.iter().zip(&done).filter(|(_, done)| done.is_none()).map(|(step, _)| &*step.name).collect();
-    assert_eq!((missing.len(), missing[7]), (8, "compare"));
+    assert_eq!((missing.len(), missing[7], missing[8]), (9, "compare", "report"));
     assert!(missing[..7].iter().all(|name| name.contains("resnet18/seed-7")), "{missing:?}");
 
     // An interruption ends the process before the next step.

@@ -46,6 +46,16 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
                 model.trained(known, &file.value).map_err(told)?;
             }
         }
+        if let Some(retrain) = &spec.retrain {
+            for &(network, _, name) in works.iter().filter(|(_, task, _)| matches!(task, Task::Retrain(_))) {
+                let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
+                let settings = executor.retrain_settings(retrain, network, &images);
+                settings.check(&images, &test).map_err(|error| {
+                    let expected = format!("settings that can do: {name}");
+                    at_place(&spec.document, &retrain.place, expected, &error)
+                })?;
+            }
+        }
         if let Some(train) = &spec.train {
             for &(network, _, name) in works.iter().filter(|(_, task, _)| *task == Task::Train) {
                 let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);

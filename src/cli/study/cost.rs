@@ -78,7 +78,7 @@ pub fn costs(executor: &Executor, steps: &[Step], done: &[Option<Record>]) -> Re
 
 fn measure(executor: &Executor, step: &Step) -> Result<Cost> {
     let (network, task) = match step.work {
-        Work::Compare | Work::Of(_, Task::Score(_)) => {
+        Work::Compare | Work::Report | Work::Of(_, Task::Score(_)) => {
             return Ok(Cost { seconds: None, how: "seconds, not estimated".to_owned() });
         }
         Work::Of(network, task) => (network, task),
@@ -88,6 +88,16 @@ fn measure(executor: &Executor, step: &Step) -> Result<Cost> {
         let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
         let settings = executor.train_settings(train, network, &images);
         return executor.compute.in_f32().run(true, Training { settings, images: &images, test: &test });
+    }
+    if let (Task::Retrain(_), Some(retrain)) = (task, &executor.spec.retrain) {
+        let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
+        let settings = executor.retrain_settings(retrain, network, &images);
+        let Cost { seconds, how } =
+            executor.compute.in_f32().run(true, Training { settings, images: &images, test: &test })?;
+        // The selective, the full and the random arm.
+        let networks = 3.0 * retrain.seeds.len() as f64;
+        let how = format!("{how}, for at most {networks} networks; measuring them is not estimated");
+        return Ok(Cost { seconds: seconds.map(|seconds| seconds * networks), how });
     }
     let images = executor.images.measured(data)?;
     executor.compute.run(false, Measuring { executor, network, task, images: &images })

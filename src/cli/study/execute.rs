@@ -6,6 +6,7 @@ use super::super::eval::{chunk, searched};
 use super::super::model::{Model, Trained};
 use super::super::preparation::{Block, Choices, Preparation};
 use super::super::provenance;
+use super::super::retrain::{InFolder, Retraining};
 use super::super::source::Normalise;
 use super::super::train;
 use super::images::Store;
@@ -22,8 +23,10 @@ use synfilter::backend::open::OnDevice;
 use synfilter::data::Images;
 use synfilter::eps::Eps;
 use synfilter::invariance::{self, Allowed, compare, gather};
+use synfilter::report;
+use synfilter::retrain::{self, RETRAIN_PARQUET};
 use synfilter::score::{self, SCORES_PARQUET, score_run};
-use synfilter::study::spec::{Spec, Train};
+use synfilter::study::spec::{Retrain, Spec, Train};
 use synfilter::study::{Done, Execute, Folders, Halving, Step, Task, Work, checkpoint_of};
 use synfilter::sweep::Shard;
 use synfilter::sweep::dir::RunFile;
@@ -34,6 +37,8 @@ use synfilter::{Error, Result};
 
 /// What the search of ε leaves.
 const EPS_JSON: &str = "eps.json";
+/// What people look at.
+const REPORT_HTML: &str = "report.html";
 /// The device of what computes little.
 const HOST: &str = "host";
 
@@ -52,6 +57,7 @@ impl Execute for Executor<'_> {
         fs::create_dir_all(&step.folder).map_err(Error::write(&step.folder))?;
         let (network, task) = match step.work {
             Work::Compare => return self.compare(step),
+            Work::Report => return self.report(step),
             Work::Of(network, task) => (network, task),
         };
         let mut done = match task {
@@ -59,6 +65,7 @@ impl Execute for Executor<'_> {
             Task::Eps => self.eps(step, network)?,
             Task::Sweep(epoch) => self.sweep(step, network, epoch)?,
             Task::Score(_) => self.score(step)?,
+            Task::Retrain(epoch) => self.retrain(step, network, epoch)?,
             Task::Attack => self.attack(step, network)?,
         };
         done.seed = self.spec.networks[network].seed;
@@ -77,6 +84,18 @@ impl Executor<'_> {
             batch: train.batch,
             optimizer: train.optimizer,
             lr_drops: train.lr_drops.clone(),
+            ..TrainSettings::new(of.arch, self.spec.data[of.data].kind, images)
+        }
+    }
+
+    /// Settings as those of a network's retraining, but from initial weights: what it takes and whether it can be done.
+    pub fn retrain_settings(&self, retrain: &Retrain, network: usize, images: &Images) -> TrainSettings {
+        let of = &self.spec.networks[network];
+        TrainSettings {
+            epochs: retrain.epochs,
+            save_every: retrain.epochs,
+            batch: retrain.batch,
+            optimizer: retrain.optimizer,
             ..TrainSettings::new(of.arch, self.spec.data[of.data].kind, images)
         }
     }
@@ -185,12 +204,87 @@ impl Executor<'_> {
         })
     }
 
+    fn retrain(&self, step: &Step, at: usize, epoch: usize) -> Result<Done> {
+        let (spec, network) = (self.spec, &self.spec.networks[at]);
+        let Some(retrain) = &spec.retrain else {
+            return Err(Error::Failed(format!("{}: the study retrains nothing", step.name)));
+        };
+        let checkpoint = checkpoint_of(spec, at, epoch);
+        let labels = Folders::of(spec, at).sweep(network.epochs[epoch].0);
+        let (train, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
+        let compute = self.compute.in_f32();
+        let command = words::retrain(spec, retrain, at, epoch, &step.folder, &compute);
+        let retraining = Retraining {
+            arch: Some(network.arch),
+            checkpoint: &checkpoint,
+            labels: &labels,
+            train: &train,
+            test: &test,
+            dataset: spec.data[network.data].kind,
+            normalise: &Normalise::default(),
+            by: retrain.by,
+            options: spec.score,
+            training: retrain::document::Training {
+                epochs: retrain.epochs,
+                batch: retrain.batch,
+                optimizer: retrain.optimizer,
+                lr_drops: Vec::new(),
+            },
+            seeds: &retrain.seeds,
+            eps: retrain.eps.as_deref(),
+            all_images: false,
+            clamp: spec.sweep.clamp,
+            backend: compute.backend_name(),
+            command: command.clone(),
+        };
+        let document = compute.run(true, InFolder { retraining: &retraining, folder: &step.folder })?;
+        let outputs = [retrain::Document::NAME, RETRAIN_PARQUET].map(|name| step.folder.join(name));
+        Ok(Done {
+            inputs: vec![checkpoint, labels.join(CELLS_PARQUET)],
+            outputs: outputs.to_vec(),
+            device: document.provenance.device,
+            command,
+            seed: 0,
+        })
+    }
+
+    /// The last epoch of a network, and of each of its retrainings the networks of the selective and of the full arm, one of
+    /// each.
+    fn attacked(&self, at: usize) -> Result<Vec<PathBuf>> {
+        let (spec, network) = (self.spec, &self.spec.networks[at]);
+        let mut checkpoints = vec![checkpoint_of(spec, at, network.epochs.len() - 1)];
+        let from = spec.retrain.iter().flat_map(|retrain| &retrain.from);
+        for epoch in from.filter(|epoch| network.epochs.iter().any(|(other, _)| other == *epoch)) {
+            let folder = Folders::of(spec, at).retrain(*epoch);
+            let document = retrain::Document::read(&folder.join(retrain::Document::NAME))?;
+            let arms = document.arms.iter().filter(|result| {
+                matches!(result.arm, retrain::Arm::Selective | retrain::Arm::Full) && result.same_as.is_none()
+            });
+            checkpoints.extend(arms.filter_map(|result| Some(folder.join(&result.networks.first()?.file))));
+        }
+        Ok(checkpoints)
+    }
+
+    fn report(&self, step: &Step) -> Result<Done> {
+        let spec = self.spec;
+        let path = step.folder.join(REPORT_HTML);
+        let settings = report::Settings { title: None, options: spec.score };
+        let written = report::write_html(slice::from_ref(&spec.out), &path, &settings)?;
+        Ok(Done {
+            inputs: written.read.into_iter().map(|content| content.path).collect(),
+            outputs: written.files,
+            device: HOST.to_owned(),
+            command: words::report(spec, &path),
+            seed: 0,
+        })
+    }
+
     fn attack(&self, step: &Step, at: usize) -> Result<Done> {
         let (spec, network) = (self.spec, &self.spec.networks[at]);
         let Some(attack) = &spec.attack else {
             return Err(Error::Failed(format!("{}: the study attacks nothing", step.name)));
         };
-        let checkpoints = vec![checkpoint_of(spec, at, network.epochs.len() - 1)];
+        let checkpoints = self.attacked(at)?;
         let images = self.images.measured(network.data)?;
         let command = words::attack(spec, attack, at, &checkpoints, &step.folder, self.compute);
         let curves = Curves {

@@ -7,7 +7,7 @@ use synfilter::attack::{Method, MethodName, Pgd};
 use synfilter::backend::Optimizer;
 use synfilter::eps::Eps;
 use synfilter::invariance::Allowed;
-use synfilter::study::spec::{Attack, Network, Spec, Train};
+use synfilter::study::spec::{Attack, Network, Retrain, Spec, Train};
 use synfilter::study::{Folders, checkpoint_of};
 use synfilter::sweep::BnMode;
 
@@ -60,6 +60,20 @@ impl Words {
         }
     }
 
+    /// How weights are moved.
+    fn optimizer(&mut self, optimizer: Optimizer) {
+        let (name, lr, momentum, weight_decay) = match optimizer {
+            Optimizer::Adam(adam) => ("adam", adam.lr, None, adam.weight_decay),
+            Optimizer::Sgd(sgd) => ("sgd", sgd.lr, Some(sgd.momentum), sgd.weight_decay),
+        };
+        self.set("optimizer", name);
+        self.set("lr", lr);
+        if let Some(momentum) = momentum {
+            self.set("momentum", momentum);
+        }
+        self.set("weight-decay", weight_decay);
+    }
+
     /// How PGD goes.
     fn descent(&mut self, pgd: Pgd) {
         self.set("steps", pgd.steps);
@@ -94,16 +108,7 @@ pub fn train(spec: &Spec, train: &Train, network: usize, compute: &Compute) -> V
     words.set("epochs", of.epochs.last().map_or(0, |(epoch, _)| *epoch));
     words.set("save-every", train.save_every);
     words.set("batch-size", train.batch);
-    let (name, lr, momentum, weight_decay) = match train.optimizer {
-        Optimizer::Adam(adam) => ("adam", adam.lr, None, adam.weight_decay),
-        Optimizer::Sgd(sgd) => ("sgd", sgd.lr, Some(sgd.momentum), sgd.weight_decay),
-    };
-    words.set("optimizer", name);
-    words.set("lr", lr);
-    if let Some(momentum) = momentum {
-        words.set("momentum", momentum);
-    }
-    words.set("weight-decay", weight_decay);
+    words.optimizer(train.optimizer);
     if !train.lr_drops.is_empty() {
         words.list("lr-drops", &train.lr_drops);
     }
@@ -186,6 +191,47 @@ pub fn attack(
     }
     words.set("out", out.display());
     words.end(spec.networks[network].seed, compute)
+}
+
+/// `synfilter retrain` of an epoch of a network.
+pub fn retrain(
+    spec: &Spec,
+    retrain: &Retrain,
+    network: usize,
+    epoch: usize,
+    out: &Path,
+    compute: &Compute,
+) -> Vec<String> {
+    let of = &spec.networks[network];
+    let mut words = Words::of("retrain");
+    words.set("arch", of.arch);
+    words.set("checkpoint", checkpoint_of(spec, network, epoch).display());
+    words.set("labels", Folders::of(spec, network).sweep(of.epochs[epoch].0).display());
+    words.data(spec, of);
+    words.set("epochs", retrain.epochs);
+    words.list("seeds", &retrain.seeds);
+    if let Some(eps) = &retrain.eps {
+        words.list("eps", eps.iter().map(|eps| eps.0));
+    }
+    words.set("by", retrain.by);
+    words.labelling(spec);
+    words.set("batch-size", retrain.batch);
+    words.optimizer(retrain.optimizer);
+    if !spec.sweep.clamp {
+        words.flag("no-clamp");
+    }
+    words.set("out", out.display());
+    words.0.extend(compute.words());
+    words.0
+}
+
+/// `synfilter report` of everything.
+pub fn report(spec: &Spec, out: &Path) -> Vec<String> {
+    let mut words = Words::of("report");
+    words.0.push(spec.out.display().to_string());
+    words.labelling(spec);
+    words.set("out", out.display());
+    words.0
 }
 
 /// `synfilter compare` of all sweeps.
