@@ -7,6 +7,7 @@ mod bad_settings;
 mod compare;
 mod report;
 mod results;
+mod retrain;
 mod stopped;
 mod study;
 mod support;
