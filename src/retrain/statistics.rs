@@ -110,8 +110,10 @@ mod tests {
         let (a, b) = ([bits("11110000"), bits("11111000")], [bits("11000001"), bits("11100000")]);
         let right: [Vec<&Bits>; 2] = [a.iter().collect(), b.iter().collect()];
         let found = compare([Arm::Selective, Arm::Full], Some(0.1), &[4, 9], [&right[0], &right[1]]);
-        assert_eq!((found.seeds[0].only_arm, found.seeds[0].only_against, found.seeds[0].p), (2, 1, 1.0));
-        assert_eq!((found.seeds[1].only_arm, found.seeds[1].only_against, found.seeds[1].p), (2, 0, 0.5));
+        for (seed, (only_arm, only_against, p)) in found.seeds.iter().zip([(2, 1, 1.0), (2, 0, 0.5)]) {
+            assert_eq!((seed.only_arm, seed.only_against), (only_arm, only_against));
+            close(seed.p, p);
+        }
         close(found.difference, (1.0 / 8.0 + 2.0 / 8.0) / 2.0);
         // dᵢ = 0 0 1 2 1 0 0 −1: z = 3 / √7.
         close(found.over_images.p, normal(3.0 / 7f64.sqrt()));
