@@ -74,7 +74,7 @@ enum Command {
     Retrain(retrain::Args),
     /// Curves, heat maps, tables and provenance of results, as one HTML file.
     Report(report::Args),
-    /// Everything that a study file describes: train, sweep and score many networks, step by step.
+    /// Everything that a study file describes, from training to the report, step by step.
     Study(study::Args),
     /// Data sets.
     #[command(subcommand)]
