@@ -41,6 +41,32 @@ pub fn write<T: Serialize>(path: &Path, document: &T) -> Result<()> {
     file.commit()
 }
 
+/// Writes the settings of what begins to `path`; where there are some already, checks that they are the same. `what` is that
+/// which has them: "a retraining".
+///
+/// # Errors
+/// A usage error that names the first difference; [`Error::Read`], [`Error::Write`]; [`Error::Input`] for content that is no JSON.
+pub fn settle<T: Serialize>(path: &Path, settings: &T, what: &str) -> Result<()> {
+    if !path.exists() {
+        return write(path, settings);
+    }
+    let read = |text: &[u8]| {
+        let settings = format!("the settings of {what}");
+        serde_json::from_slice::<Value>(text).map_err(|error| Error::input(path, "content", settings, error))
+    };
+    // Ours as text too, in which numbers are as they are read.
+    let ours = serde_json::to_vec(settings).map_err(|error| Error::Failed(format!("settings: {error}")))?;
+    let found = fs::read(path).map_err(Error::read(path))?;
+    let (found, ours) = (read(&found)?, read(&ours)?);
+    match difference("", &found, &ours) {
+        None => Ok(()),
+        Some(difference) => {
+            let folder = path.parent().unwrap_or(path).display();
+            Err(Error::usage(format!("{folder}: holds {what} with other settings: {difference}")))
+        }
+    }
+}
+
 /// The first thing in which two documents differ, as "name: expected …, found …", if they do.
 pub fn difference(path: &str, expected: &Value, found: &Value) -> Option<String> {
     match (expected, found) {

@@ -11,9 +11,11 @@ pub mod document;
 pub mod method;
 pub mod outcomes;
 mod table;
+pub mod unfinished;
 
 pub use adversary::Adversary;
 pub use document::{Count, Curve, Document, Filtered, NetworkCurves, Point};
 pub use method::{Attack, DEFAULT_EPS, DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
 pub use outcomes::{ATTACK_PARQUET, Outcomes, write_outcomes};
 pub use table::table;
+pub use unfinished::Unfinished;

@@ -1,31 +1,33 @@
 //! `synfilter attack`: accuracy against ε, under FGSM and PGD.
 
 use super::device::Compute;
-use super::eval::{chunk, in_chunks, mode};
+use super::eval::{chunk, mode};
+use super::interrupt;
 use super::making::Descent;
 use super::model::Model;
 use super::output::{Output, note};
+use super::progress::Meter;
 use super::provenance;
 use super::source::{Normalise, TestImages};
 use serde::Serialize;
-use std::fs;
+use serde_json::{Value, json};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use synfilter::attack::document::VERSION;
 use synfilter::attack::{
     ATTACK_PARQUET, Attack, Count, Curve, DEFAULT_EPS, Document, Filtered, Method, MethodName, NetworkCurves,
-    Outcomes, Point, table, write_outcomes,
+    Outcomes, Point, Unfinished, table, write_outcomes,
 };
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Verdicts};
 use synfilter::data::{DatasetKind, Images};
 use synfilter::eps::Eps;
-use synfilter::eval::{Evaluation, Tally};
+use synfilter::eval::{Tally, evaluate};
 use synfilter::filter::{Census, FilterKind, Mask, WeightRange, variants};
 use synfilter::models::Arch;
 use synfilter::network::Network;
 use synfilter::sweep::plan::resolve_layers;
-use synfilter::sweep::{BnMode, Scope};
+use synfilter::sweep::{BnMode, CheckpointId, Scope};
 use synfilter::{Error, Result};
 
 /// The flags of `attack`.
@@ -40,7 +42,7 @@ pub struct Args {
     checkpoint: Vec<PathBuf>,
     #[command(flatten)]
     images: TestImages,
-    /// A new folder for attack.json and attack.parquet.
+    /// A folder for attack.json and attack.parquet, without one; an attack that was stopped goes on there.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// The attacks.
@@ -129,7 +131,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         folder: &args.out,
         command: provenance::words(),
     };
-    let document = args.compute.run(false, curves)?;
+    let document = args.compute.run(false, curves).inspect_err(|error| {
+        if matches!(error, Error::Interrupted) {
+            note("what is finished is kept; the same command goes on");
+        }
+    })?;
     let (json, parquet) = (args.out.join(Document::NAME), args.out.join(ATTACK_PARQUET));
     note(&format!("wrote {} and {}", json.display(), parquet.display()));
     let printed = Printed { folder: &args.out, document: &document };
@@ -216,17 +222,18 @@ impl OnDevice for Curves<'_> {
 
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<Document> {
         // What cannot be is known before the first attack: of several checkpoints each is read twice.
-        let mut first = None;
+        let (mut first, mut ids) = (None, Vec::new());
         for path in self.checkpoints.iter().rev() {
             let model = self.load(path)?;
-            self.filtered(&model, path)?;
+            ids.push((model.id(), self.filtered(&model, path)?.map(|(filtered, _)| filtered)));
             first = Some(model);
         }
-        fs::create_dir_all(self.folder).map_err(Error::write(self.folder))?;
+        ids.reverse();
+        let unfinished = Unfinished::open(self.folder, &self.settings(&ids))?;
         let (mut networks, mut outcomes) = (Vec::new(), Vec::new());
-        for path in self.checkpoints {
+        for (at, path) in self.checkpoints.iter().enumerate() {
             let model = first.take().map_or_else(|| self.load(path), Ok)?;
-            let (curves, bits) = self.network(backend, path, model)?;
+            let (curves, bits) = self.network(backend, path, model, (&unfinished, at))?;
             networks.push(curves);
             outcomes.push(bits);
         }
@@ -245,6 +252,7 @@ impl OnDevice for Curves<'_> {
         };
         write_outcomes(folder, &document, &outcomes)?;
         document.write(folder)?;
+        unfinished.remove()?;
         Ok(document)
     }
 }
@@ -265,6 +273,7 @@ impl Curves<'_> {
         backend: &B,
         path: &Path,
         model: Model,
+        unfinished: (&Unfinished, usize),
     ) -> Result<(NetworkCurves, Outcomes)> {
         let (checkpoint, arch) = (model.id(), model.arch.name().to_owned());
         let cell = self.filtered(&model, path)?;
@@ -278,10 +287,7 @@ impl Curves<'_> {
             .iter()
             .flat_map(|&method| self.eps.iter().map(move |eps| eps.attack(method, self.clamp)))
             .collect();
-        let what = format!("attack {}", path.display());
-        let found =
-            in_chunks(&what, &network, self.images, 0..self.images.len(), &attacks, false, self.chunk)?;
-        let Evaluation { clean, adversarial, .. } = found;
+        let (clean, adversarial) = self.verdicts(&network, path, &attacks, unfinished)?;
         let points = attacks.iter().zip(&adversarial).map(|(attack, verdicts)| Point {
             eps: attack.eps,
             step_size: attack.method.step_size(attack.eps),
@@ -304,6 +310,49 @@ impl Curves<'_> {
             curves: bits.chunks(per_curve).map(<[_]>::to_vec).collect(),
         };
         Ok((curves, outcomes))
+    }
+
+    /// What becomes of the images, clean and under each attack, block by block: kept, or found and kept.
+    fn verdicts<B: Backend>(
+        &self,
+        network: &Network<B>,
+        path: &Path,
+        attacks: &[Attack],
+        (unfinished, at): (&Unfinished, usize),
+    ) -> Result<(Verdicts, Vec<Verdicts>)> {
+        let meter = Meter::new(&format!("attack {}", path.display()), self.images.len() as u64, "images");
+        let mut all = vec![Verdicts::default(); 1 + attacks.len()];
+        for start in (0..self.images.len()).step_by(self.chunk) {
+            let block = start..self.images.len().min(start.saturating_add(self.chunk));
+            let found = match unfinished.kept(at, &block, all.len())? {
+                Some(kept) => {
+                    meter.add(block.len() as u64);
+                    kept
+                }
+                None => {
+                    interrupt::check()?;
+                    let done = |done| meter.add(done as u64);
+                    let found = evaluate(network, self.images, block.clone(), attacks, false, done)?;
+                    let found: Vec<Verdicts> =
+                        std::iter::once(found.clean).chain(found.adversarial).collect();
+                    unfinished.keep(at, &block, &found)?;
+                    found
+                }
+            };
+            all.iter_mut().zip(found).for_each(|(all, found)| all.append(found));
+        }
+        let adversarial = all.split_off(1);
+        Ok((all.swap_remove(0), adversarial))
+    }
+
+    /// Everything that results depend on, in a form to compare.
+    fn settings(&self, networks: &[(CheckpointId, Option<Filtered>)]) -> Value {
+        json!({
+            "dataset_digest": self.images.digest, "images": self.images.len(), "clamp": self.clamp, "bn": self.bn,
+            "methods": self.methods, "eps": self.eps.iter().map(|eps| eps.0).collect::<Vec<_>>(), "networks": networks,
+            "dtype": self.compute.dtype.name(), "backend": self.compute.backend_name(),
+            "program": env!("CARGO_PKG_VERSION"),
+        })
     }
 }
 

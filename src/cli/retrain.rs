@@ -400,26 +400,7 @@ impl OnDevice for InFolder<'_> {
 /// Makes the folder ready: new, or one in which the same retraining was begun.
 fn open(folder: &Path, settings: &Settings) -> Result<Lock> {
     let lock = Lock::of(folder)?;
-    let path = folder.join(SETTINGS);
-    if path.exists() {
-        let read = |text: &[u8]| {
-            serde_json::from_slice::<serde_json::Value>(text)
-                .map_err(|error| Error::input(&path, "content", "the settings of a retraining", error))
-        };
-        // Ours as text too, in which numbers are as they are read.
-        let ours =
-            serde_json::to_vec(settings).map_err(|error| Error::Failed(format!("settings: {error}")))?;
-        let found = fs::read(&path).map_err(Error::read(&path))?;
-        let (found, ours) = (read(&found)?, read(&ours)?);
-        if let Some(difference) = versioned::difference("", &found, &ours) {
-            let folder = folder.display();
-            return Err(Error::usage(format!(
-                "{folder}: holds a retraining with other settings: {difference}"
-            )));
-        }
-    } else {
-        versioned::write(&path, settings)?;
-    }
+    versioned::settle(&folder.join(SETTINGS), settings, "a retraining")?;
     Ok(lock)
 }
 

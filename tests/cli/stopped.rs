@@ -1,4 +1,4 @@
-//! Processes that are killed or interrupted in the middle of a sweep.
+//! Processes that are killed or interrupted in the middle of a sweep or of an attack.
 
 use crate::support::*;
 use std::fs;
@@ -79,4 +79,48 @@ fn ctrl_c_leaves_an_intact_journal() {
         serde_json::from_str::<serde_json::Value>(line).unwrap();
     }
     finish_and_compare(folder.path());
+}
+
+/// Two networks in three blocks of images.
+#[test]
+fn an_attack_that_was_killed_goes_on_to_the_same_result() {
+    let folder = folder_with_net();
+    fs::copy(folder.path().join("net.safetensors"), folder.path().join("same.safetensors")).unwrap();
+    let line = "attack --dataset digits --images 190 --batch-size 64 --checkpoint {}/net.safetensors,{}/same.safetensors \
+                --eps 0.02,0.1 --steps 20 --random-start --out {}/";
+    let unfinished = folder.path().join("run/unfinished");
+    let blocks = || {
+        let entries = fs::read_dir(&unfinished).into_iter().flatten();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with("network-") && name.ends_with(".json")).collect::<Vec<_>>()
+    };
+    let mut child = Command::new(env!("CARGO_BIN_EXE_synfilter"))
+        .args(words(&format!("{line}run"), folder.path()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while blocks().len() < 2 {
+        assert!(child.try_wait().unwrap().is_none(), "the attack ended before two blocks were done");
+        assert!(begun.elapsed() < Duration::from_secs(120), "no two blocks in two minutes");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().code(), None);
+    assert!(!folder.path().join("run/attack.json").exists());
+
+    let other = format!("{line}run").replace("0.02,0.1", "0.02,0.2");
+    refused(&other, folder.path(), 2, &["unfinished", "an unfinished attack with other settings: eps"]);
+
+    run(&format!("{line}whole"), folder.path());
+    run(&format!("{line}run"), folder.path());
+    let read = |run: &str, name: &str| fs::read(folder.path().join(run).join(name)).unwrap();
+    assert!(read("run", "attack.parquet") == read("whole", "attack.parquet"));
+    let networks = |run: &str| {
+        let document: serde_json::Value = serde_json::from_slice(&read(run, "attack.json")).unwrap();
+        document["networks"].clone()
+    };
+    assert_eq!(networks("run"), networks("whole"));
+    assert_eq!(names(folder.path().join("run")), ["attack.json", "attack.parquet"]);
 }
