@@ -1,5 +1,11 @@
 //! Plain text for people.
 
+/// Which training a network comes from, as far as that is known: ", seed 0, epoch 4".
+pub fn of_training(seed: Option<u64>, epoch: Option<u32>) -> String {
+    let seed = seed.map(|seed| format!(", seed {seed}")).unwrap_or_default();
+    seed + &epoch.map(|epoch| format!(", epoch {epoch}")).unwrap_or_default()
+}
+
 /// Rows as lines whose columns stand under one another, two spaces apart; a column is aligned to the right where `right` says
 /// so. Rows may end early.
 pub fn aligned<R: AsRef<[String]>>(rows: &[R], right: impl Fn(usize) -> bool) -> String {

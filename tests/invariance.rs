@@ -24,9 +24,11 @@ fn label(score: Made) -> Label {
 /// A score by which layers are labelled, in all three places.
 fn score(layer: &Layer, filter: Option<FilterKind>, made: Made) -> Score {
     Score {
+        checkpoint: String::new(),
         arch: String::new(),
         dataset: String::new(),
         epoch: None,
+        seed: None,
         layer: Some(layer.name.clone()),
         layer_index: Some(layer.index),
         channel: None,

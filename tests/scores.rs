@@ -26,6 +26,7 @@ fn unfiltered(clean: Bits, adv: Bits) -> Record {
         arch: "resnet18".into(),
         dataset: "digits".into(),
         epoch: Some(10),
+        seed: None,
         scope: Scope::Layer,
         layer: None,
         layer_index: None,
@@ -246,9 +247,11 @@ fn a_run_is_scored_in_its_folder() {
     assert_eq!(rows.len(), found.scores.len());
     for (row, score) in rows.iter().zip(&found.scores) {
         let expected = [
-            Value::from("resnet18"),
+            Value::from("ab"),
+            "resnet18".into(),
             "digits".into(),
             10u32.into(),
+            Value::Null,
             score.layer.as_deref().into(),
             score.layer_index.map(|index| index as i64).into(),
             Value::Null,
@@ -298,6 +301,43 @@ undefined: the unfiltered adversarial accuracy is 0
     assert!(network.starts_with("resnet18 on digits, baseline density\nlayer "), "{network}");
     assert!(network.contains("\n(whole network)  pulse   +0.1278"), "{network}");
     assert_eq!(table(&[]), "");
+}
+
+/// Two trainings that differ by their seed alone.
+fn two_seeds(records: Vec<Record>) -> Vec<Record> {
+    let of_seed = |seed: u64| {
+        let mut records = records.clone();
+        for record in &mut records {
+            (record.cell.seed, record.cell.checkpoint) = (Some(seed), format!("{seed}b"));
+        }
+        records
+    };
+    [of_seed(0), of_seed(u64::MAX)].concat()
+}
+
+#[test]
+fn checkpoints_of_two_seeds_stay_apart() {
+    let found = scores(&two_seeds(sweep()), Options::default());
+    let text = table(&found);
+    for heading in
+        ["resnet18 on digits, seed 0, epoch 10,", "resnet18 on digits, seed 18446744073709551615, epoch 10,"]
+    {
+        assert_eq!(text.matches(heading).count(), 1, "{text}");
+    }
+    let seeds: Vec<(&str, Option<u64>)> =
+        found.iter().map(|score| (&*score.checkpoint, score.seed)).collect();
+    assert_eq!(
+        (seeds[0], seeds[found.len() - 1]),
+        (("0b", Some(0)), ("18446744073709551615b", Some(u64::MAX)))
+    );
+
+    let ranked = rankings(
+        &scores(&two_seeds(channels(&FilterKind::ALL, [6, 5, 4, 3])), Options::default()),
+        Which::Clean,
+        2,
+    );
+    assert_eq!(ranked.iter().map(|ranking| ranking.seed).collect::<Vec<_>>(), [Some(0), Some(u64::MAX)]);
+    assert!(ranked.iter().all(|ranking| ranking.channels == 4));
 }
 
 /// Four channels of two layers; the filters that are given, three thresholds, `adv[channel]` adversarial images right at

@@ -2,7 +2,7 @@
 
 use super::document::{Curve, Document, NetworkCurves};
 use crate::eps::Eps;
-use crate::text::aligned;
+use crate::text::{aligned, of_training};
 use std::fmt::Write;
 
 /// Rows of the plot, from all images right to none.
@@ -26,13 +26,13 @@ pub fn table(document: &Document) -> String {
 fn network_table(document: &Document, network: &NetworkCurves) -> String {
     let images = document.images;
     let percent = |correct: usize| format!("{:.2} %", 100.0 * correct as f64 / images.max(1) as f64);
-    let epoch = network.checkpoint.epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
+    let training = of_training(network.checkpoint.seed, network.checkpoint.epoch);
     let filtered = network.filtered.as_ref().map_or(String::new(), |filtered| {
         let super::Filtered { layer, filter, k, kept, total, .. } = filtered;
         format!(", {layer} {filter} at threshold {k} ({kept} of {total} weights kept)")
     });
     let mut text = format!(
-        "{} on {}, {}{epoch}{filtered}\n{images} test images, {} right without an attack\n",
+        "{} on {}, {}{training}{filtered}\n{images} test images, {} right without an attack\n",
         network.arch,
         document.dataset,
         network.file,

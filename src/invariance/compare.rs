@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::filter::FilterKind;
 use crate::score::{Options, Which};
 use crate::sweep::Provenance;
+use crate::text::of_training;
 use std::collections::BTreeMap;
 
 /// What checkpoints have in common and in what they differ: architecture, data set, seed, epoch.
@@ -157,9 +158,7 @@ pub fn words(arch: Option<&str>, dataset: Option<&str>, seed: Option<u64>, epoch
         (None, Some(dataset)) => format!("on {dataset}"),
         (None, None) => String::new(),
     };
-    let seed = seed.map(|seed| format!(", seed {seed}")).unwrap_or_default();
-    let epoch = epoch.map(|epoch| format!(", epoch {epoch}")).unwrap_or_default();
-    format!("{network}{seed}{epoch}")
+    network + &of_training(seed, epoch)
 }
 
 fn nothing_to_compare(all: &[Scored]) -> Error {

@@ -4,12 +4,11 @@ use super::gather::Swept;
 use crate::eps::Eps;
 use crate::invariance::document::Checkpoint;
 use crate::score::{Score, Which};
+use crate::text::of_training;
 
 /// A network in words: "resnet18 on mnist, seed 0, epoch 4".
 pub fn network(of: &Checkpoint) -> String {
-    let seed = of.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
-    let epoch = of.epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
-    format!("{} on {}{seed}{epoch}", of.arch, of.dataset)
+    format!("{} on {}{}", of.arch, of.dataset, of_training(of.seed, of.epoch))
 }
 
 /// A layer without the ending that all of them share.

@@ -53,6 +53,8 @@ pub struct Responses {
     pub dataset: String,
     /// The epoch of the checkpoint.
     pub epoch: Option<u32>,
+    /// The seed of its training.
+    pub seed: Option<u64>,
     /// The targets, in network order.
     pub targets: Vec<Response>,
 }
@@ -85,6 +87,7 @@ pub fn curves(records: &[Record]) -> Vec<Responses> {
             arch: cell.arch.clone(),
             dataset: cell.dataset.clone(),
             epoch: cell.epoch,
+            seed: cell.seed,
             targets: targets.collect(),
         })
     };

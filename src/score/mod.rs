@@ -212,12 +212,16 @@ impl<'de> Deserialize<'de> for Label {
 /// null, and so is its standard error; its label tells the reason.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
+    /// SHA-256 of the checkpoint.
+    pub checkpoint: String,
     /// The architecture.
     pub arch: String,
     /// The data set.
     pub dataset: String,
     /// The epoch of the checkpoint.
     pub epoch: Option<u32>,
+    /// The seed of its training.
+    pub seed: Option<u64>,
     /// The filtered tensor; `None` where the whole network was filtered.
     pub layer: Option<String>,
     /// Its position among the filterable tensors.
@@ -266,9 +270,11 @@ impl Score {
 
     fn to_row(&self) -> Vec<Value> {
         vec![
+            self.checkpoint.as_str().into(),
             self.arch.as_str().into(),
             self.dataset.as_str().into(),
             self.epoch.into(),
+            self.seed.map(|seed| seed as i64).into(),
             self.layer.as_deref().into(),
             self.layer_index.map(|index| index as i64).into(),
             self.channel.map(|channel| channel as i64).into(),
@@ -319,11 +325,13 @@ pub mod filter_or_combined {
     }
 }
 
-/// The columns of `scores.parquet`. τ, z and the hash of the sweep's settings are key-value pairs of the file.
+/// The columns of `scores.parquet`. A seed is u64 in the bits of a signed number; τ, z and the hash of the sweep's settings are key-value pairs of the file.
 pub const SCORE_COLUMNS: &[Field] = &[
+    Field { name: "checkpoint", kind: Kind::Text, optional: false },
     Field { name: "arch", kind: Kind::Text, optional: false },
     Field { name: "dataset", kind: Kind::Text, optional: false },
     Field { name: "epoch", kind: Kind::Int, optional: true },
+    Field { name: "seed", kind: Kind::Int, optional: true },
     Field { name: "layer", kind: Kind::Text, optional: true },
     Field { name: "layer_index", kind: Kind::Int, optional: true },
     Field { name: "channel", kind: Kind::Int, optional: true },
@@ -473,9 +481,11 @@ impl Part {
         let (score_adv, se_adv, label_adv) = summary(self.adv.as_ref(), Label::UndefinedAdversarial);
         let (score_diff, se_diff, label_diff) = summary(diff.as_ref(), undefined);
         Score {
+            checkpoint: cell.checkpoint.clone(),
             arch: cell.arch.clone(),
             dataset: cell.dataset.clone(),
             epoch: cell.epoch,
+            seed: cell.seed,
             layer: cell.layer.clone(),
             layer_index: cell.layer_index,
             channel: cell.channel,

@@ -2,6 +2,7 @@
 
 use super::{Label, Score, Which};
 use crate::filter::FilterKind;
+use crate::text::of_training;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::fmt::Write;
@@ -30,6 +31,8 @@ pub struct Ranking {
     pub dataset: String,
     /// The epoch of the checkpoint.
     pub epoch: Option<u32>,
+    /// The seed of its training.
+    pub seed: Option<u64>,
     /// The filter, or "combined".
     pub filter: &'static str,
     /// The score that decides.
@@ -48,7 +51,7 @@ pub struct Ranking {
 /// filter; one ranking per checkpoint and filter. Equal scores keep network order. Empty where nothing is a channel's.
 pub fn rankings(scores: &[Score], by: Which, top: usize) -> Vec<Ranking> {
     let same_network =
-        |a: &Score, b: &Score| (&a.arch, &a.dataset, a.epoch) == (&b.arch, &b.dataset, b.epoch);
+        |a: &Score, b: &Score| (&a.checkpoint, &a.arch, &a.dataset) == (&b.checkpoint, &b.arch, &b.dataset);
     let mut rankings = Vec::new();
     for network in scores.chunk_by(same_network) {
         let channels = || network.iter().filter(|score| score.channel.is_some());
@@ -84,6 +87,7 @@ fn ranking(first: &Score, scores: &[&Score], by: Which, top: usize) -> Ranking {
         arch: first.arch.clone(),
         dataset: first.dataset.clone(),
         epoch: first.epoch,
+        seed: first.seed,
         filter: first.filter_name(),
         by,
         channels,
@@ -98,11 +102,11 @@ pub fn ranking_table(rankings: &[Ranking]) -> String {
     let mut text = String::new();
     for (at, ranking) in rankings.iter().enumerate() {
         let Ranking { arch, dataset, by, channels, filter, .. } = ranking;
-        let epoch = ranking.epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
+        let training = of_training(ranking.seed, ranking.epoch);
         let gap = if at > 0 { "\n" } else { "" };
         // Writing to a String cannot fail.
         let _ =
-            writeln!(text, "{gap}{arch} on {dataset}{epoch}: {channels} channels by {by} score, {filter}");
+            writeln!(text, "{gap}{arch} on {dataset}{training}: {channels} channels by {by} score, {filter}");
         let parts =
             [("most fragile", &ranking.most_fragile), ("most antifragile", &ranking.most_antifragile)];
         let widest = |of: fn(&Ranked) -> usize| parts.iter().flat_map(|(_, part)| *part).map(of).max();

@@ -1,27 +1,27 @@
 //! Scores as plain text.
 
 use super::{Label, Score};
-use crate::text::aligned;
+use crate::text::{aligned, of_training};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 const HEADINGS: [&str; 8] =
     ["layer", "filter", "clean ± se", "label", "adversarial ± se", "label", "difference ± se", "label"];
 
-/// The scores as an aligned table, in the order given: one line each, a heading per architecture, data set, epoch
+/// The scores as an aligned table, in the order given: one line each, a heading per checkpoint, data set
 /// and baseline, and the reasons of undefined scores below.
 pub fn table(scores: &[Score]) -> String {
     let mut text = String::new();
     let same_network = |a: &Score, b: &Score| {
-        (&a.arch, &a.dataset, a.epoch, a.baseline) == (&b.arch, &b.dataset, b.epoch, b.baseline)
+        (&a.checkpoint, &a.arch, &a.dataset, a.baseline) == (&b.checkpoint, &b.arch, &b.dataset, b.baseline)
     };
     for (at, group) in scores.chunk_by(same_network).enumerate() {
         let first = &group[0];
-        let epoch = first.epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
+        let training = of_training(first.seed, first.epoch);
         let gap = if at > 0 { "\n" } else { "" };
         // Writing to a String cannot fail.
         let _ =
-            writeln!(text, "{gap}{} on {}{epoch}, baseline {}", first.arch, first.dataset, first.baseline);
+            writeln!(text, "{gap}{} on {}{training}, baseline {}", first.arch, first.dataset, first.baseline);
         let rows: Vec<[String; 8]> = std::iter::once(HEADINGS.map(str::to_owned))
             .chain(
                 group

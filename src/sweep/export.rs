@@ -127,6 +127,7 @@ fn record(
         arch: settings.arch.clone(),
         dataset: settings.dataset.clone(),
         epoch: settings.checkpoints[checkpoint].epoch,
+        seed: settings.checkpoints[checkpoint].seed,
         scope: settings.scope,
         layer: target.and_then(|target| target.layer.clone()),
         layer_index: target.and_then(|target| target.layer_index),

@@ -163,6 +163,8 @@ pub struct Cell {
     pub dataset: String,
     /// The epoch of the checkpoint.
     pub epoch: Option<u32>,
+    /// The seed of its training.
+    pub seed: Option<u64>,
     /// What was filtered at once.
     pub scope: Scope,
     /// The filtered tensor.
@@ -232,6 +234,7 @@ pub const CELL_COLUMNS: &[Field] = &[
     Field { name: "arch", kind: Kind::Text, optional: false },
     Field { name: "dataset", kind: Kind::Text, optional: false },
     Field { name: "epoch", kind: Kind::Int, optional: true },
+    Field { name: "seed", kind: Kind::Int, optional: true },
     Field { name: "scope", kind: Kind::Text, optional: false },
     Field { name: "layer", kind: Kind::Text, optional: true },
     Field { name: "layer_index", kind: Kind::Int, optional: true },
@@ -265,6 +268,7 @@ impl Record {
             cell.arch.as_str().into(),
             cell.dataset.as_str().into(),
             cell.epoch.into(),
+            cell.seed.map(|seed| seed as i64).into(),
             cell.scope.to_string().into(),
             cell.layer.as_deref().into(),
             cell.layer_index.map(|index| index as i64).into(),
@@ -298,6 +302,7 @@ impl Record {
             arch: row.text()?,
             dataset: row.text()?,
             epoch: row.optional(|value| value.int())?,
+            seed: row.optional(|value| value.int::<i64>())?.map(|seed| seed as u64),
             scope: row.parsed()?,
             layer: row.optional(|value| value.text())?,
             layer_index: row.optional(|value| value.int())?,
@@ -479,6 +484,7 @@ mod tests {
             arch: "resnet18".into(),
             dataset: "digits".into(),
             epoch: None,
+            seed: Some(u64::MAX),
             scope: Scope::Layer,
             layer: Some("fc.weight".into()),
             layer_index: Some(20),
@@ -521,16 +527,17 @@ mod tests {
             serde_json::to_string(&none.cell).unwrap().contains(r#""filter":"none","k":null,"alpha":null"#)
         );
 
-        let damaged = |column: usize, value: Value| {
+        let column = |name| CELL_COLUMNS.iter().position(|field| field.name == name).unwrap();
+        let damaged = |name, value: Value| {
             let mut row = record.to_row();
-            row[column] = value;
+            row[column(name)] = value;
             Record::from_row(row).unwrap_err()
         };
-        assert_eq!(damaged(4, "tensor".into()), "scope");
-        assert_eq!(damaged(8, "band".into()), "filter");
-        assert_eq!(damaged(11, Value::Int(-1)), "kept");
-        assert_eq!(damaged(14, Value::Int(5)), "bits_clean");
-        assert_eq!(damaged(25, vec![0u8; 3].into()), "bits_adv");
-        assert_eq!(Record::from_row(record.to_row()[..25].to_vec()), Err("bits_adv"));
+        assert_eq!(damaged("scope", "tensor".into()), "scope");
+        assert_eq!(damaged("filter", "band".into()), "filter");
+        assert_eq!(damaged("kept", Value::Int(-1)), "kept");
+        assert_eq!(damaged("correct_clean", Value::Int(5)), "bits_clean");
+        assert_eq!(damaged("bits_adv", vec![0u8; 3].into()), "bits_adv");
+        assert_eq!(Record::from_row(record.to_row()[..column("bits_adv")].to_vec()), Err("bits_adv"));
     }
 }

@@ -8,6 +8,7 @@ use super::super::words;
 use crate::attack::Count;
 use crate::retrain::Document;
 use crate::retrain::document::{ArmResult, Network, Summary};
+use crate::text::of_training;
 
 const WIDTH: f64 = 350.0;
 const LEFT: f64 = 82.0;
@@ -56,9 +57,8 @@ fn figure(document: &Document) -> Figure {
 /// What was retrained, in words.
 pub fn network(document: &Document) -> String {
     let settings = &document.settings;
-    let epoch = settings.checkpoint.epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
-    let seed = settings.checkpoint.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
-    format!("{} on {}{seed}{epoch}", settings.arch, settings.dataset)
+    let training = of_training(settings.checkpoint.seed, settings.checkpoint.epoch);
+    format!("{} on {}{training}", settings.arch, settings.dataset)
 }
 
 fn tile(

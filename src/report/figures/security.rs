@@ -7,6 +7,7 @@ use super::super::scale::{Scale, labelled};
 use super::super::svg::{Anchor, Canvas, Frame};
 use super::super::words;
 use crate::attack::{Curve, Document, Method, NetworkCurves};
+use crate::text::of_training;
 
 const TILE: (f64, f64) = (350.0, 250.0);
 const PLOT: Frame = Frame { x: 44.0, y: 26.0, width: 294.0, height: 178.0 };
@@ -78,12 +79,11 @@ fn kind(attack: &Method) -> String {
 pub fn name(network: &NetworkCurves) -> String {
     let parts: Vec<&str> = network.file.split(['/', '\\']).filter(|part| !part.is_empty()).collect();
     let file = parts[parts.len().saturating_sub(2)..].join("/");
-    let seed = network.checkpoint.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
-    let epoch = network.checkpoint.epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
+    let training = of_training(network.checkpoint.seed, network.checkpoint.epoch);
     let filtered = network.filtered.as_ref().map_or(String::new(), |of| {
         format!(", {} {} at threshold {}", words::layer(&of.layer), of.filter, of.k)
     });
-    format!("{}{seed}{epoch}{filtered} ({file})", network.arch)
+    format!("{}{training}{filtered} ({file})", network.arch)
 }
 
 fn tile(kind: &str, networks: &[&NetworkCurves], images: usize, largest: f64) -> Tile {

@@ -3,6 +3,7 @@
 mod canvas;
 
 use super::curves::{Curve, Response, Responses};
+use crate::text::of_training;
 use canvas::{Canvas, Line, SEVERAL, coloured, sampled};
 use std::fmt::Write;
 
@@ -35,9 +36,9 @@ const CLEAN: (char, u8) = ('o', 36);
 /// All targets of a checkpoint on a few lines, then plot by plot.
 pub fn plots(responses: &Responses, screen: Screen) -> String {
     let screen = Screen { columns: screen.columns.max(NARROWEST), ..screen };
-    let Responses { arch, dataset, epoch, targets } = responses;
-    let epoch = epoch.map_or(String::new(), |epoch| format!(", epoch {epoch}"));
-    let mut text = format!("{arch} on {dataset}{epoch}: response curves\n");
+    let Responses { arch, dataset, epoch, seed, targets } = responses;
+    let training = of_training(*seed, *epoch);
+    let mut text = format!("{arch} on {dataset}{training}: response curves\n");
     text += &overview(targets, screen);
     let _ = writeln!(text, "\n{}", legend(screen));
     for target in targets {
