@@ -13,10 +13,12 @@ use synfilter::backend::cpu::conv2d::{Act, Epilogue, Source, Target};
 use synfilter::backend::cpu::elementwise::map;
 use synfilter::backend::cpu::image::{Fgsm, Normalisation, Pixels, fgsm, load};
 use synfilter::backend::cpu::layout::{Aligned, Layout};
+use synfilter::backend::cpu::pgd;
 use synfilter::backend::cpu::pool::{
     PoolShape, average_backward, average_forward, max_backward, max_forward,
 };
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::{Noise, PgdStart, PgdStep};
 
 const LANES: usize = 64;
 
@@ -216,7 +218,25 @@ fn image_cases(level: Level) -> Vec<Case> {
         let step = Fgsm { epsilon: 0.1, clamp: true };
         fgsm(level, Pixels::U8(&s.bytes[..n]), norm, step, source(&s.a, l), &mut s.y, l);
     };
+    let start = move |s: &mut Buffers| {
+        let noise = Noise { eps: 0.1, seed: 7, first_image: 0 };
+        let at = PgdStart { noise: Some(noise), clamp: true };
+        pgd::start(level, Pixels::U8(&s.bytes[..n]), norm, at, &mut s.b[..n], &mut s.y, l);
+    };
+    let descend = move |s: &mut Buffers| {
+        let step = PgdStep { eps: 0.1, alpha: 0.02, clamp: true };
+        let step = pgd::Step { step, gradient: source(&s.a, l) };
+        step.apply(level, Pixels::U8(&s.bytes[..n]), norm, &mut s.b[..n], &mut s.y, l);
+    };
     vec![
+        Case {
+            name: "pgd start with noise 3x64x64".into(),
+            input: l,
+            output: l,
+            bytes: 9 * n,
+            run: Box::new(start),
+        },
+        Case { name: "pgd step 3x64x64".into(), input: l, output: l, bytes: 17 * n, run: Box::new(descend) },
         Case { name: "load 3x64x64".into(), input: l, output: l, bytes: 5 * n, run: Box::new(loading) },
         Case { name: "fgsm 3x64x64".into(), input: l, output: l, bytes: 9 * n, run: Box::new(attack) },
     ]
