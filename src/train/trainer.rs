@@ -131,7 +131,7 @@ impl<'b, B: Backend> Trainer<'b, B> {
     /// Those of the device.
     pub fn weights(&self) -> Result<Weights> {
         let tensors: Result<_> = self.params.iter().map(|p| self.backend.download(p)).collect();
-        Ok(Weights { tensors: tensors?, batches: self.batches + self.step as i64 })
+        Ok(Weights { tensors: tensors?, batches: self.batches.saturating_add(self.step as i64) })
     }
 
     /// Weights, optimiser and step count: all that a later [`Trainer::restore`] needs to go on as if nothing had been.
@@ -162,7 +162,7 @@ impl<'b, B: Backend> Trainer<'b, B> {
         let counter = format!("{OPTIMIZER_PREFIX}step");
         let step = checkpoint.counters.get(&counter).and_then(|&step| u64::try_from(step).ok());
         self.step = step.ok_or_else(|| Error::input(path, &counter, "a number of steps", "none"))?;
-        self.batches = weights.batches - self.step as i64;
+        self.batches = weights.batches.saturating_sub(self.step as i64);
         for (param, values) in self.params.iter_mut().zip(&weights.tensors) {
             self.backend.write(param, values);
         }
