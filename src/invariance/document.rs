@@ -44,7 +44,7 @@ pub struct Common {
     pub thresholds: usize,
     /// Against which network adversarial images are made.
     pub attack: AttackMode,
-    /// How PGD makes them; `None` for FGSM.
+    /// How PGD makes them, a random start with the seed of the first sweep; `None` for FGSM.
     pub pgd: Option<Pgd>,
     /// Whether they are clipped to [0, 1].
     pub clamp: bool,

@@ -1,6 +1,7 @@
 //! From run folders to scored checkpoints that may be compared with one another.
 
 use super::document::{Checkpoint, Common, Layer};
+use crate::attack::Pgd;
 use crate::error::{Error, Result};
 use crate::named_choice::named_choice;
 use crate::score::{Options, Score, score_records};
@@ -166,6 +167,12 @@ fn common_settings(first: &Run, rest: &[Run]) -> Result<Common> {
         }
         other.layers.clone_from(&settings.layers);
         (other.images, other.eps) = (settings.images, settings.eps);
+        // Random starts, each with the seed of its network.
+        if let (Some(Pgd { seed: Some(theirs), .. }), Some(Pgd { seed: Some(ours), .. })) =
+            (&mut other.pgd, &settings.pgd)
+        {
+            *theirs = *ours;
+        }
         if let Some(difference) = settings.first_difference(&other) {
             return Err(differ(folder, other_folder, &difference));
         }
@@ -234,6 +241,10 @@ fn differences(runs: &[Run]) -> Vec<String> {
     let all =
         |value: &dyn Fn(&Settings) -> String| runs.iter().map(|(_, run)| value(&run.settings)).collect();
     tell("ε", all(&|settings| settings.eps.to_string()));
+    let start = |settings: &Settings| {
+        settings.pgd.and_then(|pgd| pgd.seed).map_or(String::new(), |seed| seed.to_string())
+    };
+    tell("the seed of PGD's random starts", all(&start));
     tell("number format and backend", all(&|settings| format!("{} on {}", settings.dtype, settings.backend)));
     tell("the version of the program", all(&|settings| settings.version.clone()));
     let mut of_dataset: BTreeMap<&str, Vec<String>> = BTreeMap::new();

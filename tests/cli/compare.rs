@@ -336,3 +336,29 @@ fn terminal(line: &str, folder: &Path, columns: u16, no_colour: &str) -> Option<
     assert!(output.status.success(), "{text}");
     Some(text)
 }
+
+/// Random starts, each with the seed of its network, are one attack; a start at the image is another.
+#[test]
+fn random_starts_of_other_seeds_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    run(
+        &format!("train --arch {ARCH} --dataset digits --epochs 2 --save-every 1 --out {{}}/train"),
+        folder.path(),
+    );
+    let sweep = |net: &str, flags: &str, out: &str| {
+        let settings =
+            "--dataset digits --images 10 --layers fc.weight,conv1.0.weight,conv5.0.weight --thresholds 3";
+        run(
+            &format!(
+                "sweep --checkpoint {{}}/{net} {settings} --method pgd --steps 2 {flags} --out {{}}/{out}"
+            ),
+            folder.path(),
+        );
+    };
+    sweep("train/epoch-0002.safetensors", "--random-start --seed 3", "one");
+    sweep("train/epoch-0001.safetensors", "--random-start --seed 4", "other");
+    sweep("train/epoch-0001.safetensors", "", "image");
+    let found = json("compare {}/one {}/other", folder.path());
+    assert_eq!(found["notes"][0], "the sweeps differ in the seed of PGD's random starts: 3, 4");
+    refused("compare {}/one {}/image", folder.path(), 2, &["pgd.seed: expected null, found 3"]);
+}
