@@ -37,9 +37,11 @@ impl Content {
         Ok(Content { path: path.to_owned(), bytes, sha256: hex(&hash.finalize()) })
     }
 
-    /// Whether there still is a file of that length.
-    fn is_there(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|found| found.is_file() && found.len() == self.bytes)
+    /// Whether `folder`, wherever it is now, still has a file of that name and length.
+    fn is_in(&self, folder: &Path) -> bool {
+        let file = self.path.file_name().map(|name| folder.join(name));
+        file.and_then(|file| fs::metadata(file).ok())
+            .is_some_and(|found| found.is_file() && found.len() == self.bytes)
     }
 }
 
@@ -78,7 +80,7 @@ pub struct Record {
     pub study: Content,
     /// Files that were read.
     pub inputs: Vec<Content>,
-    /// Files that were written.
+    /// Files that were written, all into the folder of the step.
     pub outputs: Vec<Content>,
     /// Seconds that it took, those of earlier processes that were stopped not included.
     pub seconds: f64,
@@ -102,7 +104,7 @@ impl Record {
 
     /// Whether it is the record of that very step and what the step wrote is there.
     pub fn is_of(&self, step: &Step) -> bool {
-        self.key == step.key && self.outputs.iter().all(Content::is_there)
+        self.key == step.key && self.outputs.iter().all(|output| output.is_in(&step.folder))
     }
 
     /// Writes it, whole or not at all.

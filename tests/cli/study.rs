@@ -184,6 +184,11 @@ fn a_study_from_training_to_scores() {
     // Once more, there is nothing to do; a dry run knows what each step took.
     let again = json(STUDY, folder.path());
     assert_eq!((&again["done"], &again["skipped"]), (&0.into(), &16.into()));
+    // Wherever the folder is.
+    fs::rename(folder.path().join("out"), folder.path().join("moved")).unwrap();
+    let moved = json("study {}/study.toml --out {}/moved", folder.path());
+    assert_eq!((&moved["done"], &moved["skipped"]), (&0.into(), &16.into()));
+    fs::rename(folder.path().join("moved"), folder.path().join("out")).unwrap();
     let dry = json(&format!("{STUDY} --dry-run"), folder.path());
     assert!(dry["steps"].as_array().unwrap().iter().all(|step| step["done"] == true));
     assert_eq!(dry["estimated_seconds"], 0.0);
