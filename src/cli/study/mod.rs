@@ -135,7 +135,7 @@ fn dry_run(
     });
     let planned: Vec<Planned> = planned.collect();
     let pending = planned.iter().filter(|step| !step.done);
-    let estimated_seconds = pending.filter_map(|step| step.cost.seconds).sum();
+    let estimated_seconds = pending.filter_map(|step| step.cost.seconds).fold(0.0, std::ops::Add::add);
     let document = DryRun { study: &args.file, out: &executor.spec.out, steps: planned, estimated_seconds };
     output.result(&document, || plan(&document))
 }
