@@ -42,11 +42,11 @@ pub fn write<T: Serialize>(path: &Path, document: &T) -> Result<()> {
 }
 
 /// Writes the settings of what begins to `path`; where there are some already, checks that they are the same. `what` is that
-/// which has them: "a retraining".
+/// which has them: "a retraining"; values at the JSON pointers `told` may differ.
 ///
 /// # Errors
 /// A usage error that names the first difference; [`Error::Read`], [`Error::Write`]; [`Error::Input`] for content that is no JSON.
-pub fn settle<T: Serialize>(path: &Path, settings: &T, what: &str) -> Result<()> {
+pub fn settle<T: Serialize>(path: &Path, settings: &T, what: &str, told: &[&str]) -> Result<()> {
     if !path.exists() {
         return write(path, settings);
     }
@@ -57,7 +57,12 @@ pub fn settle<T: Serialize>(path: &Path, settings: &T, what: &str) -> Result<()>
     // Ours as text too, in which numbers are as they are read.
     let ours = serde_json::to_vec(settings).map_err(|error| Error::Failed(format!("settings: {error}")))?;
     let found = fs::read(path).map_err(Error::read(path))?;
-    let (found, ours) = (read(&found)?, read(&ours)?);
+    let (found, mut ours) = (read(&found)?, read(&ours)?);
+    for pointer in told {
+        if let (Some(found), Some(ours)) = (found.pointer(pointer), ours.pointer_mut(pointer)) {
+            ours.clone_from(found);
+        }
+    }
     match difference("", &found, &ours) {
         None => Ok(()),
         Some(difference) => {

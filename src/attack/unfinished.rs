@@ -49,7 +49,7 @@ impl Unfinished {
     pub fn open(folder: &Path, settings: &impl Serialize) -> Result<Unfinished> {
         let folder = folder.join(Unfinished::NAME);
         let lock = Lock::of(&folder)?;
-        versioned::settle(&folder.join("settings.json"), settings, "an unfinished attack")?;
+        versioned::settle(&folder.join("settings.json"), settings, "an unfinished attack", &[])?;
         Ok(Unfinished { folder, _lock: lock })
     }
 

@@ -400,7 +400,8 @@ impl OnDevice for InFolder<'_> {
 /// Makes the folder ready: new, or one in which the same retraining was begun.
 fn open(folder: &Path, settings: &Settings) -> Result<Lock> {
     let lock = Lock::of(folder)?;
-    versioned::settle(&folder.join(SETTINGS), settings, "a retraining")?;
+    // Where the labels lie does not matter: their hash does.
+    versioned::settle(&folder.join(SETTINGS), settings, "a retraining", &["/labels/run"])?;
     Ok(lock)
 }
 

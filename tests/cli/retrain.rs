@@ -86,6 +86,11 @@ fn arms_are_trained_measured_and_compared_and_what_is_done_is_not_done_again() {
     run(&format!("{line} --out {{}}/r"), folder.path());
     assert_eq!((document(&out), bytes(RETRAIN_PARQUET)), (json_before, table_before));
     assert!(bytes(&network.file) == checkpoint);
+    // The sweep may lie elsewhere by now.
+    fs::rename(folder.path().join("sweep"), folder.path().join("moved")).unwrap();
+    run(&format!("{} --out {{}}/r", line.replace("{}/sweep", "{}/moved")), folder.path());
+    assert_eq!(document(&out).settings.seeds, [4, 9]);
+    fs::rename(folder.path().join("moved"), folder.path().join("sweep")).unwrap();
     let others = ["holds a retraining with other settings: seeds: expected [4,9], found [5,9]"];
     let refused_line = line.replace("--seeds 4,9", "--seeds 5,9");
     refused(&format!("{refused_line} --out {{}}/r"), folder.path(), 2, &others);
