@@ -38,7 +38,7 @@ use synfilter::{Error, Result};
 /// What the search of ε leaves.
 const EPS_JSON: &str = "eps.json";
 /// What people look at.
-const REPORT_HTML: &str = "report.html";
+pub const REPORT_HTML: &str = "report.html";
 /// The device of what computes little.
 const HOST: &str = "host";
 

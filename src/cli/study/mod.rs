@@ -11,7 +11,7 @@ use super::interrupt::INTERRUPTED;
 use super::output::{Output, note};
 use super::progress::duration;
 use cost::{Cost, costs};
-use execute::Executor;
+use execute::{Executor, REPORT_HTML};
 use images::Store;
 use serde::Serialize;
 use serde_json::json;
@@ -160,9 +160,10 @@ fn plan(document: &DryRun) -> String {
 fn closing(document: &Document) -> String {
     let Document { out, done, skipped, seconds, runs, .. } = document;
     format!(
-        "{done} steps in {}, {skipped} were done before; {} sweeps in {}\n",
+        "{done} steps in {}, {skipped} were done before; {} sweeps in {}, put together in {}\n",
         duration(*seconds),
         runs.len(),
-        out.display()
+        out.display(),
+        out.join(REPORT_HTML).display()
     )
 }
