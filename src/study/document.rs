@@ -8,8 +8,12 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use strsim::damerau_levenshtein;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+/// A key that is so many letters from one that is missing is taken for it.
+const MISSPELT: usize = 2;
 
 /// Where in a file a value stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,10 +223,24 @@ impl<'d> Section<'d> {
         sections.collect()
     }
 
-    /// A key that has to be there and is not.
+    /// A key that has to be there and is not, or is misspelt.
     pub fn missing(&self, key: &str, expected: impl Display) -> Error {
-        let place = Place { line: self.line, key: self.key(key) };
-        self.document.fault(&place, expected, "nothing")
+        let asked = self.asked.borrow();
+        let unknown = self.entries.iter().filter(|(name, _)| !asked.contains(name));
+        match unknown.min_by_key(|(name, _)| damerau_levenshtein(name, key)) {
+            Some((name, (line, _))) if damerau_levenshtein(name, key) <= MISSPELT => {
+                let place = Place { line: *line, key: self.key(name) };
+                self.document.fault(
+                    &place,
+                    format!("the key {}: {expected}", self.key(key)),
+                    format!("`{name}`"),
+                )
+            }
+            _ => {
+                let place = Place { line: self.line, key: self.key(key) };
+                self.document.fault(&place, expected, "nothing")
+            }
+        }
     }
 
     /// Something that is not as it should be.

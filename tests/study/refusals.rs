@@ -42,6 +42,8 @@ fn keys_and_values() {
 
     case("seeds", "seed = [0, 7]", "networks.seed", &["one of the keys arch, seeds", "`seed`"]);
     case("out", "outt = \"x\"", "outt", &["one of the keys out, data", "`outt`"]);
+    case("epochs", "epoch = [2]", "train.epoch", &["the key train.epochs: at least one epoch", "`epoch`"]);
+    case("arch", "archs = [\"resnet18\"]", "networks.archs", &["the key networks.arch: ", "`archs`"]);
     case("eps", "eps = auto", "", &["TOML"]);
     case("eps", "eps = \"small\"", "sweep.eps", &["auto, or 0 to 1: a number", "\"small\""]);
     case("eps", "eps = 1.5", "sweep.eps", &["1.5"]);
