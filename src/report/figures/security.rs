@@ -78,7 +78,7 @@ fn kind(attack: &Method) -> String {
 /// The network in a few words: the end of its file's name tells checkpoints apart.
 pub fn name(network: &NetworkCurves) -> String {
     let parts: Vec<&str> = network.file.split(['/', '\\']).filter(|part| !part.is_empty()).collect();
-    let file = parts[parts.len().saturating_sub(2)..].join("/");
+    let file = parts[parts.len().saturating_sub(3)..].join("/");
     let training = of_training(network.checkpoint.seed, network.checkpoint.epoch);
     let filtered = network.filtered.as_ref().map_or(String::new(), |of| {
         format!(", {} {} at threshold {}", words::layer(&of.layer), of.filter, of.k)
