@@ -12,6 +12,7 @@ pub mod eval;
 pub mod filter;
 pub mod graph;
 pub mod invariance;
+pub mod lock;
 pub mod models;
 mod named_choice;
 pub mod network;

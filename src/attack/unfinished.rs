@@ -3,12 +3,14 @@
 
 use crate::backend::Verdicts;
 use crate::error::{Error, Result};
-use crate::study::Lock;
+use crate::eval::Evaluation;
+use crate::lock::Lock;
 use crate::sweep::Bits;
 use crate::sweep::bits::hex;
 use crate::versioned;
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::iter;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -48,7 +50,7 @@ impl Unfinished {
     /// [`Error::Read`], [`Error::Write`].
     pub fn open(folder: &Path, settings: &impl Serialize) -> Result<Unfinished> {
         let folder = folder.join(Unfinished::NAME);
-        let lock = Lock::of(&folder)?;
+        let lock = Lock::of(&folder, "attack")?;
         versioned::settle(&folder.join("settings.json"), settings, "an unfinished attack", &[])?;
         Ok(Unfinished { folder, _lock: lock })
     }
@@ -61,8 +63,8 @@ impl Unfinished {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn keep(&self, network: usize, images: &Range<usize>, found: &[Verdicts]) -> Result<()> {
-        let found = found.iter().map(|verdicts| Found {
+    pub fn keep(&self, network: usize, images: &Range<usize>, found: &Evaluation) -> Result<()> {
+        let found = iter::once(&found.clean).chain(&found.adversarial).map(|verdicts| Found {
             right: verdicts.correct.iter().copied().collect::<Bits>().to_hex(),
             loss: hex(&verdicts.loss.iter().flat_map(|loss| loss.to_le_bytes()).collect::<Vec<u8>>()),
         });
@@ -70,18 +72,21 @@ impl Unfinished {
         versioned::write(&self.path(network, images), &block)
     }
 
-    /// What was kept of a network on `images`, if it was, `count` verdicts on each.
+    /// What was kept of a network on `images` and under so many attacks, if it was.
     ///
     /// # Errors
     /// [`Error::Read`]; [`Error::Input`] for a file with something else.
-    pub fn kept(&self, network: usize, images: &Range<usize>, count: usize) -> Result<Option<Vec<Verdicts>>> {
+    pub fn kept(&self, network: usize, images: &Range<usize>, attacks: usize) -> Result<Option<Evaluation>> {
         let path = self.path(network, images);
         if !path.exists() {
             return Ok(None);
         }
         let block: Block = versioned::read(&path, VERSION, "what became of every image")?;
-        if block.found.len() != count {
-            return Err(Error::input(&path, "found", count, block.found.len()));
+        let [clean, adversarial @ ..] = &block.found[..] else {
+            return Err(Error::input(&path, "found", 1 + attacks, 0));
+        };
+        if adversarial.len() != attacks {
+            return Err(Error::input(&path, "found", 1 + attacks, block.found.len()));
         }
         let of = |found: &Found| {
             let right = Bits::from_hex(images.len(), &found.right)?;
@@ -89,9 +94,12 @@ impl Unfinished {
             let loss = loss.as_bytes().as_chunks().0.iter().map(|&bytes| f32::from_le_bytes(bytes));
             Some(Verdicts { loss: loss.collect(), correct: right.iter().collect() })
         };
-        let verdicts = block.found.iter().map(of).collect::<Option<Vec<_>>>();
-        let expected = || format!("bits and losses of {} images in hexadecimal", images.len());
-        verdicts.ok_or_else(|| Error::input(&path, "found", expected(), "something else")).map(Some)
+        let adversarial = adversarial.iter().map(of).collect::<Option<Vec<_>>>();
+        let Some((clean, adversarial)) = of(clean).zip(adversarial) else {
+            let expected = format!("bits and losses of {} images in hexadecimal", images.len());
+            return Err(Error::input(&path, "found", expected, "something else"));
+        };
+        Ok(Some(Evaluation { images: images.len(), clean, adversarial, ..Evaluation::default() }))
     }
 
     /// Takes everything away, once the attack is finished and its results are on the disk.
@@ -117,14 +125,18 @@ mod tests {
         let clean = verdicts([0.1, f32::INFINITY, 3e-9], [true, false, true]);
         let attacked = verdicts([2.5, 0.0, -0.0], [false, false, true]);
         let unfinished = Unfinished::open(folder.path(), &7).unwrap();
-        assert_eq!(unfinished.kept(1, &(3..6), 2).unwrap(), None);
-        unfinished.keep(1, &(3..6), &[clean.clone(), attacked.clone()]).unwrap();
-        assert_eq!(unfinished.kept(1, &(3..6), 2).unwrap(), Some(vec![clean, attacked]));
-        assert_eq!(unfinished.kept(0, &(3..6), 2).unwrap(), None);
-        assert_eq!(unfinished.kept(1, &(3..6), 3).unwrap_err().exit_code(), 3);
+        let kept = |network, attacks| unfinished.kept(network, &(3..6), attacks).unwrap();
+        assert!(kept(1, 1).is_none());
+        let found =
+            Evaluation { clean: clean.clone(), adversarial: vec![attacked.clone()], ..Evaluation::default() };
+        unfinished.keep(1, &(3..6), &found).unwrap();
+        let same = kept(1, 1).unwrap();
+        assert_eq!((same.images, same.clean, same.adversarial), (3, clean, vec![attacked]));
+        assert!(kept(0, 1).is_none());
+        assert_eq!(unfinished.kept(1, &(3..6), 2).unwrap_err().exit_code(), 3);
         let path = unfinished.path(1, &(3..6));
         fs::write(&path, fs::read_to_string(&path).unwrap().replacen("05", "5", 1)).unwrap();
-        let error = unfinished.kept(1, &(3..6), 2).unwrap_err().to_string();
+        let error = unfinished.kept(1, &(3..6), 1).unwrap_err().to_string();
         assert!(error.contains("bits and losses of 3 images in hexadecimal"), "{error}");
 
         let second = Unfinished::open(folder.path(), &7).unwrap_err();

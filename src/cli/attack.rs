@@ -1,12 +1,10 @@
 //! `synfilter attack`: accuracy against ε, under FGSM and PGD.
 
 use super::device::Compute;
-use super::eval::{chunk, mode};
-use super::interrupt;
+use super::eval::{by_chunks, chunk, mode};
 use super::making::Descent;
 use super::model::Model;
 use super::output::{Output, note};
-use super::progress::Meter;
 use super::provenance;
 use super::source::{Normalise, TestImages};
 use serde::Serialize;
@@ -22,7 +20,7 @@ use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Verdicts};
 use synfilter::data::{DatasetKind, Images};
 use synfilter::eps::Eps;
-use synfilter::eval::{Tally, evaluate};
+use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::filter::{Census, FilterKind, Mask, WeightRange, variants};
 use synfilter::models::Arch;
 use synfilter::network::Network;
@@ -273,7 +271,7 @@ impl Curves<'_> {
         backend: &B,
         path: &Path,
         model: Model,
-        unfinished: (&Unfinished, usize),
+        (unfinished, at): (&Unfinished, usize),
     ) -> Result<(NetworkCurves, Outcomes)> {
         let (checkpoint, arch) = (model.id(), model.arch.name().to_owned());
         let cell = self.filtered(&model, path)?;
@@ -287,7 +285,18 @@ impl Curves<'_> {
             .iter()
             .flat_map(|&method| self.eps.iter().map(move |eps| eps.attack(method, self.clamp)))
             .collect();
-        let (clean, adversarial) = self.verdicts(&network, path, &attacks, unfinished)?;
+        let what = format!("attack {}", path.display());
+        let found = by_chunks(&what, 0..self.images.len(), attacks.len(), self.chunk, |block, meter| {
+            if let Some(kept) = unfinished.kept(at, &block, attacks.len())? {
+                meter.add(block.len() as u64);
+                return Ok(kept);
+            }
+            let done = |done| meter.add(done as u64);
+            let found = evaluate(&network, self.images, block.clone(), &attacks, false, done)?;
+            unfinished.keep(at, &block, &found)?;
+            Ok(found)
+        })?;
+        let Evaluation { clean, adversarial, .. } = found;
         let points = attacks.iter().zip(&adversarial).map(|(attack, verdicts)| Point {
             eps: attack.eps,
             step_size: attack.method.step_size(attack.eps),
@@ -310,39 +319,6 @@ impl Curves<'_> {
             curves: bits.chunks(per_curve).map(<[_]>::to_vec).collect(),
         };
         Ok((curves, outcomes))
-    }
-
-    /// What becomes of the images, clean and under each attack, block by block: kept, or found and kept.
-    fn verdicts<B: Backend>(
-        &self,
-        network: &Network<B>,
-        path: &Path,
-        attacks: &[Attack],
-        (unfinished, at): (&Unfinished, usize),
-    ) -> Result<(Verdicts, Vec<Verdicts>)> {
-        let meter = Meter::new(&format!("attack {}", path.display()), self.images.len() as u64, "images");
-        let mut all = vec![Verdicts::default(); 1 + attacks.len()];
-        for start in (0..self.images.len()).step_by(self.chunk) {
-            let block = start..self.images.len().min(start.saturating_add(self.chunk));
-            let found = match unfinished.kept(at, &block, all.len())? {
-                Some(kept) => {
-                    meter.add(block.len() as u64);
-                    kept
-                }
-                None => {
-                    interrupt::check()?;
-                    let done = |done| meter.add(done as u64);
-                    let found = evaluate(network, self.images, block.clone(), attacks, false, done)?;
-                    let found: Vec<Verdicts> =
-                        std::iter::once(found.clean).chain(found.adversarial).collect();
-                    unfinished.keep(at, &block, &found)?;
-                    found
-                }
-            };
-            all.iter_mut().zip(found).for_each(|(all, found)| all.append(found));
-        }
-        let adversarial = all.split_off(1);
-        Ok((all.swap_remove(0), adversarial))
     }
 
     /// Everything that results depend on, in a form to compare.

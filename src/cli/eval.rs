@@ -231,14 +231,28 @@ pub fn in_chunks<B: Backend>(
     outputs: bool,
     chunk: usize,
 ) -> Result<Evaluation> {
+    by_chunks(what, range, attacks.len(), chunk, |part, meter| {
+        evaluate(network, images, part, attacks, outputs, |done| meter.add(done as u64))
+    })
+}
+
+/// The same of chunks that are found in another way; `find` tells the meter of its images.
+///
+/// # Errors
+/// Those of `find`; [`Error::Interrupted`].
+pub fn by_chunks(
+    what: &str,
+    range: Range<usize>,
+    attacks: usize,
+    chunk: usize,
+    mut find: impl FnMut(Range<usize>, &Meter) -> Result<Evaluation>,
+) -> Result<Evaluation> {
     let meter = Meter::new(what, range.len() as u64, "images");
-    let adversarial = vec![Verdicts::default(); attacks.len()];
+    let adversarial = vec![Verdicts::default(); attacks];
     let mut all = Evaluation { adversarial, ..Evaluation::default() };
     for start in range.clone().step_by(chunk) {
         interrupt::check()?;
-        let part = start..range.end.min(start.saturating_add(chunk));
-        let part = evaluate(network, images, part, attacks, outputs, |done| meter.add(done as u64))?;
-        all.append(part);
+        all.append(find(start..range.end.min(start.saturating_add(chunk)), &meter)?);
     }
     Ok(all)
 }

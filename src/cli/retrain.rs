@@ -20,6 +20,7 @@ use synfilter::data::{DatasetKind, Images, Split};
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally};
 use synfilter::graph::{Graph, ParamKind};
+use synfilter::lock::Lock;
 use synfilter::models::Arch;
 use synfilter::network::Network;
 use synfilter::retrain::document::{ALPHA, ArmResult, Labels, Network as Trained, Training, VERSION};
@@ -28,7 +29,6 @@ use synfilter::retrain::outcome::{Measured, write_table};
 use synfilter::retrain::statistics::{compare, summary};
 use synfilter::retrain::{Arm, Arms, Document, Outcome, RETRAIN_PARQUET, Settings, table};
 use synfilter::score::{Label, Options, Which};
-use synfilter::study::Lock;
 use synfilter::sweep::{Bits, BnMode};
 use synfilter::train::{Data, Job, Origin, Session, TrainSettings};
 use synfilter::{Error, Result, versioned};
@@ -399,7 +399,7 @@ impl OnDevice for InFolder<'_> {
 
 /// Makes the folder ready: new, or one in which the same retraining was begun.
 fn open(folder: &Path, settings: &Settings) -> Result<Lock> {
-    let lock = Lock::of(folder)?;
+    let lock = Lock::of(folder, "retraining")?;
     // Where the labels lie does not matter: their hash does.
     versioned::settle(&folder.join(SETTINGS), settings, "a retraining", &["/labels/run"])?;
     Ok(lock)

@@ -325,7 +325,8 @@ pub mod filter_or_combined {
     }
 }
 
-/// The columns of `scores.parquet`. A seed is u64 in the bits of a signed number; τ, z and the hash of the sweep's settings are key-value pairs of the file.
+/// The columns of `scores.parquet`. A seed is u64 in the bits of a signed number; τ, z and the hash of the sweep's settings are
+/// key-value pairs of the file.
 pub const SCORE_COLUMNS: &[Field] = &[
     Field { name: "checkpoint", kind: Kind::Text, optional: false },
     Field { name: "arch", kind: Kind::Text, optional: false },

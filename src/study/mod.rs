@@ -11,7 +11,7 @@ pub mod state;
 pub mod steps;
 
 pub use halving::{Halving, halving};
-pub use run::{Done, Event, Execute, Lock, Summary, finished, run};
+pub use run::{Done, Event, Execute, Summary, finished, run};
 pub use spec::Spec;
 pub use state::{Content, Record};
 pub use steps::{Folders, Step, Task, Work, checkpoint_of, steps};

@@ -4,7 +4,6 @@ use super::state::{Content, Record};
 use super::steps::Step;
 use crate::atomic_file::remove_leftovers;
 use crate::error::{Error, Result};
-use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -66,32 +65,6 @@ pub fn finished(steps: &[Step]) -> Result<Vec<Option<Record>>> {
         found.push(record);
     }
     Ok(found)
-}
-
-/// Keeps a second process away from the folder of a study or of a retraining, as long as it lives.
-#[derive(Debug)]
-pub struct Lock {
-    _file: File,
-}
-
-impl Lock {
-    /// Makes the folder if there is none, and locks it.
-    ///
-    /// # Errors
-    /// [`Error::Failed`] if another process has it; [`Error::Write`].
-    pub fn of(folder: &Path) -> Result<Lock> {
-        fs::create_dir_all(folder).map_err(Error::write(folder))?;
-        let path = folder.join("study.lock");
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(Error::write(&path))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::Failed(format!("{}: another process is at work in this study", folder.display())))
-            }
-            Err(TryLockError::Error(error)) => Err(Error::write(&path)(error)),
-        }
-    }
 }
 
 /// Does what is not done. Where a step fails by itself, those that need it are left out and all others done; the first

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use synfilter::study::{Done, Event, Execute, Lock, Record, Step, finished, run};
+use synfilter::lock::Lock;
+use synfilter::study::{Done, Event, Execute, Record, Step, finished, run};
 use synfilter::{Error, Result};
 
 /// Where a process ends.
@@ -198,11 +199,11 @@ fn records_say_what_was_done() {
 #[test]
 fn one_process_works_in_a_study() {
     let folder = tempfile::tempdir().unwrap();
-    let first = Lock::of(&folder.path().join("out")).unwrap();
-    let error = Lock::of(&folder.path().join("out")).unwrap_err();
+    let first = Lock::of(&folder.path().join("out"), "study").unwrap();
+    let error = Lock::of(&folder.path().join("out"), "study").unwrap_err();
     assert!(error.to_string().ends_with("out: another process is at work in this study"), "{error}");
     drop(first);
-    Lock::of(&folder.path().join("out")).unwrap();
+    Lock::of(&folder.path().join("out"), "study").unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
-    assert!(Lock::of(&folder.path().join("file")).is_err());
+    assert!(Lock::of(&folder.path().join("file"), "study").is_err());
 }

@@ -17,7 +17,8 @@ use serde::Serialize;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use synfilter::study::{Event, Lock, Record, Spec, Step, Summary, finished, run as run_steps, steps};
+use synfilter::lock::Lock;
+use synfilter::study::{Event, Record, Spec, Step, Summary, finished, run as run_steps, steps};
 use synfilter::{Error, Result};
 
 /// The flags of `study`.
@@ -85,7 +86,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         return dry_run(args, &executor, &steps, &done, output);
     }
 
-    let lock = Lock::of(&spec.out)?;
+    let lock = Lock::of(&spec.out, "study")?;
     let started = Instant::now();
     let interrupted = |error: &Error| {
         if matches!(error, Error::Interrupted) {
