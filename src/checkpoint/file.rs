@@ -177,6 +177,15 @@ impl File {
             .map_err(|fault| fault.at(&self.path))
     }
 
+    /// The numbers of a small tensor, by its name in the file; `None` if there is no such tensor of numbers.
+    pub fn small(&self, name: &str) -> Option<Vec<f32>> {
+        const MOST: usize = 16;
+        let at = self.entries.iter().position(|entry| entry.name == name)?;
+        let source = self.entries[at].content.as_ref().ok()?;
+        let few = source.length()? / source.dtype.size() <= MOST;
+        few.then(|| self.floats(&[at]).ok()?.pop()).flatten().map(|tensor| tensor.data)
+    }
+
     /// All tensors, under the names that they have in the file: for files whose layout is known.
     pub(super) fn whole(&self) -> Parsed<Checkpoint> {
         let meta = if self.is_own() {

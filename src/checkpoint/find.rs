@@ -14,8 +14,8 @@
 //! over. Tensors within its modules that it does not have are not: they make it another network.
 
 use super::file::File;
-use super::tree::{Tree, joined};
-use super::{Fault, is_batch_counter, tensor_place};
+use super::is_batch_counter;
+use super::tree::Tree;
 use crate::error::{Error, Result};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -31,8 +31,6 @@ const KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
 const BESIDE: [&str; 7] = ["ema", "teacher", "swa", "averag", "target", "momentum", "shadow"];
 /// Most modules of one level whose names are no help.
 const MAX_UNNAMED: usize = 64;
-/// Names that a message shows.
-const SHOWN: usize = 3;
 
 /// A complete network in a file.
 #[derive(Clone, Debug)]
@@ -72,14 +70,14 @@ impl Content {
 
 /// How exactly shapes and names have to agree.
 #[derive(Clone, Copy, PartialEq, Eq)]
-struct Tier {
+pub(super) struct Tier {
     /// The number of classes, and what the first convolution looks at, may differ.
     loose: bool,
     /// Modules may have other names.
     rename: bool,
 }
 
-const TIERS: [Tier; 4] = [
+pub(super) const TIERS: [Tier; 4] = [
     Tier { loose: false, rename: false },
     Tier { loose: true, rename: false },
     Tier { loose: false, rename: true },
@@ -164,14 +162,14 @@ fn no_such_key(file: &File, what: &str, key: &str, networks: &[Found]) -> Error 
 }
 
 /// The search for one network in one file.
-struct Search<'a> {
-    file: &'a File,
+pub(super) struct Search<'a> {
+    pub(super) file: &'a File,
     /// The wanted tensors but for step counters, which may be missing.
-    expected: Vec<&'a Expected>,
+    pub(super) expected: Vec<&'a Expected>,
     /// Their names.
     wanted: Tree,
     /// The file's names.
-    names: Tree,
+    pub(super) names: Tree,
     first_conv: Option<&'a str>,
     classifier: Option<&'a str>,
 }
@@ -223,7 +221,7 @@ impl<'a> Search<'a> {
     }
 
     /// The network at a module of the file, if it is there whole.
-    fn at(&self, root: usize, tier: Tier) -> Option<Found> {
+    pub(super) fn at(&self, root: usize, tier: Tier) -> Option<Found> {
         let Pairing { content, renamed } = self.pair(0, root, tier)?;
         let mut all = vec![None; self.expected.len()];
         for (position, found) in content {
@@ -368,7 +366,7 @@ impl<'a> Search<'a> {
     }
 
     /// Tensors of the file within the modules of a network that it does not have, by position.
-    fn foreign(&self, root: usize, network: &Found) -> Vec<usize> {
+    pub(super) fn foreign(&self, root: usize, network: &Found) -> Vec<usize> {
         let path = &self.names.get(root).path;
         let below = |name: &'a str| {
             if path.is_empty() { Some(name) } else { name.strip_prefix(path.as_str())?.strip_prefix('.') }
@@ -390,100 +388,6 @@ impl<'a> Search<'a> {
         };
         (0..self.file.entries.len()).filter(is_foreign).collect()
     }
-
-    /// Why no module of the file is the network.
-    fn mismatch(&self, what: &str) -> Fault {
-        // A network that is there but for its own additions.
-        for tier in TIERS {
-            for root in 0..self.names.len() {
-                if self.names.get(root).count >= self.expected.len()
-                    && let Some(network) = self.at(root, tier)
-                    && let Some(&first) = self.foreign(root, &network).first()
-                {
-                    let count = self.foreign(root, &network).len();
-                    let found = format!("{} ({count} such tensors)", self.shape_of(first));
-                    let place = tensor_place(&self.file.entries[first].name);
-                    return Fault::new(place, format!("no tensor of this name in {what}"), found);
-                }
-            }
-        }
-        let present = |root: usize| {
-            let there = |(name, _): &&&Expected| self.names.tensor(root, name).is_some();
-            self.expected.iter().filter(there).count()
-        };
-        // Of modules with as many of the names the first: the one that lies least deep.
-        let best = (0..self.names.len()).rev().max_by_key(|&root| (present(root), self.names.len() - root));
-        let (best, most) = best.map_or((0, 0), |best| (best, present(best)));
-        let count = self.expected.len();
-        if most == 0 {
-            let wanted: Vec<String> =
-                self.expected.iter().take(SHOWN).map(|(name, shape)| shown(name, shape)).collect();
-            let names = (0..self.file.entries.len())
-                .filter(|&entry| !is_batch_counter(&self.file.entries[entry].name));
-            let found: Vec<String> = names.take(SHOWN).map(|entry| self.listed(entry)).collect();
-            let (wanted, found) = (wanted.join(", "), found.join(", "));
-            let whole = self.file.whole_module.as_ref().map_or(String::new(), |class| {
-                format!("; also a whole module (`{class}`), which is not read: torch.save its state_dict()")
-            });
-            return Fault::new(
-                "names of tensors",
-                format!("{wanted}, … as {what} has ({count} tensors)"),
-                format!("{found}, … ({} tensors){whole}", self.file.entries.len()),
-            );
-        }
-        let differing: Vec<(&Expected, Option<usize>)> = self
-            .expected
-            .iter()
-            .map(|&expected| (expected, self.names.tensor(best, &expected.0)))
-            .filter(|((_, shape), found)| found.is_none_or(|found| !self.is_floating_of(found, shape)))
-            .collect();
-        let key = &self.names.get(best).path;
-        let place_in = |name: &str| {
-            let under =
-                if key.is_empty() { String::new() } else { format!(" under `{}`", key.escape_debug()) };
-            format!("{}{under}", tensor_place(name))
-        };
-        let Some(&((name, shape), found)) = differing.first() else {
-            return Fault::new("tensors", format!("one complete {what}"), "several ways to read their names");
-        };
-        let missing = differing.iter().filter(|(_, found)| found.is_none()).count();
-        let counts = format!("{missing} missing, {} mis-shaped of {count}", differing.len() - missing);
-        let known: HashSet<&str> = self.expected.iter().map(|(name, _)| name.as_str()).collect();
-        let prefix = joined(key, "");
-        let is_other = |&entry: &usize| {
-            let below = self.file.entries[entry].name.strip_prefix(prefix.as_str());
-            below.is_some_and(|name| !known.contains(name) && !is_batch_counter(name))
-        };
-        let others: Vec<String> = (0..self.file.entries.len())
-            .filter(is_other)
-            .take(SHOWN)
-            .map(|entry| self.listed(entry))
-            .collect();
-        let beside =
-            if others.is_empty() { String::new() } else { format!("; beside it {}", others.join(", ")) };
-        let found = found.map_or("no such tensor".to_owned(), |entry| self.shape_of(entry));
-        Fault::new(place_in(name), format!("shape {shape:?}"), format!("{found} ({counts}){beside}"))
-    }
-
-    fn is_floating_of(&self, entry: usize, shape: &[usize]) -> bool {
-        let content = &self.file.entries[entry].content;
-        content.as_ref().is_ok_and(|source| source.dtype.is_floating() && source.shape == shape)
-    }
-
-    /// What a tensor of the file is.
-    fn shape_of(&self, entry: usize) -> String {
-        match &self.file.entries[entry].content {
-            Ok(source) if source.dtype.is_floating() => format!("shape {:?}", source.shape),
-            Ok(source) => format!("shape {:?} of {}", source.shape, source.dtype.name()),
-            Err(fault) => fault.found.clone(),
-        }
-    }
-
-    /// A tensor of the file by name and shape.
-    fn listed(&self, entry: usize) -> String {
-        let found = &self.file.entries[entry];
-        shown(&found.name, found.content.as_ref().map_or(&[], |source| &source.shape))
-    }
 }
 
 impl Pairing {
@@ -491,11 +395,6 @@ impl Pairing {
         self.content.extend(other.content);
         self.renamed.extend(other.renamed);
     }
-}
-
-/// A name and a shape in a message.
-fn shown(name: &str, shape: &[usize]) -> String {
-    format!("`{}` {shape:?}", super::format::shortened(name))
 }
 
 /// Smaller for keys that are rather meant.

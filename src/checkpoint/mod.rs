@@ -15,6 +15,7 @@ mod file;
 mod find;
 mod format;
 mod metadata;
+mod mismatch;
 mod pth;
 mod safetensors;
 mod torch;

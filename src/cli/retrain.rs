@@ -2,12 +2,12 @@
 
 use super::device::Compute;
 use super::eval::{chunk, in_chunks, mode};
-use super::model::Model;
+use super::network::{Named, Normalise, tell};
 use super::output::{Output, note};
 use super::progress::duration;
 use super::provenance;
 use super::score::Labelling;
-use super::source::{Normalise, Source};
+use super::source::Source;
 use super::study::cost::{Training as Trial, evaluation};
 use super::train::{Learning, only_f32, shown};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally};
 use synfilter::graph::{Graph, ParamKind};
 use synfilter::lock::Lock;
-use synfilter::models::Arch;
+use synfilter::model::{Choice, Model};
 use synfilter::network::Network;
 use synfilter::retrain::document::{ALPHA, ArmResult, Labels, Network as Trained, Training, VERSION};
 use synfilter::retrain::labels::labels;
@@ -39,9 +39,8 @@ const SETTINGS: &str = "settings.json";
 /// The flags of `retrain`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// The network; may be left out where the checkpoint's metadata name it.
-    #[arg(long, value_name = "A")]
-    arch: Option<Arch>,
+    #[command(flatten)]
+    named: Named,
     /// The checkpoint that all arms start from.
     #[arg(long, value_name = "F")]
     checkpoint: PathBuf,
@@ -115,13 +114,12 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     }
     let (train, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
     let retraining = Retraining {
-        arch: args.arch,
         checkpoint: &args.checkpoint,
         labels: &args.labels,
         train: &train,
         test: &test,
         dataset: args.source.dataset,
-        normalise: &args.normalise,
+        choice: &args.named.choice(&args.normalise),
         by: args.by,
         options: args.labelling.options(),
         training: Training {
@@ -167,8 +165,6 @@ fn dry_run(retraining: &Retraining, compute: &Compute, output: Output) -> Result
 
 /// A retraining with its controls.
 pub struct Retraining<'a> {
-    /// What the user says the architecture is.
-    pub arch: Option<Arch>,
     /// The checkpoint that all arms start from.
     pub checkpoint: &'a Path,
     /// The sweep of it.
@@ -179,8 +175,8 @@ pub struct Retraining<'a> {
     pub test: &'a Images,
     /// Their data set.
     pub dataset: DatasetKind,
-    /// What the user says about normalisation.
-    pub normalise: &'a Normalise,
+    /// What the user says of the network.
+    pub choice: &'a Choice,
     /// The score that decides.
     pub by: Which,
     /// How it is made.
@@ -251,7 +247,7 @@ impl Plan {
 impl Retraining<'_> {
     /// Reads checkpoint and labels, and looks whether they fit the images and one another.
     fn plan(&self) -> Result<Plan> {
-        let model = Model::load(self.checkpoint, self.arch, self.dataset, self.test, self.normalise)?;
+        let model = Model::open(self.checkpoint, self.choice, self.dataset, self.test)?;
         let layers: Vec<&str> =
             model.graph.filterable().into_iter().map(|layer| &*model.graph.params[layer].name).collect();
         let (labels, digest) = labels(self.labels, &model.sha256, &layers, self.by, self.options)?;
@@ -366,6 +362,7 @@ impl OnDevice for InFolder<'_> {
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<Document> {
         let InFolder { retraining, folder } = self;
         let mut plan = retraining.plan()?;
+        tell([&plan.model.reading]);
         let _lock = open(folder, &plan.settings)?;
         let mut found: Vec<(Arm, Vec<Outcome>)> = Vec::new();
         let mut arms = Vec::new();
@@ -491,8 +488,11 @@ fn measured<B: Backend>(
     path: &Path,
     keep: &Path,
 ) -> Result<Outcome> {
-    let (test, arch) = (retraining.test, Some(plan.model.arch));
-    let model = Model::load(path, arch, retraining.dataset, test, retraining.normalise)?;
+    let test = retraining.test;
+    // The retrained networks are checkpoints of this program: what was said of the first one's file is not of theirs.
+    let choice = Choice { arch: Some(plan.model.arch), key: None, ..retraining.choice.clone() };
+    let choice = if path == retraining.checkpoint { retraining.choice } else { &choice };
+    let model = Model::open(path, choice, retraining.dataset, test)?;
     let [first, end] = plan.settings.images;
     if let Some(outcome) = Outcome::read(keep, &model.sha256, end - first, plan.settings.eps.len())? {
         return Ok(outcome);
