@@ -22,7 +22,7 @@ use synfilter::data::{DatasetKind, Images};
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::filter::{Census, FilterKind, Mask, WeightRange, variants};
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 use synfilter::network::Network;
 use synfilter::sweep::plan::resolve_layers;
 use synfilter::sweep::{BnMode, CheckpointId, Scope};
@@ -34,6 +34,10 @@ pub struct Args {
     /// The network; may be left out where the checkpoints' metadata name it.
     #[arg(long, value_name = "A")]
     arch: Option<Arch>,
+    /// The stem of a ResNet where the file leaves it open: torchvision's (imagenet), a 3×3 convolution of stride 1 for small
+    /// images without or with the max pool, or torchvision's without the pool.
+    #[arg(long, value_name = "imagenet|3x3|3x3-pool|7x7-no-pool")]
+    stem: Option<Stem>,
     /// The weights: safetensors, or PyTorch state dicts; several separated by commas, such as retrained ones and the one
     /// that they come from.
     #[arg(long, value_name = "F,..", value_delimiter = ',', required = true)]
@@ -115,6 +119,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let images = args.images.load()?;
     let curves = Curves {
         arch: args.arch,
+        stem: args.stem,
         checkpoints: &args.checkpoint,
         images: &images,
         dataset: args.images.source.dataset,
@@ -187,6 +192,8 @@ fn ascending(eps: &[Eps]) -> Result<Vec<Eps>> {
 pub struct Curves<'a> {
     /// What the user says the architecture is.
     pub arch: Option<Arch>,
+    /// And its stem.
+    pub stem: Option<Stem>,
     /// The files.
     pub checkpoints: &'a [PathBuf],
     /// The images to attack.
@@ -220,14 +227,16 @@ impl OnDevice for Curves<'_> {
 
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<Document> {
         // What cannot be is known before the first attack: of several checkpoints each is read twice.
-        let (mut first, mut ids) = (None, Vec::new());
+        let (mut first, mut ids, mut stems) = (None, Vec::new(), Vec::new());
         for path in self.checkpoints.iter().rev() {
             let model = self.load(path)?;
+            stems.push(model.stem);
             ids.push((model.id(), self.filtered(&model, path)?.map(|(filtered, _)| filtered)));
             first = Some(model);
         }
         ids.reverse();
-        let unfinished = Unfinished::open(self.folder, &self.settings(&ids))?;
+        stems.reverse();
+        let unfinished = Unfinished::open(self.folder, &self.settings(&ids, &stems))?;
         let (mut networks, mut outcomes) = (Vec::new(), Vec::new());
         for (at, path) in self.checkpoints.iter().enumerate() {
             let model = first.take().map_or_else(|| self.load(path), Ok)?;
@@ -257,7 +266,7 @@ impl OnDevice for Curves<'_> {
 
 impl Curves<'_> {
     fn load(&self, path: &Path) -> Result<Model> {
-        Model::load(path, self.arch, self.dataset, self.images, self.normalise)
+        Model::load(path, self.arch, self.stem, self.dataset, self.images, self.normalise)
     }
 
     /// What is filtered of a network, and the mask that does it.
@@ -273,7 +282,7 @@ impl Curves<'_> {
         model: Model,
         (unfinished, at): (&Unfinished, usize),
     ) -> Result<(NetworkCurves, Outcomes)> {
-        let (checkpoint, arch) = (model.id(), model.arch.name().to_owned());
+        let (checkpoint, arch, stem) = (model.id(), model.arch.name().to_owned(), model.stem);
         let cell = self.filtered(&model, path)?;
         let mut network = Network::new(backend, model.graph, &model.weights, model.norm, mode(self.bn));
         let filtered = cell.map(|(filtered, mask)| {
@@ -310,6 +319,7 @@ impl Curves<'_> {
             file: path.display().to_string(),
             checkpoint,
             arch,
+            stem,
             filtered,
             clean: count(&clean),
             curves: self.methods.iter().zip(points.chunks(per_curve)).map(curve).collect(),
@@ -322,13 +332,18 @@ impl Curves<'_> {
     }
 
     /// Everything that results depend on, in a form to compare.
-    fn settings(&self, networks: &[(CheckpointId, Option<Filtered>)]) -> Value {
-        json!({
+    fn settings(&self, networks: &[(CheckpointId, Option<Filtered>)], stems: &[Stem]) -> Value {
+        let mut settings = json!({
             "dataset_digest": self.images.digest, "images": self.images.len(), "clamp": self.clamp, "bn": self.bn,
             "methods": self.methods, "eps": self.eps.iter().map(|eps| eps.0).collect::<Vec<_>>(), "networks": networks,
             "dtype": self.compute.dtype.name(), "backend": self.compute.backend_name(),
             "program": env!("CARGO_PKG_VERSION"),
-        })
+        });
+        // Only where there are others than torchvision's, so that attacks of versions that knew no other go on.
+        if !stems.iter().all(Stem::is_imagenet) {
+            settings["stems"] = json!(stems);
+        }
+        settings
     }
 }
 

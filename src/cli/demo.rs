@@ -217,6 +217,7 @@ impl OnDevice for Sweep<'_> {
             images: &images,
             dataset: DatasetKind::Digits,
             arch: Some(ARCH),
+            stem: None,
             checkpoints: slice::from_ref(checkpoint),
             trained: &[],
             normalise: &Normalise::default(),

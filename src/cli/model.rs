@@ -7,7 +7,7 @@ use std::path::Path;
 use synfilter::checkpoint::Checkpoint;
 use synfilter::data::{DatasetKind, Images};
 use synfilter::graph::{Graph, Shape};
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem, stem_of};
 use synfilter::network::Normalisation;
 use synfilter::sweep::CheckpointId;
 use synfilter::weights::Weights;
@@ -17,6 +17,8 @@ use synfilter::{Error, Result};
 pub struct Model {
     /// The architecture.
     pub arch: Arch,
+    /// Its stem.
+    pub stem: Stem,
     /// The network for the images at hand.
     pub graph: Graph,
     /// Its weights.
@@ -41,20 +43,23 @@ pub struct Trained {
 }
 
 impl Model {
-    /// Loads a checkpoint for the images of a data set. `arch` may be left out where the file's metadata names it.
+    /// Loads a checkpoint for the images of a data set. `arch` may be left out where the file's metadata names it,
+    /// `stem` where these or the shapes do.
     ///
     /// # Errors
     /// An input error for a file that is damaged or does not fit the images, a usage error for an architecture that
-    /// is unknown or contradicts the file, and for a normalisation that cannot be.
+    /// is unknown or contradicts the file, for a stem likewise or that is left open, and for a normalisation that cannot be.
     pub fn load(
         path: &Path,
         arch: Option<Arch>,
+        stem: Option<Stem>,
         dataset: DatasetKind,
         images: &Images,
         normalise: &Normalise,
     ) -> Result<Model> {
         let checkpoint = Checkpoint::load(path)?;
         let arch = which(&checkpoint, path, arch)?;
+        let stem = stem_in(&checkpoint, path, arch, stem)?;
         let ([channels, h, w], classes) = (images.shape, images.classes.len());
         let meta = &checkpoint.meta;
         for (what, recorded, actual) in
@@ -68,7 +73,7 @@ impl Model {
         if let Some(trained) = meta.dataset.as_deref().filter(|&trained| trained != dataset.name()) {
             note(&format!("note: {} was trained on {trained}, not on {dataset}", path.display()));
         }
-        let graph = arch.build(Shape { c: channels, h, w }, classes)?;
+        let graph = arch.build_with(Shape { c: channels, h, w }, classes, stem)?;
         check_channels(&checkpoint, &graph, path, dataset)?;
         let weights = Weights::from_checkpoint(&graph, &checkpoint, path)?;
         let (mean, std) = dataset.default_mean_std(channels);
@@ -83,20 +88,25 @@ impl Model {
         let norm = Normalisation { mean: own("mean", &meta.mean, mean)?, std: own("std", &meta.std, std)? };
         let norm = normalise.over(norm)?;
         let Checkpoint { sha256, meta, .. } = checkpoint;
-        Ok(Model { arch, graph, weights, norm, sha256, epoch: meta.epoch, seed: meta.seed })
+        Ok(Model { arch, stem, graph, weights, norm, sha256, epoch: meta.epoch, seed: meta.seed })
     }
 
     /// A network with initial weights for the images of a data set.
     ///
     /// # Errors
     /// A usage error for images that are too small for it.
-    pub fn untrained(arch: Arch, dataset: DatasetKind, images: &Images, seed: u64) -> Result<Model> {
+    pub fn untrained(
+        (arch, stem): (Arch, Stem),
+        dataset: DatasetKind,
+        images: &Images,
+        seed: u64,
+    ) -> Result<Model> {
         let [channels, h, w] = images.shape;
-        let graph = arch.build(Shape { c: channels, h, w }, images.classes.len())?;
+        let graph = arch.build_with(Shape { c: channels, h, w }, images.classes.len(), stem)?;
         let weights = Weights::init(&graph, seed);
         let (mean, std) = dataset.default_mean_std(channels);
         let norm = Normalisation { mean, std };
-        Ok(Model { arch, graph, weights, norm, sha256: String::new(), epoch: None, seed: None })
+        Ok(Model { arch, stem, graph, weights, norm, sha256: String::new(), epoch: None, seed: None })
     }
 
     /// The network with what else is known of its training.
@@ -151,6 +161,20 @@ fn which(checkpoint: &Checkpoint, path: &Path, wanted: Option<Arch>) -> Result<A
             Err(Error::usage(format!("{}: its metadata name no network; expected --arch", path.display())))
         }
     }
+}
+
+/// The stem: what the user says, what the file's metadata or its shapes do.
+fn stem_in(checkpoint: &Checkpoint, path: &Path, arch: Arch, said: Option<Stem>) -> Result<Stem> {
+    let recorded = checkpoint.meta.stem.as_deref().and_then(|name| match name.parse() {
+        Ok(stem) => Some(stem),
+        Err(_) => {
+            let name = name.escape_debug();
+            note(&format!("note: {}: metadata `stem`: `{name}` is none, and passed over", path.display()));
+            None
+        }
+    });
+    let conv1 = checkpoint.tensors.get("conv1.weight").map_or(&[][..], |tensor| &tensor.shape);
+    stem_of(arch, conv1, said, recorded, path)
 }
 
 /// Whether the first convolution takes as many channels as the images have; the shapes of all tensors are checked

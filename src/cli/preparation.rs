@@ -15,7 +15,7 @@ use synfilter::eps::Eps;
 use synfilter::filter::{self, FilterKind};
 use synfilter::graph::Graph;
 use synfilter::graph::program::{Mode, Program};
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 use synfilter::network::Network;
 use synfilter::sweep::dir::RunFile;
 use synfilter::sweep::engine::bytes_per_image;
@@ -84,6 +84,8 @@ pub struct Preparation<'a, B: Backend> {
     pub dataset: DatasetKind,
     /// What the user says the architecture is.
     pub arch: Option<Arch>,
+    /// And its stem.
+    pub stem: Option<Stem>,
     /// The files.
     pub checkpoints: &'a [PathBuf],
     /// What is known of their training, of each or of none.
@@ -116,12 +118,12 @@ impl<'a, B: Backend> Preparation<'a, B> {
             let tensors = model.weights.filterable(&model.graph);
             let settings = match &mut settings {
                 Some(settings) => {
-                    if settings.arch != model.arch.name() {
-                        let (first, expected) = (self.checkpoints[0].display(), &settings.arch);
+                    if (&*settings.arch, settings.stem) != (model.arch.name(), model.stem) {
+                        let (first, expected) = (self.checkpoints[0].display(), settings.network());
                         return Err(Error::usage(format!(
                             "{}: expected {expected} as {first} is, found {}; a sweep is of one architecture",
                             path.display(),
-                            model.arch
+                            model.stem.named(model.arch.name())
                         )));
                     }
                     settings.checkpoints.push(model.id());
@@ -215,7 +217,8 @@ impl<'a, B: Backend> Preparation<'a, B> {
     fn model(&self, at: usize) -> Result<Model> {
         let path = &self.checkpoints[at];
         let trained = self.trained.get(at).copied().unwrap_or_default();
-        Model::load(path, self.arch, self.dataset, self.images, self.normalise)?.trained(trained, path)
+        Model::load(path, self.arch, self.stem, self.dataset, self.images, self.normalise)?
+            .trained(trained, path)
     }
 
     fn engine_of(&self, model: Model, plan: &CheckpointPlan) -> Engine<'a, B> {
@@ -260,6 +263,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         Settings {
             checkpoints: vec![model.id()],
             arch: model.arch.name().to_owned(),
+            stem: model.stem,
             graph: model.graph.digest(),
             dataset: self.dataset.name().to_owned(),
             dataset_digest: self.images.digest.clone(),
@@ -294,7 +298,7 @@ pub fn summary(plan: &Plan, shard: Shard) -> String {
     let share = if shard == Shard::WHOLE { String::new() } else { format!("shard {shard}: ") };
     format!(
         "{share}{} on {}, {} images in blocks of {}, {} ε {}, {} attack: {} units, {} cells, {} distinct networks",
-        settings.arch,
+        settings.network(),
         settings.dataset,
         settings.images[1] - settings.images[0],
         plan.block,

@@ -21,7 +21,7 @@ use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally};
 use synfilter::graph::{Graph, ParamKind};
 use synfilter::lock::Lock;
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 use synfilter::network::Network;
 use synfilter::retrain::document::{ALPHA, ArmResult, Labels, Network as Trained, Training, VERSION};
 use synfilter::retrain::labels::labels;
@@ -42,6 +42,10 @@ pub struct Args {
     /// The network; may be left out where the checkpoint's metadata name it.
     #[arg(long, value_name = "A")]
     arch: Option<Arch>,
+    /// The stem of a ResNet where the file leaves it open: torchvision's (imagenet), a 3×3 convolution of stride 1 for small
+    /// images without or with the max pool, or torchvision's without the pool.
+    #[arg(long, value_name = "imagenet|3x3|3x3-pool|7x7-no-pool")]
+    stem: Option<Stem>,
     /// The checkpoint that all arms start from.
     #[arg(long, value_name = "F")]
     checkpoint: PathBuf,
@@ -116,6 +120,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let (train, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
     let retraining = Retraining {
         arch: args.arch,
+        stem: args.stem,
         checkpoint: &args.checkpoint,
         labels: &args.labels,
         train: &train,
@@ -169,6 +174,8 @@ fn dry_run(retraining: &Retraining, compute: &Compute, output: Output) -> Result
 pub struct Retraining<'a> {
     /// What the user says the architecture is.
     pub arch: Option<Arch>,
+    /// And its stem.
+    pub stem: Option<Stem>,
     /// The checkpoint that all arms start from.
     pub checkpoint: &'a Path,
     /// The sweep of it.
@@ -225,6 +232,7 @@ impl Plan {
         let Training { epochs, batch, optimizer, ref lr_drops } = self.settings.training;
         let checkpoint = &self.settings.checkpoint;
         TrainSettings {
+            stem: self.model.stem,
             mean: checkpoint.mean.clone(),
             std: checkpoint.std.clone(),
             epochs,
@@ -251,10 +259,12 @@ impl Plan {
 impl Retraining<'_> {
     /// Reads checkpoint and labels, and looks whether they fit the images and one another.
     fn plan(&self) -> Result<Plan> {
-        let model = Model::load(self.checkpoint, self.arch, self.dataset, self.test, self.normalise)?;
+        let model =
+            Model::load(self.checkpoint, self.arch, self.stem, self.dataset, self.test, self.normalise)?;
         let layers: Vec<&str> =
             model.graph.filterable().into_iter().map(|layer| &*model.graph.params[layer].name).collect();
-        let (labels, digest) = labels(self.labels, &model.sha256, &layers, self.by, self.options)?;
+        let of = (&*model.sha256, model.stem);
+        let (labels, digest) = labels(self.labels, of, &layers, self.by, self.options)?;
         let mut notes = Vec::new();
         let images = self.images(&labels, &digest, &mut notes)?;
         let undefined = labels.layers.iter().filter(|layer| layer.score.is_none()).count();
@@ -275,6 +285,7 @@ impl Retraining<'_> {
         }
         let settings = Settings {
             arch: model.arch.name().to_owned(),
+            stem: model.stem,
             dataset: self.dataset.name().to_owned(),
             train_digest: self.train.digest.clone(),
             test_digest: self.test.digest.clone(),
@@ -491,8 +502,8 @@ fn measured<B: Backend>(
     path: &Path,
     keep: &Path,
 ) -> Result<Outcome> {
-    let (test, arch) = (retraining.test, Some(plan.model.arch));
-    let model = Model::load(path, arch, retraining.dataset, test, retraining.normalise)?;
+    let (test, arch, stem) = (retraining.test, Some(plan.model.arch), Some(plan.model.stem));
+    let model = Model::load(path, arch, stem, retraining.dataset, test, retraining.normalise)?;
     let [first, end] = plan.settings.images;
     if let Some(outcome) = Outcome::read(keep, &model.sha256, end - first, plan.settings.eps.len())? {
         return Ok(outcome);

@@ -17,7 +17,7 @@ use std::time::Instant;
 use synfilter::attack::MethodName;
 use synfilter::backend::Backend;
 use synfilter::backend::open::OnDevice;
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
 use synfilter::sweep::plan::Counts;
 use synfilter::sweep::run::Job;
@@ -30,6 +30,10 @@ pub struct Args {
     /// The network; may be left out where the checkpoints' metadata name it.
     #[arg(long, value_name = "A")]
     arch: Option<Arch>,
+    /// The stem of a ResNet where the file leaves it open: torchvision's (imagenet), a 3×3 convolution of stride 1 for small
+    /// images without or with the max pool, or torchvision's without the pool.
+    #[arg(long, value_name = "imagenet|3x3|3x3-pool|7x7-no-pool")]
+    stem: Option<Stem>,
     /// The weights: safetensors, or PyTorch state dicts; several of one architecture separated by commas.
     #[arg(long, value_name = "F,..", value_delimiter = ',', required = true)]
     checkpoint: Vec<PathBuf>,
@@ -153,6 +157,7 @@ fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Outp
         images: &images,
         dataset: args.images.source.dataset,
         arch: args.arch,
+        stem: args.stem,
         checkpoints: &args.checkpoint,
         trained: &trained,
         normalise: &args.images.normalise,

@@ -2,14 +2,14 @@
 
 mod cases;
 
-use cases::{FGSM, assert_same, masks, network, pgd, setup, zeroed};
+use cases::{FGSM, assert_same, masks, network, pgd, setup, setup_with, zeroed};
 use synfilter::attack::{Attack, Method, Pgd};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
 use synfilter::data::{DatasetKind, Split, load};
 use synfilter::filter::Mask;
 use synfilter::graph::program::Mode;
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 use synfilter::sweep::{AttackMode, Engine, Measure, Outcome, Target};
 
 fn cpu(conv: ConvMode) -> Cpu {
@@ -30,6 +30,14 @@ fn masked_suffix_equals_zeroed_copy_run_whole() {
     for seed in [None, Some(9)] {
         cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Auto), &networks, 2, pgd(seed));
     }
+}
+
+/// Without a pool the first maps are those of the images, and both the first block and its shortcut read them.
+#[test]
+fn networks_for_small_images_are_swept_alike() {
+    let mut small = setup_with(Arch::Resnet18, Stem::Small);
+    small.2 = small.2.first(6).unwrap();
+    cases::variants_equal_zeroed_copies(&cpu(ConvMode::Auto), small, &[0, 2, 20], 5, FGSM);
 }
 
 /// One step of size ε from the image is FGSM, in whole sweeps; more steps find images that are worse.

@@ -35,13 +35,13 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
                 let told = |error: Error| match error {
                     Error::Interrupted => error,
                     error => {
-                        let expected = format!("a checkpoint of {} for {kind}", network.arch);
+                        let expected = format!("a checkpoint of {} for {kind}", network.name());
                         at_place(&spec.document, &file.place, expected, &error)
                     }
                 };
-                let model =
-                    Model::load(&file.value, Some(network.arch), kind, &measured, &Normalise::default())
-                        .map_err(told)?;
+                let (arch, stem) = (Some(network.arch), Some(network.stem));
+                let model = Model::load(&file.value, arch, stem, kind, &measured, &Normalise::default())
+                    .map_err(told)?;
                 let known = Trained { epoch: Some(*epoch), seed: Some(network.seed) };
                 model.trained(known, &file.value).map_err(told)?;
             }

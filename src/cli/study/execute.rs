@@ -84,6 +84,7 @@ impl Executor<'_> {
             batch: train.batch,
             optimizer: train.optimizer,
             lr_drops: train.lr_drops.clone(),
+            stem: of.stem,
             ..TrainSettings::new(of.arch, self.spec.data[of.data].kind, images)
         }
     }
@@ -96,6 +97,7 @@ impl Executor<'_> {
             save_every: retrain.epochs,
             batch: retrain.batch,
             optimizer: retrain.optimizer,
+            stem: of.stem,
             ..TrainSettings::new(of.arch, self.spec.data[of.data].kind, images)
         }
     }
@@ -216,6 +218,7 @@ impl Executor<'_> {
         let command = words::retrain(spec, retrain, at, epoch, &step.folder, &compute);
         let retraining = Retraining {
             arch: Some(network.arch),
+            stem: Some(network.stem),
             checkpoint: &checkpoint,
             labels: &labels,
             train: &train,
@@ -289,6 +292,7 @@ impl Executor<'_> {
         let command = words::attack(spec, attack, at, &checkpoints, &step.folder, self.compute);
         let curves = Curves {
             arch: Some(network.arch),
+            stem: Some(network.stem),
             checkpoints: &checkpoints,
             images: &images,
             dataset: spec.data[network.data].kind,
@@ -376,8 +380,9 @@ impl OnDevice for Search<'_> {
         let spec = self.executor.spec;
         let network = &spec.networks[self.network];
         let kind = spec.data[network.data].kind;
-        let (arch, normalise) = (Some(network.arch), Normalise::default());
-        let model = Model::load(self.checkpoint, arch, kind, self.images, &normalise)?;
+        let (arch, stem) = (Some(network.arch), Some(network.stem));
+        let normalise = Normalise::default();
+        let model = Model::load(self.checkpoint, arch, stem, kind, self.images, &normalise)?;
         let found = searched(backend, model, self.images, spec.sweep.bn, spec.sweep.clamp)?;
         Ok((found, device))
     }
@@ -409,6 +414,7 @@ impl OnDevice for Sweep<'_> {
             images,
             dataset: spec.data[network.data].kind,
             arch: Some(network.arch),
+            stem: Some(network.stem),
             checkpoints: slice::from_ref(self.checkpoint),
             trained: &[trained],
             normalise: &Normalise::default(),
