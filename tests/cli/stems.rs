@@ -78,7 +78,7 @@ fn a_stem_is_told_from_training_to_report() {
     let cells = |run: &str| fs::read_to_string(at(&format!("runs/{run}/cells.jsonl"))).unwrap();
     assert!(cells("small").lines().all(|line| line.contains(r#""arch":"resnet18","stem":"3x3-pool","#)));
     assert!(!cells("large").contains("stem"));
-    let text = run(&format!("score {{}}/runs/small"), folder.path());
+    let text = run("score {}/runs/small", folder.path());
     assert!(text.contains(&format!("{NAME} on mnist, ")), "{text}");
     run("score {}/runs/large", folder.path());
     let column = SCORE_COLUMNS.iter().position(|field| field.name == "stem").unwrap();
