@@ -5,7 +5,7 @@ use crate::checkpoint::{Checkpoint, Expected, File, Found, Metadata};
 use crate::data::{DatasetKind, Images};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
-use crate::models::Arch;
+use crate::models::{Arch, Stem, stem_of};
 use crate::named_choice::named_choice;
 use crate::network::Normalisation;
 use crate::sweep::CheckpointId;
@@ -22,6 +22,8 @@ const NAMED: usize = 5;
 pub struct Choice {
     /// The architecture.
     pub arch: Option<Arch>,
+    /// The stem of a ResNet.
+    pub stem: Option<Stem>,
     /// The key of the network in the file.
     pub key: Option<String>,
     /// Mean of each channel, in pixel units.
@@ -34,6 +36,8 @@ pub struct Choice {
 pub struct Model {
     /// The architecture.
     pub arch: Arch,
+    /// Its stem.
+    pub stem: Stem,
     /// The network for the images at hand.
     pub graph: Graph,
     /// Its weights.
@@ -77,6 +81,9 @@ pub struct Reading {
     pub arch: String,
     /// Who says so.
     pub arch_from: Origin,
+    /// Its stem.
+    #[serde(default, skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// What leads to the network in the file, keys and prefixes joined by dots; empty if nothing does.
     pub key: String,
     /// The keys of other complete networks in the file.
@@ -131,10 +138,13 @@ impl Model {
         let ([channels, h, w], classes) = (images.shape, images.classes.len());
         let input = Shape { c: channels, h, w };
         let (arch, arch_from, mut notes) = which(&file, choice.arch, input, classes)?;
-        let graph = arch.build(input, classes)?;
-        let expected = graph.expected_tensors();
+        // The search leaves the first kernel open: which stem it is can be seen when the network is found.
+        let expected = arch.build(input, classes)?.expected_tensors();
         let found = file.find(arch.name(), &expected, choice.key.as_deref())?;
         let (meta, told) = file.metadata(channels, classes)?;
+        let stem = stem(&file, &meta, arch, found.shape(&file, 0), choice.stem, &mut notes)?;
+        let graph = arch.build_with(input, classes, stem)?;
+        let expected = graph.expected_tensors();
         notes.extend(told);
         if file.is_own() {
             agree_with_images(path, &meta, dataset, images)?;
@@ -154,6 +164,7 @@ impl Model {
             sha256: sha256.clone(),
             arch: arch.name().to_owned(),
             arch_from,
+            stem,
             key: found.key,
             others: found.others,
             renamed_count: found.renamed.len(),
@@ -167,16 +178,32 @@ impl Model {
             normalised_by,
             notes,
         };
-        Ok(Model { arch, graph, weights, norm, sha256, key, epoch: meta.epoch, seed: meta.seed, reading })
+        Ok(Model {
+            arch,
+            stem,
+            graph,
+            weights,
+            norm,
+            sha256,
+            key,
+            epoch: meta.epoch,
+            seed: meta.seed,
+            reading,
+        })
     }
 
     /// A network with initial weights for the images of a data set.
     ///
     /// # Errors
     /// A usage error for images that are too small for it.
-    pub fn untrained(arch: Arch, dataset: DatasetKind, images: &Images, seed: u64) -> Result<Model> {
+    pub fn untrained(
+        (arch, stem): (Arch, Stem),
+        dataset: DatasetKind,
+        images: &Images,
+        seed: u64,
+    ) -> Result<Model> {
         let [channels, h, w] = images.shape;
-        let graph = arch.build(Shape { c: channels, h, w }, images.classes.len())?;
+        let graph = arch.build_with(Shape { c: channels, h, w }, images.classes.len(), stem)?;
         let weights = Weights::init(&graph, seed);
         let (mean, std) = dataset.default_mean_std(channels);
         let norm = Normalisation { mean, std };
@@ -185,6 +212,7 @@ impl Model {
             sha256: String::new(),
             arch: arch.name().to_owned(),
             arch_from: Origin::Flag,
+            stem,
             key: String::new(),
             others: Vec::new(),
             renamed: Vec::new(),
@@ -199,7 +227,7 @@ impl Model {
             notes: Vec::new(),
         };
         let (sha256, key) = (String::new(), None);
-        Ok(Model { arch, graph, weights, norm, sha256, key, epoch: None, seed: None, reading })
+        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch: None, seed: None, reading })
     }
 
     /// The network with what else is known of its training.
@@ -233,7 +261,8 @@ impl Reading {
             Origin::Flag => String::new(),
             origin => format!(" (as its {origin} say)"),
         };
-        let mut lines = vec![format!("network: {}{from} from {}", self.arch, self.file)];
+        let name = self.stem.named(&self.arch);
+        let mut lines = vec![format!("network: {name}{from} from {}", self.file)];
         match (self.key.as_str(), self.others.as_slice()) {
             ("", []) => {}
             (key, []) => lines.push(format!("  under `{}`", key.escape_debug())),
@@ -357,6 +386,32 @@ fn which(
             }
         }
     }
+}
+
+/// The stem: what the user says, what the file's metadata or the shape of its first convolution do.
+fn stem(
+    file: &File,
+    meta: &Metadata,
+    arch: Arch,
+    conv1: &[usize],
+    said: Option<Stem>,
+    notes: &mut Vec<String>,
+) -> Result<Stem> {
+    let recorded = meta.stem.as_deref().and_then(|name| {
+        let stem = name.parse().ok();
+        if stem.is_none() {
+            notes.push(format!(
+                "`stem` = {} beside the weights is passed over: there is none such",
+                name.escape_debug()
+            ));
+        }
+        stem
+    });
+    let stem = stem_of(arch, conv1, said, recorded, file.path())?;
+    if arch.has_stems() && stem.is_imagenet() && said.or(recorded).is_none() && !file.is_own() {
+        notes.push("the max pool of torchvision is taken to follow the 7×7 convolution; --stem 7x7-no-pool says that none does".to_owned());
+    }
+    Ok(stem)
 }
 
 /// Whether a checkpoint of this program is for as many classes and channels as the images have.

@@ -4,7 +4,7 @@ use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -76,10 +76,15 @@ pub fn settle<T: Serialize>(path: &Path, settings: &T, what: &str, told: &[&str]
 pub fn difference(path: &str, expected: &Value, found: &Value) -> Option<String> {
     match (expected, found) {
         _ if expected == found => None,
-        (Value::Object(expected), Value::Object(found)) => expected.iter().find_map(|(key, expected)| {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-            difference(&path, expected, found.get(key).unwrap_or(&Value::Null))
-        }),
+        (Value::Object(expected), Value::Object(found)) => {
+            // What one of them leaves out is null.
+            let only_found = found.keys().filter(|key| !expected.contains_key(*key));
+            expected.keys().chain(only_found).find_map(|key| {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                let of = |values: &Map<String, Value>| values.get(key).cloned().unwrap_or_default();
+                difference(&path, &of(expected), &of(found))
+            })
+        }
         _ => Some(format!("{path}: expected {expected}, found {found}")),
     }
 }

@@ -59,12 +59,12 @@ fn every_network_has_its_tensors() {
 #[test]
 fn every_case_is_complete_and_sensible() {
     let (manifest, networks) = (manifest(), networks());
-    assert_eq!(manifest.cases.len(), 15);
+    assert_eq!(manifest.cases.len(), 16);
     // tests/golden.rs is tight only where no ReLU input is within rounding of 0.
     let safe = |margin: &dyn Fn(&Case) -> f64| manifest.cases.iter().filter(|c| margin(c) >= 2.0).count();
     assert!(safe(&|c| c.margin) >= 8 && safe(&|c| c.train_margin) >= 6);
     for case in &manifest.cases {
-        let what = format!("{} at {}", case.arch, case.side);
+        let what = format!("{} at {}", case.network(), case.side);
         assert_eq!(case.refused, None, "{what}");
         let (results, network) = (case.results(), &networks[&case.arch]);
         assert_eq!(results.eval_logits.data.len(), case.batch * case.classes);

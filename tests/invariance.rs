@@ -8,6 +8,7 @@ use synfilter::invariance::document::{
 };
 use synfilter::invariance::gather::{Gathered, Scored};
 use synfilter::invariance::{Axis, compare, table};
+use synfilter::models::Stem;
 use synfilter::score::{Baseline, Label, Options, Score, Which};
 use synfilter::sweep::{AttackMode, BnMode, Provenance, Scope};
 
@@ -26,6 +27,7 @@ fn score(layer: &Layer, filter: Option<FilterKind>, made: Made) -> Score {
     Score {
         checkpoint: String::new(),
         arch: String::new(),
+        stem: Stem::Imagenet,
         dataset: String::new(),
         epoch: None,
         seed: None,
@@ -57,6 +59,7 @@ fn scored(
     let scores: Vec<Score> = layers.iter().zip(scores).map(of_layer).collect();
     let checkpoint = Checkpoint {
         arch: arch.into(),
+        stem: Stem::Imagenet,
         dataset: dataset.into(),
         seed,
         epoch,
@@ -178,6 +181,26 @@ fn layers_by_hand() {
 const PAIR_12: f64 = 0.8140915784106943;
 const PAIR_13: f64 = 0.5636018619766345;
 const PAIR_23: f64 = 0.7941176470588236;
+
+/// The same training with another stem is neither another epoch nor another seed of it.
+#[test]
+fn a_stem_makes_another_architecture() {
+    let mut all = epochs(&[&[F, R, A], &[F, A, A], &[F, A, A]]);
+    all[2].checkpoint.stem = Stem::Small;
+    all[2].checkpoint.epoch = Some(1);
+    let document = compared(all);
+    let found: Vec<_> = document
+        .comparisons
+        .iter()
+        .map(|found| (found.over, found.members.clone(), found.network()))
+        .collect();
+    let expected =
+        [(Axis::Epochs, vec![0, 1], Some("resnet18".to_owned())), (Axis::Architectures, vec![0, 2], None)];
+    assert_eq!(found, expected);
+    assert_eq!(document.comparisons[1].names, ["resnet18", "resnet18 (3x3 stem)"]);
+    let text = table(&document);
+    assert!(text.contains("resnet18 (3x3 stem) on digits, seed 0, epoch 1"), "{text}");
+}
 
 #[test]
 fn undefined_scores_are_counted_and_used_for_nothing() {

@@ -4,12 +4,17 @@
 use std::collections::HashSet;
 use synfilter::graph::program::{BackStep, Flow, Kernel, Mode, Program, StorageId, Suffix, View};
 use synfilter::graph::{Graph, ParamKind, Shape};
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 
+const STEMS: [Stem; 4] = [Stem::Imagenet, Stem::Small, Stem::SmallPool, Stem::NoPool];
 const MODES: [Mode; 3] = [Mode::Inference, Mode::BatchStatistics, Mode::Training];
 
 fn graph(arch: Arch) -> Graph {
-    arch.build(Shape { c: 3, h: 64, w: 64 }, 10).unwrap()
+    graph_with(arch, Stem::Imagenet)
+}
+
+fn graph_with(arch: Arch, stem: Stem) -> Graph {
+    arch.build_with(Shape { c: 3, h: 64, w: 64 }, 10, stem).unwrap()
 }
 
 /// The suffix of one filterable tensor.
@@ -43,15 +48,36 @@ impl Channels {
 #[test]
 fn residual_networks_are_convolutions_with_everything_fused() {
     // (convolutions, among them those that end in a ReLU): 16 or 48 in blocks, a stem, downsamplings, fc.
-    for (arch, convs, relus) in [(Arch::Resnet18, 21, 17), (Arch::Resnet50, 54, 49)] {
-        let program = Program::lower(&graph(arch), Mode::Inference);
+    let networks = [(Arch::Resnet18, 21, 17), (Arch::Resnet50, 54, 49)];
+    for ((arch, convs, relus), stem) in networks.into_iter().flat_map(|of| STEMS.map(|stem| (of, stem))) {
+        let program = Program::lower(&graph_with(arch, stem), Mode::Inference);
+        let pools = if matches!(stem, Stem::Imagenet | Stem::SmallPool) { 2 } else { 1 };
         let is_conv = |k: &Kernel| matches!(k, Kernel::Conv { .. });
-        assert_eq!(program.steps.len(), convs + 2, "{arch}: the convolutions and two pools");
+        assert_eq!(program.steps.len(), convs + pools, "{arch} {stem}: the convolutions and the pools");
         assert_eq!(program.steps.iter().filter(|s| is_conv(&s.kernel)).count(), convs, "{arch}");
         assert_eq!(program.steps.iter().filter(|s| s.relu).count(), relus, "{arch}");
         let blocks = program.steps.iter().filter(|s| s.add.is_some()).count();
         assert_eq!(blocks, if arch == Arch::Resnet18 { 8 } else { 16 }, "{arch}: a residual per block");
     }
+}
+
+/// A stem changes the first maps, and no name; the last maps are larger by as much.
+#[test]
+fn stems_differ_in_the_first_maps() {
+    let sizes = |stem: Stem| {
+        let graph = graph_with(Arch::Resnet18, stem);
+        let of = |name: &str| graph.nodes.iter().find(|node| node.name == name).unwrap().shape.h;
+        [of("conv1"), of("layer1.0.conv1"), of("layer4.1.conv2")]
+    };
+    assert_eq!(STEMS.map(sizes), [[32, 16, 2], [64, 64, 8], [64, 32, 4], [32, 32, 4]]);
+    let names = |stem: Stem| -> Vec<String> {
+        graph_with(Arch::Resnet50, stem).params.into_iter().map(|param| param.name).collect()
+    };
+    assert!(STEMS.iter().all(|&stem| names(stem) == names(Stem::Imagenet)));
+    let digests: HashSet<String> = STEMS.iter().map(|&s| graph_with(Arch::Resnet18, s).digest()).collect();
+    assert_eq!(digests.len(), STEMS.len());
+    let error = Arch::ShufflenetV2X0_5.build_with(Shape { c: 3, h: 64, w: 64 }, 10, Stem::Small).unwrap_err();
+    assert!(error.to_string().contains("shufflenet_v2_x0_5 has one of its own"), "{error}");
 }
 
 /// Splits, concatenations and shuffles whose parts end in a ReLU cost nothing: only ShuffleNet's first halves, which
@@ -225,9 +251,11 @@ fn no_move_reads_a_gradient_that_is_not_there() {
 }
 
 fn programs() -> impl Iterator<Item = (Graph, Program, String)> {
-    Arch::ALL.into_iter().flat_map(|arch| MODES.map(|mode| (arch, mode))).map(|(arch, mode)| {
-        let graph = graph(arch);
+    let stems = |arch: Arch| STEMS.into_iter().filter(move |stem| stem.is_imagenet() || arch.has_stems());
+    let networks = Arch::ALL.into_iter().flat_map(move |arch| stems(arch).map(move |stem| (arch, stem)));
+    networks.flat_map(|network| MODES.map(|mode| (network, mode))).map(|((arch, stem), mode)| {
+        let graph = graph_with(arch, stem);
         let program = Program::lower(&graph, mode);
-        (graph, program, format!("{arch} {mode:?}"))
+        (graph, program, format!("{} {mode:?}", stem.named(arch.name())))
     })
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use synfilter::columnar::{TableWriter, Value, read_table};
 use synfilter::filter::FilterKind;
+use synfilter::models::Stem;
 use synfilter::score::curves::{Curve, curves};
 use synfilter::score::plot::{Screen, plots};
 use synfilter::score::{
@@ -24,6 +25,7 @@ fn unfiltered(clean: Bits, adv: Bits) -> Record {
     let cell = Cell {
         checkpoint: "ab".into(),
         arch: "resnet18".into(),
+        stem: Stem::Imagenet,
         dataset: "digits".into(),
         epoch: Some(10),
         seed: None,
@@ -249,6 +251,7 @@ fn a_run_is_scored_in_its_folder() {
         let expected = [
             Value::from("ab"),
             "resnet18".into(),
+            Value::Null,
             "digits".into(),
             10u32.into(),
             Value::Null,

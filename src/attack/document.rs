@@ -3,6 +3,7 @@
 use super::method::Method;
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
+use crate::models::Stem;
 use crate::sweep::{BnMode, CheckpointId, Provenance};
 use crate::versioned;
 use serde::{Deserialize, Serialize};
@@ -45,12 +46,22 @@ pub struct NetworkCurves {
     pub checkpoint: CheckpointId,
     /// The architecture.
     pub arch: String,
+    /// Its stem; left out for torchvision's.
+    #[serde(default, skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// What was filtered; `None` for the network as it is.
     pub filtered: Option<Filtered>,
     /// On the clean images.
     pub clean: Count,
     /// One curve per method, and per seed where it starts at random.
     pub curves: Vec<Curve>,
+}
+
+impl NetworkCurves {
+    /// The network in words: "resnet18", "resnet18 (3x3 stem)".
+    pub fn network(&self) -> String {
+        self.stem.named(&self.arch)
+    }
 }
 
 /// One cell of a sweep: a filter at one threshold on one layer.
@@ -171,6 +182,7 @@ mod tests {
                     std: vec![0.3081],
                 },
                 arch: "resnet18".into(),
+                stem: Stem::SmallPool,
                 filtered: Some(Filtered {
                     layer: "fc.weight".into(),
                     layer_index: 20,

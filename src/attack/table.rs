@@ -33,7 +33,7 @@ fn network_table(document: &Document, network: &NetworkCurves) -> String {
     });
     let mut text = format!(
         "{} on {}, {}{training}{filtered}\n{images} test images, {} right without an attack\n",
-        network.arch,
+        network.network(),
         document.dataset,
         network.file,
         percent(network.clean.correct)

@@ -17,6 +17,8 @@ const OWN: [&str; 6] = ["arch", "dataset", "classes", "channels", "mean", "std"]
 pub struct Metadata {
     /// Name of the network, as on the command line.
     pub arch: Option<String>,
+    /// Name of its stem, where it is not torchvision's.
+    pub stem: Option<String>,
     /// Name of the data set it was trained on.
     pub dataset: Option<String>,
     /// Number of classes.
@@ -123,6 +125,7 @@ impl Metadata {
         const COUNT: &str = "a positive whole number";
         match key {
             "arch" => self.arch = Some(text.to_owned()),
+            "stem" => self.stem = Some(text.to_owned()),
             "dataset" => self.dataset = Some(text.to_owned()),
             "classes" => self.classes = Some(positive(text).ok_or(COUNT)?),
             "channels" => self.channels = Some(positive(text).ok_or(COUNT)?),
@@ -151,6 +154,7 @@ impl Metadata {
         let mut entries = self.extra.clone();
         let fields = [
             ("arch", self.arch.clone()),
+            ("stem", self.stem.clone()),
             ("dataset", self.dataset.clone()),
             ("classes", self.classes.map(|count| count.to_string())),
             ("channels", self.channels.map(|count| count.to_string())),

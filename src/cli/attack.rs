@@ -23,6 +23,7 @@ use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::filter::{Census, FilterKind, Mask, WeightRange, variants};
 use synfilter::model::{Choice, Model};
+use synfilter::models::Stem;
 use synfilter::network::Network;
 use synfilter::sweep::plan::resolve_layers;
 use synfilter::sweep::{BnMode, CheckpointId, Scope};
@@ -216,17 +217,20 @@ impl OnDevice for Curves<'_> {
 
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<Document> {
         // What cannot be is known before the first attack: of several checkpoints each is read twice.
-        let (mut first, mut ids, mut readings) = (None, Vec::new(), Vec::new());
+        let (mut first, mut ids) = (None, Vec::new());
+        let (mut readings, mut stems) = (Vec::new(), Vec::new());
         for path in self.checkpoints.iter().rev() {
             let model = self.load(path)?;
+            stems.push(model.stem);
             ids.push((model.id(), self.filtered(&model, path)?.map(|(filtered, _)| filtered)));
             readings.push(model.reading.clone());
             first = Some(model);
         }
         ids.reverse();
         readings.reverse();
+        stems.reverse();
         tell(&readings);
-        let unfinished = Unfinished::open(self.folder, &self.settings(&ids))?;
+        let unfinished = Unfinished::open(self.folder, &self.settings(&ids, &stems))?;
         let (mut networks, mut outcomes) = (Vec::new(), Vec::new());
         for (at, path) in self.checkpoints.iter().enumerate() {
             let model = first.take().map_or_else(|| self.load(path), Ok)?;
@@ -272,7 +276,7 @@ impl Curves<'_> {
         model: Model,
         (unfinished, at): (&Unfinished, usize),
     ) -> Result<(NetworkCurves, Outcomes)> {
-        let (checkpoint, arch) = (model.id(), model.arch.name().to_owned());
+        let (checkpoint, arch, stem) = (model.id(), model.arch.name().to_owned(), model.stem);
         let cell = self.filtered(&model, path)?;
         let mut network = Network::new(backend, model.graph, &model.weights, model.norm, mode(self.bn));
         let filtered = cell.map(|(filtered, mask)| {
@@ -309,6 +313,7 @@ impl Curves<'_> {
             file: path.display().to_string(),
             checkpoint,
             arch,
+            stem,
             filtered,
             clean: count(&clean),
             curves: self.methods.iter().zip(points.chunks(per_curve)).map(curve).collect(),
@@ -321,13 +326,18 @@ impl Curves<'_> {
     }
 
     /// Everything that results depend on, in a form to compare.
-    fn settings(&self, networks: &[(CheckpointId, Option<Filtered>)]) -> Value {
-        json!({
+    fn settings(&self, networks: &[(CheckpointId, Option<Filtered>)], stems: &[Stem]) -> Value {
+        let mut settings = json!({
             "dataset_digest": self.images.digest, "images": self.images.len(), "clamp": self.clamp, "bn": self.bn,
             "methods": self.methods, "eps": self.eps.iter().map(|eps| eps.0).collect::<Vec<_>>(), "networks": networks,
             "dtype": self.compute.dtype.name(), "backend": self.compute.backend_name(),
             "program": env!("CARGO_PKG_VERSION"),
-        })
+        });
+        // Only where there are others than torchvision's, so that attacks of versions that knew no other go on.
+        if !stems.iter().all(Stem::is_imagenet) {
+            settings["stems"] = json!(stems);
+        }
+        settings
     }
 }
 

@@ -22,6 +22,7 @@ use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::graph::program::Mode;
 use synfilter::model::Model;
+use synfilter::models::Stem;
 use synfilter::network::{Network, STATISTICS_BATCH};
 use synfilter::study::{Halving, halving};
 use synfilter::sweep::BnMode;
@@ -72,6 +73,8 @@ pub struct Args {
 #[derive(Serialize)]
 struct Document {
     arch: &'static str,
+    #[serde(skip_serializing_if = "Stem::is_imagenet")]
+    stem: Stem,
     dataset: &'static str,
     images: usize,
     correct_clean: usize,
@@ -119,7 +122,7 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
     // Asked for before the work starts: a folder that cannot be written is known at once.
     let file = args.save_outputs.as_ref().map(AtomicFile::create).transpose()?;
 
-    let arch = model.arch;
+    let (arch, stem) = (model.arch, model.stem);
     let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(args.bn));
     let attack = |eps: &Eps| eps.attack(Method::Fgsm, !args.no_clamp);
     let attacks: Vec<Attack> = args.eps.iter().map(attack).collect();
@@ -139,6 +142,7 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
     let adversarial = args.eps.iter().zip(evaluation.adversarial.iter().map(Tally::from));
     let document = Document {
         arch: arch.name(),
+        stem,
         dataset: dataset.name(),
         images: images.len(),
         correct_clean: clean.correct,
@@ -152,11 +156,11 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
 }
 
 fn table(document: &Document) -> String {
-    let Document { arch, dataset, images, .. } = document;
+    let Document { arch, stem, dataset, images, .. } = document;
     let mut rows = vec![("clean".to_owned(), document.correct_clean, document.loss_clean)];
     rows.extend(document.adversarial.iter().map(|a| (format!("FGSM ε {}", Eps(a.eps)), a.correct, a.loss)));
     let width = rows.iter().map(|row| row.0.chars().count()).max().unwrap_or_default();
-    let mut text = format!("{arch} on {dataset}, {images} test images\n");
+    let mut text = format!("{} on {dataset}, {images} test images\n", stem.named(arch));
     text += &format!("{:width$}  {:>9}  {:>9}  {:>9}\n", "", "correct", "accuracy", "mean loss");
     for (what, correct, loss) in rows {
         text += &format!("{what:width$}  {correct:>9}  {:>9}  {loss:>9.4}\n", percent(correct, *images));

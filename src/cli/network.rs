@@ -2,7 +2,7 @@
 
 use super::output::note;
 use synfilter::model::{Choice, Reading};
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 
 /// Which network.
 #[derive(clap::Args, Clone, Debug, Default)]
@@ -10,6 +10,10 @@ pub struct Named {
     /// The network; may be left out where the checkpoint's metadata name it, or its tensors fit only one.
     #[arg(long, value_name = "A")]
     arch: Option<Arch>,
+    /// The stem of a ResNet where the file leaves it open: torchvision's (imagenet), a 3×3 convolution of stride 1 for small
+    /// images without or with the max pool, or torchvision's without the pool.
+    #[arg(long, value_name = "imagenet|3x3|3x3-pool|7x7-no-pool")]
+    stem: Option<Stem>,
     /// Which of several complete networks in the file (an average beside the plain one, a teacher beside a student): what
     /// leads to it, as `synfilter inspect` lists it.
     #[arg(long, value_name = "NAME")]
@@ -37,7 +41,7 @@ impl Normalise {
 impl Named {
     /// What is said of the network.
     pub fn choice(&self, normalise: &Normalise) -> Choice {
-        Choice { arch: self.arch, key: self.key.clone(), ..normalise.choice() }
+        Choice { arch: self.arch, stem: self.stem, key: self.key.clone(), ..normalise.choice() }
     }
 }
 

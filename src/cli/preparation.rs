@@ -115,12 +115,12 @@ impl<'a, B: Backend> Preparation<'a, B> {
             let tensors = model.weights.filterable(&model.graph);
             let settings = match &mut settings {
                 Some(settings) => {
-                    if settings.arch != model.arch.name() {
-                        let (first, expected) = (self.checkpoints[0].display(), &settings.arch);
+                    if (&*settings.arch, settings.stem) != (model.arch.name(), model.stem) {
+                        let (first, expected) = (self.checkpoints[0].display(), settings.network());
                         return Err(Error::usage(format!(
                             "{}: expected {expected} as {first} is, found {}; a sweep is of one architecture",
                             path.display(),
-                            model.arch
+                            model.stem.named(model.arch.name())
                         )));
                     }
                     settings.checkpoints.push(model.id());
@@ -260,6 +260,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         Settings {
             checkpoints: vec![model.id()],
             arch: model.arch.name().to_owned(),
+            stem: model.stem,
             graph: model.graph.digest(),
             dataset: self.dataset.name().to_owned(),
             dataset_digest: self.images.digest.clone(),
@@ -294,7 +295,7 @@ pub fn summary(plan: &Plan, shard: Shard) -> String {
     let share = if shard == Shard::WHOLE { String::new() } else { format!("shard {shard}: ") };
     format!(
         "{share}{} on {}, {} images in blocks of {}, {} ε {}, {} attack: {} units, {} cells, {} distinct networks",
-        settings.arch,
+        settings.network(),
         settings.dataset,
         settings.images[1] - settings.images[0],
         plan.block,

@@ -221,6 +221,7 @@ impl Plan {
         let Training { epochs, batch, optimizer, ref lr_drops } = self.settings.training;
         let checkpoint = &self.settings.checkpoint;
         TrainSettings {
+            stem: self.model.stem,
             mean: checkpoint.mean.clone(),
             std: checkpoint.std.clone(),
             epochs,
@@ -250,7 +251,8 @@ impl Retraining<'_> {
         let model = Model::open(self.checkpoint, self.choice, self.dataset, self.test)?;
         let layers: Vec<&str> =
             model.graph.filterable().into_iter().map(|layer| &*model.graph.params[layer].name).collect();
-        let (labels, digest) = labels(self.labels, &model.sha256, &layers, self.by, self.options)?;
+        let of = (&*model.sha256, model.stem);
+        let (labels, digest) = labels(self.labels, of, &layers, self.by, self.options)?;
         let mut notes = Vec::new();
         let images = self.images(&labels, &digest, &mut notes)?;
         let undefined = labels.layers.iter().filter(|layer| layer.score.is_none()).count();
@@ -271,6 +273,7 @@ impl Retraining<'_> {
         }
         let settings = Settings {
             arch: model.arch.name().to_owned(),
+            stem: model.stem,
             dataset: self.dataset.name().to_owned(),
             train_digest: self.train.digest.clone(),
             test_digest: self.test.digest.clone(),
@@ -490,7 +493,8 @@ fn measured<B: Backend>(
 ) -> Result<Outcome> {
     let test = retraining.test;
     // The retrained networks are checkpoints of this program: what was said of the first one's file is not of theirs.
-    let choice = Choice { arch: Some(plan.model.arch), key: None, ..retraining.choice.clone() };
+    let (arch, stem) = (Some(plan.model.arch), Some(plan.model.stem));
+    let choice = Choice { arch, stem, key: None, ..retraining.choice.clone() };
     let choice = if path == retraining.checkpoint { retraining.choice } else { &choice };
     let model = Model::open(path, choice, retraining.dataset, test)?;
     let [first, end] = plan.settings.images;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
 use synfilter::data::Split;
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 use synfilter::network::Normalisation;
 use synfilter::train::{
     Data, EpochRecord, Job, Method, Observer, Progress, Session, TrainSettings, Trained, optimizer, train,
@@ -25,6 +25,10 @@ pub struct Args {
     /// The network.
     #[arg(long, value_name = "A")]
     arch: Arch,
+    /// The stem of a ResNet: torchvision's (imagenet), a 3×3 convolution of stride 1 for small images without or with the
+    /// max pool, or torchvision's without the pool.
+    #[arg(long, value_name = "imagenet|3x3|3x3-pool|7x7-no-pool", default_value_t = Stem::Imagenet)]
+    stem: Stem,
     #[command(flatten)]
     source: Source,
     /// Times that the network sees every image.
@@ -146,6 +150,7 @@ fn trained<B: Backend>(
     let norm =
         args.normalise.choice().over(Normalisation { mean: own.mean.clone(), std: own.std.clone() })?;
     let settings = TrainSettings {
+        stem: args.stem,
         mean: norm.mean,
         std: norm.std,
         epochs: args.epochs,

@@ -7,13 +7,14 @@ use super::gather::{Gathered, Scored, short};
 use super::layers;
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
+use crate::models::Stem;
 use crate::score::{Options, Which};
 use crate::sweep::Provenance;
 use crate::text::of_training;
 use std::collections::BTreeMap;
 
-/// What checkpoints have in common and in what they differ: architecture, data set, seed, epoch.
-type Place = (Option<String>, Option<String>, Option<u64>, Option<u32>);
+/// What checkpoints have in common and in what they differ: architecture with its stem, data set, seed, epoch.
+type Place = (Option<(String, Stem)>, Option<String>, Option<u64>, Option<u32>);
 
 /// Compares checkpoints that differ in one respect alone, by the scores `by`.
 ///
@@ -97,8 +98,10 @@ pub fn compare(
             }
         };
         let names = scored.iter().map(|scored| name_on(over, &scored.checkpoint)).collect();
-        let (arch, dataset, seed, epoch) = fixed;
-        Ok(Comparison { over, arch, dataset, seed, epoch, members, names, findings })
+        let (network, dataset, seed, epoch) = fixed;
+        let (arch, stem) = network.unzip();
+        let stem = stem.unwrap_or_default();
+        Ok(Comparison { over, arch, stem, dataset, seed, epoch, members, names, findings })
     });
     Ok(Document {
         version: VERSION,
@@ -112,8 +115,8 @@ pub fn compare(
 }
 
 fn place(checkpoint: &Checkpoint) -> Place {
-    let Checkpoint { arch, dataset, seed, epoch, .. } = checkpoint.clone();
-    (Some(arch), Some(dataset), seed, epoch)
+    let Checkpoint { arch, stem, dataset, seed, epoch, .. } = checkpoint.clone();
+    (Some((arch, stem)), Some(dataset), seed, epoch)
 }
 
 /// What is left without what differs on the axis; `None` if that is not recorded.
@@ -129,14 +132,14 @@ fn without(axis: Axis, (arch, dataset, seed, epoch): Place) -> Option<Place> {
 
 /// What a checkpoint is on an axis.
 fn name_on(axis: Axis, checkpoint: &Checkpoint) -> String {
-    let Checkpoint { arch, dataset, seed, epoch, sha256, file, .. } = checkpoint;
+    let Checkpoint { dataset, seed, epoch, sha256, file, .. } = checkpoint;
     let number =
         |what, number: Option<u64>| number.map_or(String::new(), |number| format!("{what} {number}"));
     match axis {
         Axis::Epochs => number("epoch", epoch.map(u64::from)),
         Axis::Seeds => number("seed", *seed),
         Axis::Datasets => dataset.clone(),
-        Axis::Architectures => arch.clone(),
+        Axis::Architectures => checkpoint.network(),
         Axis::Checkpoints => match std::path::Path::new(file).file_name() {
             Some(file) => format!("{} ({})", file.to_string_lossy(), short(sha256)),
             None => short(sha256),
@@ -146,15 +149,15 @@ fn name_on(axis: Axis, checkpoint: &Checkpoint) -> String {
 
 /// A checkpoint in words: "resnet18 on digits, seed 0, epoch 3".
 pub fn name(checkpoint: &Checkpoint) -> String {
-    let Checkpoint { arch, dataset, seed, epoch, .. } = checkpoint;
-    words(Some(arch), Some(dataset), *seed, *epoch)
+    let Checkpoint { dataset, seed, epoch, .. } = checkpoint;
+    words(Some(&checkpoint.network()), Some(dataset), *seed, *epoch)
 }
 
 /// The same where some of it is left open.
-pub fn words(arch: Option<&str>, dataset: Option<&str>, seed: Option<u64>, epoch: Option<u32>) -> String {
-    let network = match (arch, dataset) {
-        (Some(arch), Some(dataset)) => format!("{arch} on {dataset}"),
-        (Some(arch), None) => arch.to_owned(),
+pub fn words(network: Option<&str>, dataset: Option<&str>, seed: Option<u64>, epoch: Option<u32>) -> String {
+    let network = match (network, dataset) {
+        (Some(network), Some(dataset)) => format!("{network} on {dataset}"),
+        (Some(network), None) => network.to_owned(),
         (None, Some(dataset)) => format!("on {dataset}"),
         (None, None) => String::new(),
     };

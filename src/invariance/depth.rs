@@ -37,12 +37,12 @@ impl Frame {
     /// An input error if this program does not know the network, or not the layers that were swept.
     pub fn of(scored: &Scored) -> Result<Frame> {
         let run = Path::new(&scored.checkpoint.run);
-        let arch = &scored.checkpoint.arch;
+        let (arch, stem) = (&scored.checkpoint.arch, scored.checkpoint.stem);
         let known: Arch = arch.parse().map_err(|_| {
             Error::input(run, "architecture", "one that this program knows", format!("\"{arch}\""))
         })?;
         // Names, order and edges depend neither on the size of the images nor on the number of classes.
-        let graph = known.build(Shape { c: 3, h: 64, w: 64 }, 10)?;
+        let graph = known.build_with(Shape { c: 3, h: 64, w: 64 }, 10, stem)?;
         let names = names(&graph);
         if let Some(odd) = scored.layers.iter().find(|layer| names.get(layer.index) != Some(&layer.name)) {
             let expected = names.get(odd.index).map_or("none", String::as_str);

@@ -4,6 +4,7 @@ use super::axis::Axis;
 use crate::attack::Pgd;
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
+use crate::models::Stem;
 use crate::named_choice::named_choice;
 use crate::score::{Label, Options, Which, filter_or_combined};
 use crate::sweep::{AttackMode, BnMode, Provenance, Scope};
@@ -57,6 +58,9 @@ pub struct Common {
 pub struct Checkpoint {
     /// The architecture.
     pub arch: String,
+    /// Its stem; left out for torchvision's. An architecture with another stem is another one.
+    #[serde(default, skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// The data set.
     pub dataset: String,
     /// The seed of its training, where it is recorded.
@@ -89,6 +93,13 @@ pub struct Checkpoint {
     pub swept_by: String,
 }
 
+impl Checkpoint {
+    /// The network in words: "resnet18", "resnet18 (3x3 stem)".
+    pub fn network(&self) -> String {
+        self.stem.named(&self.arch)
+    }
+}
+
 /// Checkpoints that differ in one respect alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -96,6 +107,9 @@ pub struct Comparison {
     pub over: Axis,
     /// The architecture of all of them; null if that is what differs, and so below.
     pub arch: Option<String>,
+    /// The stem of all of them; left out for torchvision's, and if that is what differs.
+    #[serde(default, skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// The data set of all of them.
     pub dataset: Option<String>,
     /// The seed of all of them; null also where it is not recorded.
@@ -109,6 +123,13 @@ pub struct Comparison {
     /// What was found.
     #[serde(flatten)]
     pub findings: Findings,
+}
+
+impl Comparison {
+    /// The network of all of them in words.
+    pub fn network(&self) -> Option<String> {
+        self.arch.as_deref().map(|arch| self.stem.named(arch))
+    }
 }
 
 /// What a comparison finds.

@@ -3,6 +3,7 @@
 use super::document::{Checkpoint, Common, Layer};
 use crate::attack::Pgd;
 use crate::error::{Error, Result};
+use crate::models::Stem;
 use crate::named_choice::named_choice;
 use crate::score::{Options, Score, score_records};
 use crate::sweep::dir::RunFile;
@@ -166,7 +167,7 @@ fn common_settings(first: &Run, rest: &[Run]) -> Result<Common> {
             theirs.clone_from(ours);
         }
         other.layers.clone_from(&settings.layers);
-        (other.images, other.eps) = (settings.images, settings.eps);
+        (other.images, other.eps, other.stem) = (settings.images, settings.eps, settings.stem);
         // Random starts, each with the seed of its network.
         if let (Some(Pgd { seed: Some(theirs), .. }), Some(Pgd { seed: Some(ours), .. })) =
             (&mut other.pgd, &settings.pgd)
@@ -188,12 +189,12 @@ fn differ(a: &Path, b: &Path, difference: &str) -> Error {
 /// Refuses runs that differ in what has to agree within an architecture, within a data set, or, unless allowed, at all.
 fn agree(runs: &[Run], allowed: &[Allowed]) -> Result<()> {
     let hint = |setting| format!("; --allow {setting} compares them nevertheless");
-    let mut of_arch: BTreeMap<&str, &Run> = BTreeMap::new();
+    let mut of_arch: BTreeMap<(&str, Stem), &Run> = BTreeMap::new();
     let mut of_dataset: BTreeMap<&str, &Run> = BTreeMap::new();
     let first = &runs[0];
     for run in runs {
         let (folder, settings) = (&run.0, &run.1.settings);
-        let (other, expected) = of_arch.entry(&settings.arch).or_insert(run);
+        let (other, expected) = of_arch.entry((&settings.arch, settings.stem)).or_insert(run);
         if settings.layers != expected.settings.layers {
             let missing =
                 |of: &[String], from: &[String]| of.iter().find(|layer| !from.contains(layer)).cloned();
@@ -203,7 +204,7 @@ fn agree(runs: &[Run], allowed: &[Allowed]) -> Result<()> {
                 None => (folder, missing(ours, theirs).unwrap_or_default()),
             };
             let difference =
-                format!("layers of {}: {layer} was swept in {} alone", settings.arch, only_in.display());
+                format!("layers of {}: {layer} was swept in {} alone", settings.network(), only_in.display());
             return Err(differ(other, folder, &difference));
         }
         let (other, expected) = of_dataset.entry(&settings.dataset).or_insert(run);
@@ -310,6 +311,7 @@ pub fn scored(folder: &Path, run: &RunFile, records: &[Record], options: Options
         let unfiltered = &chunk[0].cell;
         let checkpoint = Checkpoint {
             arch: settings.arch.clone(),
+            stem: settings.stem,
             dataset: settings.dataset.clone(),
             seed: id.seed,
             epoch: id.epoch,
@@ -335,8 +337,8 @@ pub fn scored(folder: &Path, run: &RunFile, records: &[Record], options: Options
 fn without_duplicates(mut all: Vec<Scored>, notes: &mut Vec<String>) -> Result<Vec<Scored>> {
     // Runs of older versions do not know the seed: of equals, one that does comes first.
     let identity = |scored: &Scored| {
-        let Checkpoint { arch, dataset, sha256, seed, run, .. } = scored.checkpoint.clone();
-        ((arch, dataset, sha256), seed.is_none(), run)
+        let Checkpoint { arch, stem, dataset, sha256, seed, run, .. } = scored.checkpoint.clone();
+        ((arch, stem, dataset, sha256), seed.is_none(), run)
     };
     all.sort_by_cached_key(identity);
     let mut kept: Vec<Scored> = Vec::new();
@@ -358,7 +360,7 @@ fn without_duplicates(mut all: Vec<Scored>, notes: &mut Vec<String>) -> Result<V
     Ok(kept)
 }
 
-fn key(scored: &Scored) -> (&str, &str, Option<u64>, Option<u32>, &str) {
-    let Checkpoint { arch, dataset, seed, epoch, sha256, .. } = &scored.checkpoint;
-    (arch, dataset, *seed, *epoch, sha256)
+fn key(scored: &Scored) -> ((&str, Stem), &str, Option<u64>, Option<u32>, &str) {
+    let Checkpoint { arch, stem, dataset, seed, epoch, sha256, .. } = &scored.checkpoint;
+    ((arch, *stem), dataset, *seed, *epoch, sha256)
 }

@@ -21,8 +21,8 @@ pub fn table(document: &Document) -> String {
         text += &format!("\n{}", summary(document));
     }
     for comparison in &document.comparisons {
-        let Comparison { over, arch, dataset, seed, epoch, names, .. } = comparison;
-        let fixed = words(arch.as_deref(), dataset.as_deref(), *seed, *epoch);
+        let Comparison { over, dataset, seed, epoch, names, .. } = comparison;
+        let fixed = words(comparison.network().as_deref(), dataset.as_deref(), *seed, *epoch);
         // Writing to a String cannot fail.
         let _ = writeln!(text, "\n── over {over}: {fixed} ──\n{}", names.join(", "));
         text += &match &comparison.findings {

@@ -3,6 +3,9 @@
 mod resnet;
 mod shufflenet;
 mod squeezenet;
+mod stem;
+
+pub use stem::{Stem, stem_of};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
@@ -40,25 +43,52 @@ impl Arch {
         }
     }
 
-    /// The network for images of `input` and `classes` classes.
+    /// The network for images of `input` and `classes` classes, with torchvision's stem.
     ///
     /// # Errors
     /// [`Error::Usage`] where the images are too small for the network or there is no class.
     pub fn build(self, input: Shape, classes: usize) -> Result<Graph> {
+        self.build_with(input, classes, Stem::Imagenet)
+    }
+
+    /// The same with another stem.
+    ///
+    /// # Errors
+    /// Also for a stem that the architecture does not have.
+    pub fn build_with(self, input: Shape, classes: usize, stem: Stem) -> Result<Graph> {
+        self.check_stem(stem)?;
         if classes == 0 || input.c == 0 {
             return Err(Error::usage(format!(
                 "{}: expected at least 1 class and 1 channel, found {classes} and {}",
-                self.name(),
+                stem.named(self.name()),
                 input.c
             )));
         }
         match self {
-            Arch::Resnet18 => resnet::resnet18(input, classes),
-            Arch::Resnet50 => resnet::resnet50(input, classes),
+            Arch::Resnet18 => resnet::resnet18(input, classes, stem),
+            Arch::Resnet50 => resnet::resnet50(input, classes, stem),
             Arch::Squeezenet1_1 => squeezenet::squeezenet1_1(input, classes),
             Arch::ShufflenetV2X1_0 => shufflenet::shufflenet(self.name(), input, classes, 116),
             Arch::ShufflenetV2X0_5 => shufflenet::shufflenet(self.name(), input, classes, 48),
         }
+    }
+
+    /// Whether it can be built with every [`Stem`].
+    pub fn has_stems(self) -> bool {
+        matches!(self, Arch::Resnet18 | Arch::Resnet50)
+    }
+
+    /// Refuses a stem that the architecture does not have.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn check_stem(self, stem: Stem) -> Result<()> {
+        if stem.is_imagenet() || self.has_stems() {
+            return Ok(());
+        }
+        let with: Vec<_> = Arch::ALL.into_iter().filter(|arch| arch.has_stems()).map(Arch::name).collect();
+        let with = with.join(" and ");
+        Err(Error::usage(format!("--stem {stem}: {with} have stems; {self} has one of its own")))
     }
 }
 

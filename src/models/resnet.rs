@@ -1,34 +1,40 @@
 //! ResNet-18 and ResNet-50 (He et al., 2016; torchvision's V1.5: the stride sits in the 3×3 convolution).
 
+use super::Stem;
 use crate::error::Result;
 use crate::graph::build::{Builder, ConvSpec};
 use crate::graph::{Graph, Init, NodeId, Pool, Shape};
 
 /// Two 3×3 convolutions per block, 2-2-2-2 blocks.
-pub fn resnet18(input: Shape, classes: usize) -> Result<Graph> {
-    resnet("resnet18", input, classes, [2, 2, 2, 2], basic_block, 1)
+pub fn resnet18(input: Shape, classes: usize, stem: Stem) -> Result<Graph> {
+    resnet(Builder::new(&stem.named("resnet18"), input), classes, stem, [2, 2, 2, 2], basic_block, 1)
 }
 
 /// 1×1, 3×3, 1×1 per block, 3-4-6-3 blocks.
-pub fn resnet50(input: Shape, classes: usize) -> Result<Graph> {
-    resnet("resnet50", input, classes, [3, 4, 6, 3], bottleneck, 4)
+pub fn resnet50(input: Shape, classes: usize, stem: Stem) -> Result<Graph> {
+    resnet(Builder::new(&stem.named("resnet50"), input), classes, stem, [3, 4, 6, 3], bottleneck, 4)
 }
 
 type Block = fn(&mut Builder, &str, NodeId, usize, usize) -> Result<NodeId>;
 
 fn resnet(
-    arch: &str,
-    input: Shape,
+    mut b: Builder,
     classes: usize,
+    stem: Stem,
     blocks: [usize; 4],
     block: Block,
     expansion: usize,
 ) -> Result<Graph> {
-    let mut b = Builder::new(arch, input);
-    let x = conv(&mut b, "conv1", 0, ConvSpec::new(64, 7, 2, 3))?;
+    let (kernel, stride) = match stem {
+        Stem::Imagenet | Stem::NoPool => (7, 2),
+        Stem::Small | Stem::SmallPool => (3, 1),
+    };
+    let x = conv(&mut b, "conv1", 0, ConvSpec::new(64, kernel, stride, kernel / 2))?;
     let x = b.norm("bn1", x);
-    let x = b.relu(x);
-    let mut x = b.max_pool("maxpool", x, Pool { kernel: 3, stride: 2, pad: 1, ceil: false })?;
+    let mut x = b.relu(x);
+    if let Stem::Imagenet | Stem::SmallPool = stem {
+        x = b.max_pool("maxpool", x, Pool { kernel: 3, stride: 2, pad: 1, ceil: false })?;
+    }
     for (stage, &count) in blocks.iter().enumerate() {
         for i in 0..count {
             let stride = if stage > 0 && i == 0 { 2 } else { 1 };

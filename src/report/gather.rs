@@ -159,7 +159,7 @@ pub fn gather(folders: &[PathBuf], options: Options) -> Result<Material> {
     }
     let key = |swept: &Swept| {
         let of = &swept.scored.checkpoint;
-        (of.arch.clone(), of.dataset.clone(), of.seed, of.epoch, of.run.clone())
+        ((of.arch.clone(), of.stem), of.dataset.clone(), of.seed, of.epoch, of.run.clone())
     };
     // Checkpoints of one run keep their order.
     material.networks.sort_by_key(key);

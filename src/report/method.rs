@@ -32,7 +32,7 @@ fn settings(material: &Material, options: Options) -> Table {
         }
         table.row(vec![Cell::text(name), Cell::code(values.join("; "))]);
     };
-    row("architecture", &|sweep| sweep.run.settings.arch.clone());
+    row("architecture", &|sweep| sweep.run.settings.network());
     row("data set", &|sweep| sweep.run.settings.dataset.clone());
     row("test images", &|sweep| {
         let [first, end] = sweep.run.settings.images;

@@ -3,6 +3,7 @@
 use super::figure::Section;
 use super::gather::{Material, Swept};
 use super::words;
+use crate::invariance::document::Checkpoint;
 use std::path::Path;
 
 /// Something that is missing.
@@ -91,8 +92,8 @@ fn checkpoints(material: &Material) -> (String, String) {
         return ("FILE,..".to_owned(), "NAME".to_owned());
     };
     let same = material.networks.iter().map(|swept| &swept.scored.checkpoint);
-    let files =
-        same.filter(|of| (&of.arch, &of.dataset) == (&first.arch, &first.dataset) && !of.file.is_empty());
+    let place = |of: &Checkpoint| (of.network(), of.dataset.clone());
+    let files = same.filter(|of| place(of) == place(first) && !of.file.is_empty());
     let mut files: Vec<String> = files.map(|of| of.file.clone()).collect();
     files.dedup();
     let files = if files.is_empty() { "FILE,..".to_owned() } else { words::command(&[files.join(",")]) };

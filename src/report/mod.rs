@@ -123,15 +123,15 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 fn title(material: &gather::Material) -> String {
     let mut names: Vec<String> = Vec::new();
     let swept = material.networks.iter().map(|swept| &swept.scored.checkpoint);
-    let swept = swept.map(|of| format!("{} on {}", of.arch, of.dataset));
+    let swept = swept.map(|of| format!("{} on {}", of.network(), of.dataset));
     let attacked = material.attacks.iter().flat_map(|found| {
         let dataset = &found.document.dataset;
-        found.document.networks.iter().map(move |network| format!("{} on {dataset}", network.arch))
+        found.document.networks.iter().map(move |network| format!("{} on {dataset}", network.network()))
     });
     let compared = material.comparisons.iter().flat_map(|found| &found.document.checkpoints);
-    let compared = compared.map(|of| format!("{} on {}", of.arch, of.dataset));
+    let compared = compared.map(|of| format!("{} on {}", of.network(), of.dataset));
     let retrained = material.retrainings.iter().map(|found| &found.document.settings);
-    let retrained = retrained.map(|of| format!("{} on {}", of.arch, of.dataset));
+    let retrained = retrained.map(|of| format!("{} on {}", of.network(), of.dataset));
     for name in swept.chain(attacked).chain(compared).chain(retrained) {
         if !names.contains(&name) {
             names.push(name);

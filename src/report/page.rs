@@ -155,7 +155,7 @@ fn networks(material: &Material) -> String {
         };
         let share = |correct: usize| Cell::number(words::percent(correct, of.images), Some(correct as f64));
         table.row(vec![
-            Cell::text(&of.arch),
+            Cell::text(of.network()),
             Cell::text(&of.dataset),
             optional(of.seed),
             optional(of.epoch.map(u64::from)),

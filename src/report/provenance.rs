@@ -83,7 +83,7 @@ fn checkpoints(material: &Material) -> Table {
     }
     for found in &material.attacks {
         for network in &found.document.networks {
-            let name = format!("{} on {}", network.arch, found.document.dataset);
+            let name = format!("{} on {}", network.network(), found.document.dataset);
             row(name, &network.file, &network.checkpoint.sha256, &found.document.dataset_digest);
         }
     }
@@ -92,7 +92,7 @@ fn checkpoints(material: &Material) -> Table {
         for result in &found.document.arms {
             for network in &result.networks {
                 let seed = network.seed.map_or(String::new(), |seed| format!(", seed {seed}"));
-                let name = format!("{} on {}, {}{seed}", of.arch, of.dataset, result.arm);
+                let name = format!("{} on {}, {}{seed}", of.network(), of.dataset, result.arm);
                 row(name, &network.file, &network.sha256, &of.test_digest);
             }
         }

@@ -8,7 +8,7 @@ use crate::text::of_training;
 
 /// A network in words: "resnet18 on mnist, seed 0, epoch 4".
 pub fn network(of: &Checkpoint) -> String {
-    format!("{} on {}{}", of.arch, of.dataset, of_training(of.seed, of.epoch))
+    format!("{} on {}{}", of.network(), of.dataset, of_training(of.seed, of.epoch))
 }
 
 /// A layer without the ending that all of them share.

@@ -3,6 +3,7 @@
 use crate::attack::Count;
 use crate::backend::Optimizer;
 use crate::error::{Error, Result};
+use crate::models::Stem;
 use crate::score::{Baseline, Label, Which};
 use crate::sweep::{CheckpointId, Provenance};
 use crate::versioned;
@@ -42,6 +43,9 @@ pub struct Document {
 pub struct Settings {
     /// The architecture.
     pub arch: String,
+    /// Its stem; left out for torchvision's.
+    #[serde(default, skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// The data set.
     pub dataset: String,
     /// SHA-256 of the training images.
@@ -71,6 +75,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The network in words: "resnet18", "resnet18 (3x3 stem)".
+    pub fn network(&self) -> String {
+        self.stem.named(&self.arch)
+    }
+
     /// Number of images that accuracy is measured on.
     pub fn measured(&self) -> usize {
         self.images[1].saturating_sub(self.images[0])
@@ -334,6 +343,7 @@ mod tests {
         let layer = |label| Layer { name: "fc.weight".into(), score: Some(-0.1), se: Some(0.01), label };
         let settings = Settings {
             arch: "resnet18".into(),
+            stem: Stem::Small,
             dataset: "digits".into(),
             train_digest: "cd".into(),
             test_digest: "ef".into(),

@@ -3,21 +3,22 @@
 use super::document::{Labels, Layer};
 use crate::error::{Error, Result};
 use crate::invariance::gather::{records, scored};
+use crate::models::Stem;
 use crate::score::{Options, Which};
 use crate::sweep::Scope;
 use crate::sweep::dir::RunFile;
 use crate::sweep::export::{is_finished, unfinished};
 use std::path::Path;
 
-/// The labels of all `layers` of the checkpoint with the content `sha256`, by the score `by` combined over the three filters.
-/// Also the digest of the images that the sweep measured.
+/// The labels of all `layers` of the checkpoint with the content `sha256` and the stem `stem`, by the score `by` combined over
+/// the three filters. Also the digest of the images that the sweep measured.
 ///
 /// # Errors
 /// An input error for a folder that holds no finished sweep, and for damaged files; a usage error for a sweep of something
 /// else than layers, of fewer layers or filters, or of other checkpoints.
 pub fn labels(
     run: &Path,
-    sha256: &str,
+    (sha256, stem): (&str, Stem),
     layers: &[&str],
     by: Which,
     options: Options,
@@ -34,6 +35,9 @@ pub fn labels(
     };
     if settings.scope != Scope::Layer {
         return fault("scope", "layer".to_owned(), settings.scope.to_string());
+    }
+    if settings.stem != stem {
+        return fault("stem", stem.to_string(), settings.stem.to_string());
     }
     let all = scored(run, &file, &records(run, &file)?, options)?;
     let Some(of) = all.into_iter().find(|scored| scored.checkpoint.sha256 == sha256) else {

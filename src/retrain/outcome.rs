@@ -21,6 +21,7 @@ pub const COLUMNS: &[Field] = &[
     Field { name: "seed", kind: Kind::Int, optional: true },
     Field { name: "file", kind: Kind::Text, optional: false },
     Field { name: "arch", kind: Kind::Text, optional: false },
+    Field { name: "stem", kind: Kind::Text, optional: true },
     Field { name: "dataset", kind: Kind::Text, optional: false },
     Field { name: "eps", kind: Kind::Double, optional: true },
     Field { name: "first_image", kind: Kind::Int, optional: false },
@@ -130,7 +131,7 @@ impl Outcome {
 /// # Errors
 /// [`Error::Write`].
 pub fn write_table(folder: &Path, document: &Document, outcomes: &[(Arm, Vec<Outcome>)]) -> Result<()> {
-    let Settings { arch, dataset, images, eps, .. } = &document.settings;
+    let Settings { arch, stem, dataset, images, eps, .. } = &document.settings;
     let mut table = TableWriter::create(&folder.join(RETRAIN_PARQUET), COLUMNS, &[])?;
     for (result, (_, outcomes)) in document.arms.iter().zip(outcomes) {
         for (network, outcome) in result.networks.iter().zip(outcomes) {
@@ -140,6 +141,7 @@ pub fn write_table(folder: &Path, document: &Document, outcomes: &[(Arm, Vec<Out
                     network.seed.map(|seed| seed as i64).into(),
                     network.file.as_str().into(),
                     arch.as_str().into(),
+                    stem.told().into(),
                     dataset.as_str().into(),
                     eps.into(),
                     (images[0] as i64).into(),

@@ -13,7 +13,7 @@ pub fn table(document: &Document) -> String {
     let mut text = format!(
         "{} on {}, {}: {} of {} layers are fragile by the {} score and frozen in the selective arm\n\
          {} epochs, {} seeds; accuracy on test images {first} to {end}\n\n",
-        settings.arch,
+        settings.network(),
         settings.dataset,
         document.file,
         frozen,

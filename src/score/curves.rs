@@ -2,6 +2,7 @@
 
 use super::same_target;
 use crate::filter::FilterKind;
+use crate::models::Stem;
 use crate::sweep::Record;
 
 /// The response of one network to one filter on one target.
@@ -49,6 +50,8 @@ impl Response {
 pub struct Responses {
     /// The architecture.
     pub arch: String,
+    /// Its stem.
+    pub stem: Stem,
     /// The data set.
     pub dataset: String,
     /// The epoch of the checkpoint.
@@ -85,6 +88,7 @@ pub fn curves(records: &[Record]) -> Vec<Responses> {
         let cell = &unfiltered.cell;
         Some(Responses {
             arch: cell.arch.clone(),
+            stem: cell.stem,
             dataset: cell.dataset.clone(),
             epoch: cell.epoch,
             seed: cell.seed,

@@ -24,6 +24,7 @@ pub use table::table;
 use crate::columnar::{Field, Kind, TableWriter, Value};
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
+use crate::models::Stem;
 use crate::sweep::export::{CELLS_PARQUET, HASH_KEY, read_cells};
 use crate::sweep::record::{Record, filter_name};
 use estimate::Estimate;
@@ -216,6 +217,9 @@ pub struct Score {
     pub checkpoint: String,
     /// The architecture.
     pub arch: String,
+    /// Its stem; left out, and null in tables, for torchvision's.
+    #[serde(skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// The data set.
     pub dataset: String,
     /// The epoch of the checkpoint.
@@ -272,6 +276,7 @@ impl Score {
         vec![
             self.checkpoint.as_str().into(),
             self.arch.as_str().into(),
+            self.stem.told().into(),
             self.dataset.as_str().into(),
             self.epoch.into(),
             self.seed.map(|seed| seed as i64).into(),
@@ -330,6 +335,7 @@ pub mod filter_or_combined {
 pub const SCORE_COLUMNS: &[Field] = &[
     Field { name: "checkpoint", kind: Kind::Text, optional: false },
     Field { name: "arch", kind: Kind::Text, optional: false },
+    Field { name: "stem", kind: Kind::Text, optional: true },
     Field { name: "dataset", kind: Kind::Text, optional: false },
     Field { name: "epoch", kind: Kind::Int, optional: true },
     Field { name: "seed", kind: Kind::Int, optional: true },
@@ -484,6 +490,7 @@ impl Part {
         Score {
             checkpoint: cell.checkpoint.clone(),
             arch: cell.arch.clone(),
+            stem: cell.stem,
             dataset: cell.dataset.clone(),
             epoch: cell.epoch,
             seed: cell.seed,

@@ -2,6 +2,7 @@
 
 use super::{Label, Score, Which};
 use crate::filter::FilterKind;
+use crate::models::Stem;
 use crate::text::of_training;
 use serde::Serialize;
 use std::cmp::Ordering;
@@ -27,6 +28,9 @@ pub struct Ranked {
 pub struct Ranking {
     /// The architecture.
     pub arch: String,
+    /// Its stem; left out for torchvision's.
+    #[serde(skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// The data set.
     pub dataset: String,
     /// The epoch of the checkpoint.
@@ -50,8 +54,9 @@ pub struct Ranking {
 /// Ranks the channels among `scores`, `top` from each end: by their combined score where there is one, else filter by
 /// filter; one ranking per checkpoint and filter. Equal scores keep network order. Empty where nothing is a channel's.
 pub fn rankings(scores: &[Score], by: Which, top: usize) -> Vec<Ranking> {
-    let same_network =
-        |a: &Score, b: &Score| (&a.checkpoint, &a.arch, &a.dataset) == (&b.checkpoint, &b.arch, &b.dataset);
+    let same_network = |a: &Score, b: &Score| {
+        (&a.checkpoint, &a.arch, a.stem, &a.dataset) == (&b.checkpoint, &b.arch, b.stem, &b.dataset)
+    };
     let mut rankings = Vec::new();
     for network in scores.chunk_by(same_network) {
         let channels = || network.iter().filter(|score| score.channel.is_some());
@@ -85,6 +90,7 @@ fn ranking(first: &Score, scores: &[&Score], by: Which, top: usize) -> Ranking {
     let channels = ascending.len();
     Ranking {
         arch: first.arch.clone(),
+        stem: first.stem,
         dataset: first.dataset.clone(),
         epoch: first.epoch,
         seed: first.seed,
@@ -101,12 +107,15 @@ fn ranking(first: &Score, scores: &[&Score], by: Which, top: usize) -> Ranking {
 pub fn ranking_table(rankings: &[Ranking]) -> String {
     let mut text = String::new();
     for (at, ranking) in rankings.iter().enumerate() {
-        let Ranking { arch, dataset, by, channels, filter, .. } = ranking;
+        let Ranking { arch, stem, dataset, by, channels, filter, .. } = ranking;
         let training = of_training(ranking.seed, ranking.epoch);
         let gap = if at > 0 { "\n" } else { "" };
+        let network = stem.named(arch);
         // Writing to a String cannot fail.
-        let _ =
-            writeln!(text, "{gap}{arch} on {dataset}{training}: {channels} channels by {by} score, {filter}");
+        let _ = writeln!(
+            text,
+            "{gap}{network} on {dataset}{training}: {channels} channels by {by} score, {filter}"
+        );
         let parts =
             [("most fragile", &ranking.most_fragile), ("most antifragile", &ranking.most_antifragile)];
         let widest = |of: fn(&Ranked) -> usize| parts.iter().flat_map(|(_, part)| *part).map(of).max();

@@ -13,15 +13,16 @@ const HEADINGS: [&str; 8] =
 pub fn table(scores: &[Score]) -> String {
     let mut text = String::new();
     let same_network = |a: &Score, b: &Score| {
-        (&a.checkpoint, &a.arch, &a.dataset, a.baseline) == (&b.checkpoint, &b.arch, &b.dataset, b.baseline)
+        let of = |score: &Score| (score.stem, score.baseline);
+        (&a.checkpoint, &a.arch, &a.dataset, of(a)) == (&b.checkpoint, &b.arch, &b.dataset, of(b))
     };
     for (at, group) in scores.chunk_by(same_network).enumerate() {
         let first = &group[0];
         let training = of_training(first.seed, first.epoch);
         let gap = if at > 0 { "\n" } else { "" };
+        let network = first.stem.named(&first.arch);
         // Writing to a String cannot fail.
-        let _ =
-            writeln!(text, "{gap}{} on {}{training}, baseline {}", first.arch, first.dataset, first.baseline);
+        let _ = writeln!(text, "{gap}{network} on {}{training}, baseline {}", first.dataset, first.baseline);
         let rows: Vec<[String; 8]> = std::iter::once(HEADINGS.map(str::to_owned))
             .chain(
                 group

@@ -35,7 +35,7 @@ use crate::eps::{Eps, StepSize};
 use crate::error::{Error, Result};
 use crate::filter::{FilterKind, MAX_THRESHOLDS};
 use crate::graph::Shape;
-use crate::models::Arch;
+use crate::models::{Arch, Stem};
 use crate::score::{Baseline, Options, Which};
 use crate::sweep::plan::resolve_layers;
 use crate::sweep::{AttackMode, BnMode, Scope};
@@ -87,12 +87,21 @@ pub struct Data {
 pub struct Network {
     /// The architecture.
     pub arch: Arch,
+    /// Its stem.
+    pub stem: Stem,
     /// The data set, by position.
     pub data: usize,
     /// The seed of its training.
     pub seed: u64,
     /// The epochs that are analysed, ascending, each with its checkpoint if that is given.
     pub epochs: Vec<(u32, Option<At<PathBuf>>)>,
+}
+
+impl Network {
+    /// The network in words: "resnet18", "resnet18 (3x3 stem)".
+    pub fn name(&self) -> String {
+        self.stem.named(self.arch.name())
+    }
 }
 
 /// How networks are trained.
@@ -212,8 +221,9 @@ impl Spec {
 
     /// A network in words, which is also its folder below the study's: `digits/resnet18/seed-0`.
     pub fn name(&self, network: usize) -> String {
-        let Network { arch, data, seed, .. } = &self.networks[network];
-        format!("{}/{arch}/seed-{seed}", self.data[*data].name)
+        let Network { arch, stem, data, seed, .. } = &self.networks[network];
+        let stem = stem.told().map_or(String::new(), |stem| format!("-{stem}"));
+        format!("{}/{arch}{stem}/seed-{seed}", self.data[*data].name)
     }
 }
 
@@ -274,7 +284,8 @@ fn networks(root: &Section, data: &[Data]) -> Result<(Vec<Network>, Option<Train
     for section in given {
         let place = section.place();
         let (found, epoch, file) = checkpoint(section, data)?;
-        let same = |n: &&mut Network| (n.arch, n.data, n.seed) == (found.arch, found.data, found.seed);
+        let of = |n: &Network| (n.arch, n.stem, n.data, n.seed);
+        let same = |n: &&mut Network| of(n) == of(&found);
         match all.iter_mut().find(same) {
             None => all.push(Network { epochs: vec![(epoch, Some(file))], ..found }),
             Some(network) if network.epochs.iter().any(|(other, _)| *other == epoch) => {
@@ -291,6 +302,7 @@ fn networks(root: &Section, data: &[Data]) -> Result<(Vec<Network>, Option<Train
 fn combinations(section: Section, data: usize, epochs: &[u32]) -> Result<Vec<Network>> {
     let archs = section.list("arch", &Arch::ALL.map(Arch::name).join(", "), named::<Arch>)?;
     let archs = some(&section, "arch", archs, "at least one architecture")?;
+    let stem = stem(&section, &archs)?;
     let seeds = match section.list("seeds", "a whole number of at least 0", whole::<u64>)? {
         None => vec![0],
         seeds => some(&section, "seeds", seeds, "at least one seed")?,
@@ -301,11 +313,23 @@ fn combinations(section: Section, data: usize, epochs: &[u32]) -> Result<Vec<Net
         for &arch in &archs {
             for &seed in &seeds {
                 let epochs = epochs.iter().map(|&epoch| (epoch, None)).collect();
-                all.push(Network { arch, data, seed, epochs });
+                all.push(Network { arch, stem, data, seed, epochs });
             }
         }
     }
     Ok(all)
+}
+
+/// The stem of the networks of a section.
+fn stem(section: &Section, archs: &[Arch]) -> Result<Stem> {
+    let found = section.optional("stem", "imagenet, 3x3, 3x3-pool or 7x7-no-pool", named::<Stem>)?;
+    let Some(At { value: stem, place }) = found else { return Ok(Stem::Imagenet) };
+    match archs.iter().find(|arch| arch.check_stem(stem).is_err()) {
+        Some(arch) => {
+            Err(section.fault(&place, format!("none beside {arch}, which has one of its own"), stem))
+        }
+        None => Ok(stem),
+    }
 }
 
 fn training(section: Section) -> Result<(Vec<u32>, Train)> {
@@ -371,6 +395,7 @@ fn save_every(epochs: &[u32]) -> u32 {
 fn checkpoint(section: Section, data: &[Data]) -> Result<(Network, u32, At<PathBuf>)> {
     let file = section.required("file", "a file with weights", text)?.map(PathBuf::from);
     let arch = section.required("arch", &Arch::ALL.map(Arch::name).join(", "), named::<Arch>)?;
+    let stem = stem(&section, &[arch.value])?;
     let names: Vec<&str> = data.iter().map(|data| &*data.name).collect();
     let position = |name: &str| names.iter().position(|known| *known == name);
     let known = format!("the name of a data set: {}", names.join(", "));
@@ -383,7 +408,7 @@ fn checkpoint(section: Section, data: &[Data]) -> Result<(Network, u32, At<PathB
     let epoch = section.required("epoch", "a whole number of at least 0", whole::<u32>)?;
     section.finish()?;
     let seed = seed.map_or(0, |seed| seed.value);
-    Ok((Network { arch: arch.value, data, seed, epochs: Vec::new() }, epoch.value, file))
+    Ok((Network { arch: arch.value, stem, data, seed, epochs: Vec::new() }, epoch.value, file))
 }
 
 fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {

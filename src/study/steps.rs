@@ -161,9 +161,13 @@ impl Graph<'_> {
         let spec = self.spec;
         let (network, folders) = (&spec.networks[at], Folders::of(spec, at));
         let data = &spec.data[network.data];
-        let of = json!({
+        let mut of = json!({
             "arch": network.arch.name(), "dataset": data.kind.name(), "image_size": data.image_size, "seed": network.seed,
         });
+        // Only where it is not torchvision's, so that the keys of other studies stay what they were.
+        if let Some(stem) = network.stem.told() {
+            of["stem"] = json!(stem);
+        }
         let trained = spec.train.as_ref().map(|train| {
             let settings = json!({
                 "network": of, "epochs": network.epochs.last().map(|(epoch, _)| epoch), "save_every": train.save_every,
@@ -276,7 +280,7 @@ fn comparable(spec: &Spec) -> bool {
         .flat_map(|network| network.epochs.iter().map(move |(epoch, _)| (network, *epoch)))
         .collect();
     let differences = |(a, i): &(&Network, u32), (b, j): &(&Network, u32)| {
-        [a.arch != b.arch, a.data != b.data, a.seed != b.seed, i != j]
+        [(a.arch, a.stem) != (b.arch, b.stem), a.data != b.data, a.seed != b.seed, i != j]
             .into_iter()
             .filter(|&differ| differ)
             .count()

@@ -125,6 +125,7 @@ fn record(
     let cell = Cell {
         checkpoint: settings.checkpoints[checkpoint].sha256.clone(),
         arch: settings.arch.clone(),
+        stem: settings.stem,
         dataset: settings.dataset.clone(),
         epoch: settings.checkpoints[checkpoint].epoch,
         seed: settings.checkpoints[checkpoint].seed,

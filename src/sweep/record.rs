@@ -4,6 +4,7 @@ use super::bits::{Bits, hex};
 use crate::attack::{Method, Pgd};
 use crate::columnar::{Field, Kind, Value};
 use crate::filter::FilterKind;
+use crate::models::Stem;
 use crate::named_choice::named_choice;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
@@ -69,6 +70,10 @@ pub struct Settings {
     pub checkpoints: Vec<CheckpointId>,
     /// The architecture of all of them.
     pub arch: String,
+    /// The stem of all of them.
+    // Left out for torchvision's, as in cells: run folders of versions that knew no other keep their hash.
+    #[serde(default, skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// Hash of the graph, hexadecimal.
     pub graph: String,
     /// The data set.
@@ -106,6 +111,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The network in words: "resnet18", "resnet18 (3x3 stem)".
+    pub fn network(&self) -> String {
+        self.stem.named(&self.arch)
+    }
+
     /// How adversarial images are made.
     pub fn method(&self) -> Method {
         self.pgd.map_or(Method::Fgsm, Method::Pgd)
@@ -162,6 +172,9 @@ pub struct Cell {
     pub checkpoint: String,
     /// The architecture.
     pub arch: String,
+    /// Its stem; left out, and null in tables, for torchvision's.
+    #[serde(skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// The data set.
     pub dataset: String,
     /// The epoch of the checkpoint.
@@ -235,6 +248,7 @@ pub struct Record {
 pub const CELL_COLUMNS: &[Field] = &[
     Field { name: "checkpoint", kind: Kind::Text, optional: false },
     Field { name: "arch", kind: Kind::Text, optional: false },
+    Field { name: "stem", kind: Kind::Text, optional: true },
     Field { name: "dataset", kind: Kind::Text, optional: false },
     Field { name: "epoch", kind: Kind::Int, optional: true },
     Field { name: "seed", kind: Kind::Int, optional: true },
@@ -269,6 +283,7 @@ impl Record {
         vec![
             cell.checkpoint.as_str().into(),
             cell.arch.as_str().into(),
+            cell.stem.told().into(),
             cell.dataset.as_str().into(),
             cell.epoch.into(),
             cell.seed.map(|seed| seed as i64).into(),
@@ -303,6 +318,7 @@ impl Record {
         let cell = Cell {
             checkpoint: row.text()?,
             arch: row.text()?,
+            stem: row.optional(|value| value.text()?.parse().ok())?.unwrap_or_default(),
             dataset: row.text()?,
             epoch: row.optional(|value| value.int())?,
             seed: row.optional(|value| value.int::<i64>())?.map(|seed| seed as u64),
@@ -392,6 +408,7 @@ mod tests {
                 std: vec![0.3081],
             }],
             arch: "resnet18".into(),
+            stem: Stem::Imagenet,
             graph: "cd".into(),
             dataset: "digits".into(),
             dataset_digest: "ef".into(),
@@ -428,13 +445,14 @@ mod tests {
     #[test]
     fn every_setting_changes_the_hash_and_is_named() {
         type Change = fn(&mut Settings);
-        let changes: [(Change, &str); 19] = [
+        let changes: [(Change, &str); 20] = [
             (
                 |s| s.checkpoints[0].sha256 = "00".into(),
                 r#"checkpoints[0].sha256: expected "ab", found "00""#,
             ),
             (|s| s.checkpoints[0].seed = Some(1), "checkpoints[0].seed: expected null, found 1"),
             (|s| s.arch = "x".into(), r#"arch: expected "resnet18", found "x""#),
+            (|s| s.stem = Stem::Small, r#"stem: expected null, found "3x3""#),
             (|s| s.graph = "x".into(), "graph: "),
             (|s| s.dataset = "x".into(), "dataset: "),
             (|s| s.dataset_digest = "x".into(), "dataset_digest: "),
@@ -486,6 +504,7 @@ mod tests {
         let cell = Cell {
             checkpoint: "ab".into(),
             arch: "resnet18".into(),
+            stem: Stem::Imagenet,
             dataset: "digits".into(),
             epoch: None,
             seed: Some(u64::MAX),
@@ -513,6 +532,14 @@ mod tests {
         let record = Record { cell, clean: bits(4), adv: bits(2) };
         assert_eq!(record.to_row().len(), CELL_COLUMNS.len());
         assert_eq!(Record::from_row(record.to_row()), Ok(record.clone()));
+        let mut small = record.clone();
+        small.cell.stem = Stem::Small;
+        assert_eq!(Record::from_row(small.to_row()), Ok(small.clone()));
+        let json = |record: &Record| serde_json::to_string(&record.cell).unwrap();
+        assert!(
+            json(&small).contains(r#""arch":"resnet18","stem":"3x3","dataset""#)
+                && !json(&record).contains("stem")
+        );
         let mut none = record.clone();
         none.cell = Cell {
             layer: None,
@@ -537,6 +564,7 @@ mod tests {
             row[column(name)] = value;
             Record::from_row(row).unwrap_err()
         };
+        assert_eq!(damaged("stem", "5x5".into()), "stem");
         assert_eq!(damaged("scope", "tensor".into()), "scope");
         assert_eq!(damaged("filter", "band".into()), "filter");
         assert_eq!(damaged("kept", Value::Int(-1)), "kept");

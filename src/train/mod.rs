@@ -270,6 +270,7 @@ fn metadata(settings: &TrainSettings, epoch: Option<u32>) -> Metadata {
         .flat_map(|origin| [("retrained_from", origin.sha256.clone()), ("frozen", origin.frozen.join(","))]);
     Metadata {
         arch: Some(settings.arch.name().to_owned()),
+        stem: settings.stem.told(),
         dataset: Some(settings.dataset.name().to_owned()),
         classes: Some(settings.classes),
         channels: Some(settings.channels),

@@ -5,7 +5,7 @@ use crate::backend::cpu::optimizer::{Adam, Sgd};
 use crate::data::{DatasetKind, Images};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ParamId, Shape};
-use crate::models::Arch;
+use crate::models::{Arch, Stem};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -65,6 +65,10 @@ pub struct TrainSettings {
     /// The network.
     #[serde(with = "by_name")]
     pub arch: Arch,
+    /// Its stem.
+    // Left out for torchvision's: runs of versions that knew no other stay what they were.
+    #[serde(default, skip_serializing_if = "Stem::is_imagenet")]
+    pub stem: Stem,
     /// The name of the images in checkpoints and results.
     #[serde(with = "by_name")]
     pub dataset: DatasetKind,
@@ -114,6 +118,7 @@ impl TrainSettings {
         let (mean, std) = dataset.default_mean_std(channels);
         TrainSettings {
             arch,
+            stem: Stem::Imagenet,
             dataset,
             classes: images.classes.len(),
             channels,
@@ -228,7 +233,7 @@ impl TrainSettings {
         if let Some(label) = labels.copied().find(|&label| usize::from(label) >= self.classes) {
             return fault("labels", format!("below the {} classes", self.classes), label.to_string());
         }
-        self.arch.build(Shape { c: channels, h, w }, self.classes)
+        self.arch.build_with(Shape { c: channels, h, w }, self.classes, self.stem)
     }
 
     fn check_optimizer(&self) -> Result<()> {

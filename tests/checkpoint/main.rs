@@ -78,6 +78,7 @@ fn example() -> Checkpoint {
     checkpoint.counters.insert("optimizer.step".into(), 17);
     checkpoint.meta = Metadata {
         arch: Some("resnet18".into()),
+        stem: Some("3x3-pool".into()),
         dataset: Some("cifar10".into()),
         classes: Some(5),
         channels: Some(3),

@@ -8,6 +8,7 @@ mod compare;
 mod report;
 mod results;
 mod retrain;
+mod stems;
 mod stopped;
 mod study;
 mod support;

@@ -260,7 +260,7 @@ fn studies_that_cannot_be() {
         let flags = ["", " --dry-run"];
         flags.iter().for_each(|flag| refused(&format!("{STUDY}{flag}"), folder.path(), 3, needles));
     };
-    case("seeds = [3, 5]", "seed = [3, 5]", &["study.toml: line 3, key networks.seed:", "arch, seeds"]);
+    case("seeds = [3, 5]", "seed = [3, 5]", &["study.toml: line 3, key networks.seed:", "arch, stem, seeds"]);
     case(
         "/data\"",
         "/none\"",

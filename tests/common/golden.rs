@@ -73,6 +73,8 @@ pub struct TensorSample {
 pub struct Case {
     /// Architecture, as `--arch` spells it.
     pub arch: String,
+    /// The stem of a ResNet, as `--stem` spells it; none for torchvision's.
+    pub stem: Option<String>,
     /// Image channels, 1 or 3.
     pub channels: usize,
     /// Image height and width.
@@ -102,6 +104,11 @@ pub struct Case {
 }
 
 impl Case {
+    /// The network in a word: `resnet18`, `resnet18-3x3`; also the name of its file.
+    pub fn network(&self) -> String {
+        self.stem.as_ref().map_or(self.arch.clone(), |stem| format!("{}-{stem}", self.arch))
+    }
+
     /// The images under running statistics, `[batch, channels, side, side]`, and their labels.
     pub fn images(&self) -> (Vec<f32>, Vec<u16>) {
         self.draw(self.salt, self.batch)
@@ -118,7 +125,7 @@ impl Case {
 
     /// What PyTorch computed.
     pub fn results(&self) -> Results {
-        let file = GoldenFile::open(&format!("{}.safetensors", self.arch));
+        let file = GoldenFile::open(&format!("{}.safetensors", self.network()));
         let tensor = |key: &str| file.tensor(&format!("{}.{key}", self.side));
         let values =
             |key: &str| Values { data: tensor(key).data, error: tensor(&format!("{key}.error")).data[0] };

@@ -7,7 +7,7 @@ use synfilter::backend::cpu::optimizer::Adam;
 use synfilter::backend::{Backend, Batch, ImageBatch, Optimizer, PixelData};
 use synfilter::graph::program::{Mode, Program};
 use synfilter::graph::{Graph, ParamKind, Shape};
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 use synfilter::tape::{Prepared, Run, Tape};
 
 /// Where a ReLU input is nearer to 0 than this many of PyTorch's own largest errors in its tensor, it may fall on the
@@ -36,7 +36,7 @@ pub fn inference<B: Backend>(backend: &B, name: &str, which: impl Fn(&Case) -> b
         let verdicts = tape.verdicts(run).unwrap();
         tape.backward(run, None, &moves, None);
 
-        let what = format!("{} {} {name}", case.arch, case.side);
+        let what = format!("{} {} {name}", case.network(), case.side);
         let golden = case.results();
         // PyTorch's own f32 run deviates by `error` at its worst element; Winograd forms add a little.
         let logits = tape.logits(run, None).unwrap();
@@ -89,7 +89,7 @@ pub fn training<B: Backend>(backend: &B, which: impl Fn(&Case) -> bool) {
         tape.loss(run, None, &images, Some(1.0 / case.train_batch as f32));
         tape.backward(run, None, &moves, None);
 
-        let what = format!("{} {}", case.arch, case.side);
+        let what = format!("{} {}", case.network(), case.side);
         let golden: Results = case.results();
         let logits = tape.logits(run, None).unwrap();
         let tolerance = Tolerance::new(8.0 * golden.train_logits.error + 1e-6, 0.0);
@@ -133,7 +133,8 @@ pub fn training<B: Backend>(backend: &B, which: impl Fn(&Case) -> bool) {
 
 fn graph(case: &Case) -> Graph {
     let shape = Shape { c: case.channels, h: case.side, w: case.side };
-    case.arch.parse::<Arch>().unwrap().build(shape, case.classes).unwrap()
+    let stem = case.stem.as_deref().map_or(Stem::Imagenet, |stem| stem.parse().unwrap());
+    case.arch.parse::<Arch>().unwrap().build_with(shape, case.classes, stem).unwrap()
 }
 
 fn params<B: Backend>(backend: &B, graph: &Graph, case: &Case) -> Vec<B::Floats> {

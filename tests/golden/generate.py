@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Writes the golden files that synfilter's networks and operations are held against.
 
-    python3 tests/golden/generate.py          (needs torch and torchvision; 2 cores, about 15 minutes)
+    python3 tests/golden/generate.py                 (needs torch and torchvision; 2 cores, about 15 minutes)
+    python3 tests/golden/generate.py resnet18-3x3    (that network alone: its file and its cases in manifest.json)
 
 Weights and images are not stored: both sides compute them from one formula (FORMULA below; the Rust side is
 tests/common/formula.rs). What is stored is what PyTorch makes of them in float64, which serves as the truth, and
@@ -11,6 +12,7 @@ Files, all in this folder
   manifest.json       versions, formula, networks, cases, arguments of the operation goldens
   parameters.json     torchvision's parameters, buffers and filterable tensors for 1,000 classes, in module order
   <arch>.safetensors  one network at its three input shapes; keys start with the input size, e.g. `32.eval.logits`
+  <arch>-<stem>.safetensors  the same of a ResNet with another stem, at one input shape
   ops.safetensors     inputs and results of single operations, keys start with the case's name
 
 A tensor too large to be stored is represented by a row of six float64: its Euclidean norm, its dot products with
@@ -21,6 +23,7 @@ deviation, so `|difference| <= c * error norm` with c a small number is a test w
 
 import json
 import struct
+import sys
 import warnings
 from pathlib import Path
 
@@ -49,6 +52,8 @@ SHAPES = [
     (3, 32, 10, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
     (3, 64, 200, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
 ]
+# Stems for small images, which torchvision does not have: an architecture, its stem, and the input it is tried on.
+STEMS = {"resnet18-3x3": ("resnet18", "3x3", SHAPES[1])}
 BATCH = 6
 TRAIN_BATCH = 8
 # A ReLU whose input is within rounding of 0 moves every gradient below it, by up to a tenth under the statistics of a
@@ -109,9 +114,13 @@ def parameter(name, shape, is_norm, gain):
 
 # Networks.
 
-def build(arch, channels, classes):
-    """torchvision's network with its first convolution replaced where the images have one channel."""
+def build(network, channels, classes):
+    """torchvision's network with its first convolution replaced where the images have one channel, or with another stem."""
+    arch, stem, _ = STEMS.get(network, (network, None, None))
     model = getattr(torchvision.models, arch)(num_classes=classes)
+    if stem == "3x3":
+        model.conv1 = nn.Conv2d(3, 64, 3, 1, 1, bias=False)
+        model.maxpool = nn.Identity()
     if channels == 1:
         name, old = next((n, m) for n, m in model.named_modules() if isinstance(m, nn.Conv2d))
         parent = model.get_submodule(name.rpartition(".")[0])
@@ -124,12 +133,12 @@ def filterable(model):
     return [f"{n}.weight" for n, m in model.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 
 
-def fill(model, arch):
+def fill(model, network):
     norms = {n for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             if not name.endswith("num_batches_tracked"):
-                value = parameter(name, tuple(tensor.shape), name.rpartition(".")[0] in norms, GAIN[arch])
+                value = parameter(name, tuple(tensor.shape), name.rpartition(".")[0] in norms, GAIN[STEMS.get(network, (network,))[0]])
                 tensor.copy_(torch.from_numpy(np.ascontiguousarray(value)))
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -137,11 +146,11 @@ def fill(model, arch):
     return model
 
 
-def margin(arch, salt, count, channels, side, classes, mean, std, training):
+def margin(network, salt, count, channels, side, classes, mean, std, training):
     """Over all ReLU inputs: least distance from 0, in units of the largest float32 error of the same tensor."""
     seen = {}
     for dtype in (torch.float64, torch.float32):
-        model = fill(build(arch, channels, classes), arch).to(dtype).train(training)
+        model = fill(build(network, channels, classes), network).to(dtype).train(training)
         inputs = seen.setdefault(dtype, [])
         for module in model.modules():
             if isinstance(module, nn.ReLU):
@@ -154,18 +163,18 @@ def margin(arch, salt, count, channels, side, classes, mean, std, training):
     return min(float(truth.abs().min() / (single - truth).abs().max()) for truth, single in pairs)
 
 
-def best_salt(arch, side, *case):
+def best_salt(network, side, *case):
     """(salt, margin) of the images with the greatest margin, or of the first that is enough."""
     best = (0, 0.0)
     for salt in range(SALTS[side]):
-        found = margin(arch, salt, *case)
+        found = margin(network, salt, *case)
         best = max(best, (salt, found), key=lambda b: b[1])
         if found >= ENOUGH:
             break
     return best
 
 
-def run(arch, salts, channels, side, classes, mean, std, dtype):
+def run(network, salts, channels, side, classes, mean, std, dtype):
     """Everything of one case in one precision: a dict of f64 arrays."""
     pixels, images = (torch.from_numpy(formula_images(salt, count, channels, side)).to(dtype)
                       for salt, count in zip(salts, (BATCH, TRAIN_BATCH)))
@@ -173,7 +182,7 @@ def run(arch, salts, channels, side, classes, mean, std, dtype):
     mean, std = (torch.tensor(v, dtype=torch.float64).to(dtype).view(1, -1, 1, 1) for v in (mean, std))
     out = {}
 
-    model = fill(build(arch, channels, classes), arch).to(dtype).eval()
+    model = fill(build(network, channels, classes), network).to(dtype).eval()
     pixels.requires_grad_()
     logits = model((pixels - mean) / std)
     F.cross_entropy(logits, labels[:BATCH], reduction="sum").backward()
@@ -181,7 +190,7 @@ def run(arch, salts, channels, side, classes, mean, std, dtype):
     out["eval.loss"] = F.cross_entropy(logits, labels[:BATCH]).reshape(1)
     out["eval.input_grad"] = pixels.grad
 
-    model = fill(build(arch, channels, classes), arch).to(dtype).train()
+    model = fill(build(network, channels, classes), network).to(dtype).train()
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     optimiser = torch.optim.Adam(model.parameters(), lr=ADAM_LR)
     logits = model((images - mean) / std)
@@ -204,9 +213,9 @@ def check_row(truth, single):
     return [np.linalg.norm(flat), *sums, np.linalg.norm(single.reshape(-1) - flat)]
 
 
-def case_tensors(arch, salts, shape):
+def case_tensors(network, salts, shape):
     """What is stored of one case: name -> array."""
-    truth, single = run(arch, salts, *shape, torch.float64), run(arch, salts, *shape, torch.float32)
+    truth, single = run(network, salts, *shape, torch.float64), run(network, salts, *shape, torch.float32)
     out = {}
     for key in ("eval.logits", "eval.loss", "train.logits", "train.loss"):
         out[key] = truth[key]
@@ -397,38 +406,62 @@ def tensor_samples():
     return samples
 
 
+def network_cases(network, metadata):
+    """Writes the file of a network; its cases for the manifest."""
+    arch, stem, shape = STEMS.get(network, (network, None, None))
+    cases, tensors = [], {}
+    for shape in [shape] if stem else SHAPES:
+        channels, side, classes, mean, std = shape
+        margins = [best_salt(network, side, count, *shape, training)
+                   for count, training in ((BATCH, False), (TRAIN_BATCH, True))]
+        salts = [salt for salt, _ in margins]
+        case = {"arch": arch, **({"stem": stem} if stem else {}), "channels": channels, "side": side, "classes": classes,
+                "mean": mean, "std": std, "batch": BATCH, "train_batch": TRAIN_BATCH,
+                "bn_gain": GAIN[arch], "salt": salts[0], "train_salt": salts[1],
+                "margin": margins[0][1], "train_margin": margins[1][1]}
+        try:
+            results = case_tensors(network, salts, shape)
+        except (RuntimeError, ValueError) as why:  # torchvision refuses this input size
+            cases.append({**case, "refused": str(why).splitlines()[0]})
+            print(f"{network} {side}: refused: {why}")
+            continue
+        cases.append(case)
+        tensors.update({f"{side}.{k}": v for k, v in results.items()})
+        grads = results["train.grads"]
+        # Where another batch norm follows with no ReLU between, a bias has a gradient of exactly 0.
+        ratio = [g[5] / g[0] for g in grads if g[0] > 1e-12]
+        print(f"{network} {side}: margins {margins}, logits' spread {results['eval.logits'].std():.3g}, float32 error "
+              f"{results['eval.logits.error'][0]:.2g}, relative float32 error of training gradients, median "
+              f"{np.median(ratio):.1e}, largest {max(ratio):.1e}")
+    save_safetensors(HERE / f"{network}.safetensors", tensors, metadata)
+    return cases
+
+
+def write_manifest(head, samples, cases, ops):
+    text = json.dumps(head, indent=2)[:-2]
+    (HERE / "manifest.json").write_text(
+        f'{text},\n  "tensor_samples": {lines(samples)},\n  "cases": {lines(cases)},\n  "ops": {lines(ops)}\n}}\n')
+
+
+def some(networks, metadata):
+    """These networks alone; a file's own metadata name the PyTorch that it is of."""
+    head = json.loads((HERE / "manifest.json").read_text())
+    samples, cases, ops = (head.pop(key) for key in ("tensor_samples", "cases", "ops"))
+    for network in networks:
+        found = network_cases(network, metadata)
+        key = lambda case: (case["arch"], case.get("stem"))
+        cases = [case for case in cases if key(case) != key(found[0])] + found
+    write_manifest(head, samples, cases, ops)
+
+
 def main():
     warnings.filterwarnings("ignore")
     torch.set_num_threads(2)
-    parameters_json()
     metadata = {"generator": str(GENERATOR_VERSION), "formula": str(FORMULA_VERSION), "torch": torch.__version__}
-    cases = []
-    for arch in GAIN:
-        tensors = {}
-        for shape in SHAPES:
-            channels, side, classes, mean, std = shape
-            margins = [best_salt(arch, side, count, *shape, training)
-                       for count, training in ((BATCH, False), (TRAIN_BATCH, True))]
-            salts = [salt for salt, _ in margins]
-            case = {"arch": arch, "channels": channels, "side": side, "classes": classes, "mean": mean, "std": std,
-                    "batch": BATCH, "train_batch": TRAIN_BATCH,
-                    "bn_gain": GAIN[arch], "salt": salts[0], "train_salt": salts[1],
-                    "margin": margins[0][1], "train_margin": margins[1][1]}
-            try:
-                results = case_tensors(arch, salts, shape)
-            except (RuntimeError, ValueError) as why:  # torchvision refuses this input size
-                cases.append({**case, "refused": str(why).splitlines()[0]})
-                print(f"{arch} {side}: refused: {why}")
-                continue
-            cases.append(case)
-            tensors.update({f"{side}.{k}": v for k, v in results.items()})
-            grads = results["train.grads"]
-            # Where another batch norm follows with no ReLU between, a bias has a gradient of exactly 0.
-            ratio = [g[5] / g[0] for g in grads if g[0] > 1e-12]
-            print(f"{arch} {side}: margins {margins}, logits' spread {results['eval.logits'].std():.3g}, float32 error "
-                  f"{results['eval.logits.error'][0]:.2g}, relative float32 error of training gradients, median "
-                  f"{np.median(ratio):.1e}, largest {max(ratio):.1e}")
-        save_safetensors(HERE / f"{arch}.safetensors", tensors, metadata)
+    if sys.argv[1:]:
+        return some(sys.argv[1:], metadata)
+    parameters_json()
+    cases = [case for network in [*GAIN, *STEMS] for case in network_cases(network, metadata)]
     ops, tensors = op_goldens()
     save_safetensors(HERE / "ops.safetensors", tensors, metadata)
     head = {
@@ -438,8 +471,7 @@ def main():
         "formula_samples": [{"name": n, "index": i, "hash": f"{int(hashes(n, i + 1)[i]):016x}", "u": float(uniform(n, i + 1)[i])}
                             for n, i in [("images", 0), ("images", 100), ("conv1.weight", 7), ("labels", 3), ("", 0)]],
     }
-    text = json.dumps(head, indent=2)[:-2]
-    (HERE / "manifest.json").write_text(f'{text},\n  "tensor_samples": {lines(tensor_samples())},\n  "cases": {lines(cases)},\n  "ops": {lines(ops)}\n}}\n')
+    write_manifest(head, tensor_samples(), cases, ops)
     print("bytes:", sum(f.stat().st_size for f in HERE.iterdir() if f.suffix in (".json", ".safetensors")))
 
 

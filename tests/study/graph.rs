@@ -63,6 +63,23 @@ fn every_step_follows_what_it_needs() {
     assert_eq!(spec.train.unwrap().save_every, 2);
 }
 
+/// A stem has folders and steps of its own; torchvision's changes nothing.
+#[test]
+fn stems_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let arch = "arch = [\"resnet18\", \"shufflenet_v2_x1_0\"]";
+    let with = |lines: &str| STUDY.replace(arch, lines);
+    assert_eq!(changed(&with(&format!("{arch}\nstem = \"imagenet\""))), [""; 0]);
+    let steps = graph(folder.path(), &with("arch = [\"resnet18\"]\nstem = \"3x3-pool\""));
+    assert_eq!(steps[0].name, "train digits/resnet18-3x3-pool/seed-0");
+    assert_eq!(steps[0].settings["network"]["stem"], "3x3-pool");
+    let given = "out = \"x\"\n[[data]]\ndataset = \"digits\"\n[sweep]\n[[checkpoint]]\nfile = \"a.pth\"\narch = \"resnet18\"\nepoch = 1\n\
+                 [[checkpoint]]\nfile = \"b.pth\"\narch = \"resnet18\"\nstem = \"3x3\"\nepoch = 1\n";
+    let spec = read(folder.path(), given).unwrap();
+    assert_eq!([0, 1].map(|at| spec.name(at)), ["digits/resnet18/seed-0", "digits/resnet18-3x3/seed-0"]);
+    assert!(names(&graph(folder.path(), given)).contains(&"compare"), "as two architectures are");
+}
+
 #[test]
 fn a_number_in_the_place_of_the_search_leaves_it_out() {
     let folder = tempfile::tempdir().unwrap();

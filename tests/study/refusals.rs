@@ -40,7 +40,7 @@ fn keys_and_values() {
     let folder = tempfile::tempdir().unwrap();
     read(folder.path(), STUDY).unwrap();
 
-    case("seeds", "seed = [0, 7]", "networks.seed", &["one of the keys arch, seeds", "`seed`"]);
+    case("seeds", "seed = [0, 7]", "networks.seed", &["one of the keys arch, stem, seeds", "`seed`"]);
     case("out", "outt = \"x\"", "outt", &["one of the keys out, data", "`outt`"]);
     case("epochs", "epoch = [2]", "train.epoch", &["the key train.epochs: at least one epoch", "`epoch`"]);
     case("arch", "archs = [\"resnet18\"]", "networks.archs", &["the key networks.arch: ", "`archs`"]);
@@ -57,6 +57,14 @@ fn keys_and_values() {
     case("arch", "arch = \"resnet18\"", "networks.arch", &["a list", "\"resnet18\""]);
     case("arch", "arch = [\"resnet18\", \"resnet18\"]", "networks.arch[1]", &["each once", "twice"]);
     case("arch", "arch = []", "networks.arch", &["at least one architecture"]);
+    let stem = "arch = [\"resnet18\", \"shufflenet_v2_x1_0\"]\nstem = ";
+    case(
+        "arch",
+        &format!("{stem}\"3x3\""),
+        "networks.stem",
+        &["none beside shufflenet_v2_x1_0", "found 3x3"],
+    );
+    case("arch", &format!("{stem}\"5x5\""), "networks.stem", &["3x3, 3x3-pool or 7x7-no-pool", "\"5x5\""]);
     case("seeds", "seeds = [-1]", "networks.seeds[0]", &["at least 0", "-1"]);
     case("seeds", "seeds = [0.5]", "networks.seeds[0]", &["whole number", "0.5"]);
     case("seeds", "seeds = []", "networks.seeds", &["at least one seed", "empty"]);

@@ -113,6 +113,7 @@ pub fn settings(scope: Scope) -> Settings {
             })
             .to_vec(),
         arch: "resnet18".into(),
+        stem: Default::default(),
         graph: "graph".into(),
         dataset: "digits".into(),
         dataset_digest: "digest".into(),

@@ -7,7 +7,7 @@ use synfilter::eval::evaluate;
 use synfilter::filter::{Census, FilterKind, Mask, Variant, WeightRange, variants};
 use synfilter::graph::program::Mode;
 use synfilter::graph::{Graph, Shape};
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 use synfilter::network::{Network, Normalisation};
 use synfilter::sweep::{AttackMode, Engine, Measure, Outcome, Target};
 use synfilter::weights::Weights;
@@ -22,8 +22,13 @@ pub fn pgd(seed: Option<u64>) -> Attack {
 
 /// Weights with structure: some layers hold values that lie exactly on thresholds.
 pub fn setup(arch: Arch) -> (Graph, Weights, Images) {
+    setup_with(arch, Stem::Imagenet)
+}
+
+/// The same with a stem.
+pub fn setup_with(arch: Arch, stem: Stem) -> (Graph, Weights, Images) {
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(20).unwrap();
-    let graph = arch.build(Shape { c: 1, h: 28, w: 28 }, 10).unwrap();
+    let graph = arch.build_with(Shape { c: 1, h: 28, w: 28 }, 10, stem).unwrap();
     let mut weights = Weights::init(&graph, 7);
     for tensor in &mut weights.tensors {
         let (min, max) = tensor.iter().fold((f32::MAX, f32::MIN), |(l, h), &w| (l.min(w), h.max(w)));
@@ -82,38 +87,36 @@ pub fn masked_suffix_equals_zeroed_copy_run_whole<B: Backend>(
     attack: Attack,
 ) {
     for &(arch, layers) in networks {
-        let (graph, weights, images) = setup(arch);
-        let params = graph.filterable();
-        let targets: Vec<Target> = layers.iter().map(|&layer| Target::Layer(layer)).collect();
-        let net = network(device, &graph, &weights, Mode::Inference);
-        let mut engine = Engine::new(net, &images, AttackMode::Adaptive, attack, &targets);
-        let base = engine.begin_block(0..images.len()).unwrap();
-        assert_same(
-            "unfiltered",
-            attack,
-            &base,
-            &network(device, &graph, &weights, Mode::Inference),
-            &images,
-        );
-        for (&layer, target) in layers.iter().zip(&targets) {
-            engine.begin_target(target).unwrap();
-            for variant in masks(&weights.tensors[params[layer]]).into_iter().step_by(apart) {
-                let outcome = engine.variant(&variant.mask).unwrap();
-                let copy = zeroed(&weights, &params[layer..=layer], variant.mask);
-                let name = &graph.params[params[layer]].name;
-                let what = format!("{arch} {name} {:?} {} {}", variant.filter, variant.k, attack.method);
-                assert_same(
-                    &what,
-                    attack,
-                    &outcome,
-                    &network(device, &graph, &copy, Mode::Inference),
-                    &images,
-                );
-            }
-            engine.end_target().unwrap();
-        }
-        assert_eq!(engine.begin_block(0..images.len()).unwrap(), base, "weights are restored");
+        variants_equal_zeroed_copies(device, setup(arch), layers, apart, attack);
     }
+}
+
+/// The same of one network.
+pub fn variants_equal_zeroed_copies<B: Backend>(
+    device: &B,
+    (graph, weights, images): (Graph, Weights, Images),
+    layers: &[usize],
+    apart: usize,
+    attack: Attack,
+) {
+    let params = graph.filterable();
+    let targets: Vec<Target> = layers.iter().map(|&layer| Target::Layer(layer)).collect();
+    let net = network(device, &graph, &weights, Mode::Inference);
+    let mut engine = Engine::new(net, &images, AttackMode::Adaptive, attack, &targets);
+    let base = engine.begin_block(0..images.len()).unwrap();
+    assert_same("unfiltered", attack, &base, &network(device, &graph, &weights, Mode::Inference), &images);
+    for (&layer, target) in layers.iter().zip(&targets) {
+        engine.begin_target(target).unwrap();
+        for variant in masks(&weights.tensors[params[layer]]).into_iter().step_by(apart) {
+            let outcome = engine.variant(&variant.mask).unwrap();
+            let copy = zeroed(&weights, &params[layer..=layer], variant.mask);
+            let name = &graph.params[params[layer]].name;
+            let what = format!("{} {name} {:?} {} {}", graph.arch, variant.filter, variant.k, attack.method);
+            assert_same(&what, attack, &outcome, &network(device, &graph, &copy, Mode::Inference), &images);
+        }
+        engine.end_target().unwrap();
+    }
+    assert_eq!(engine.begin_block(0..images.len()).unwrap(), base, "weights are restored");
 }
 
 /// Masks of single output channels, one after the other: the copy has zeros in that channel alone.

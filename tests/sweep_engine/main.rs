@@ -2,14 +2,14 @@
 
 mod cases;
 
-use cases::{FGSM, assert_same, masks, network, pgd, setup, zeroed};
+use cases::{FGSM, assert_same, masks, network, pgd, setup, setup_with, zeroed};
 use synfilter::attack::{Attack, Method, Pgd};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
 use synfilter::data::{DatasetKind, Split, load};
 use synfilter::filter::Mask;
 use synfilter::graph::program::Mode;
-use synfilter::models::Arch;
+use synfilter::models::{Arch, Stem};
 use synfilter::sweep::{AttackMode, Engine, Measure, Outcome, Target};
 
 fn cpu(conv: ConvMode) -> Cpu {
@@ -30,6 +30,13 @@ fn masked_suffix_equals_zeroed_copy_run_whole() {
     for seed in [None, Some(9)] {
         cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Auto), &networks, 2, pgd(seed));
     }
+}
+
+/// Without a pool, both the first block and its shortcut read what the first convolution leaves.
+#[test]
+fn networks_without_a_pool_are_swept_alike() {
+    let network = setup_with(Arch::Resnet18, Stem::NoPool);
+    cases::variants_equal_zeroed_copies(&cpu(ConvMode::Auto), network, &[2, 20], 5, FGSM);
 }
 
 /// One step of size ε from the image is FGSM, in whole sweeps; more steps find images that are worse.

@@ -34,11 +34,12 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
                 let told = |error: Error| match error {
                     Error::Interrupted => error,
                     error => {
-                        let expected = format!("a checkpoint of {} for {kind}", network.arch);
+                        let expected = format!("a checkpoint of {} for {kind}", network.name());
                         at_place(&spec.document, &file.place, expected, &error)
                     }
                 };
-                let choice = Choice { arch: Some(network.arch), ..Choice::default() };
+                let choice =
+                    Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() };
                 let model = Model::open(&file.value, &choice, kind, &measured).map_err(told)?;
                 let known = Trained { epoch: Some(*epoch), seed: Some(network.seed) };
                 model.trained(known, &file.value).map_err(told)?;

@@ -46,8 +46,8 @@ pub struct Cost {
 pub fn costs(executor: &Executor, steps: &[Step], done: &[Option<Record>]) -> Result<Vec<Cost>> {
     let kind = |step: &Step| {
         let of = step.work.network().map(|network| {
-            let Described { arch, data, .. } = executor.spec.networks[network];
-            (arch.name(), data)
+            let Described { arch, stem, data, .. } = executor.spec.networks[network];
+            (arch, stem, data)
         });
         (step.work.kind(), of)
     };
@@ -135,7 +135,7 @@ impl OnDevice for Training<'_> {
             step()?;
         }
         let per_step = started.elapsed().as_secs_f64() / STEPS as f64;
-        let model = Model::untrained(settings.arch, settings.dataset, test, seed)?;
+        let model = Model::untrained((settings.arch, settings.stem), settings.dataset, test, seed)?;
         let per_image = evaluation(backend, &model, test, &[])?;
         let epoch = per_step * (images.len() / batch) as f64 + per_image * test.len() as f64;
         Ok(Cost {
@@ -161,7 +161,7 @@ impl OnDevice for Measuring<'_> {
         let spec = executor.spec;
         let network = &spec.networks[network];
         let dataset = spec.data[network.data].kind;
-        let model = Model::untrained(network.arch, dataset, images, network.seed)?;
+        let model = Model::untrained((network.arch, network.stem), dataset, images, network.seed)?;
         let attacked = |attacks: &[Attack], times: f64| {
             let per_image = evaluation(backend, &model, images, attacks)?;
             Ok(Cost {
@@ -190,7 +190,7 @@ impl OnDevice for Measuring<'_> {
             dataset,
             checkpoints: &[],
             trained: &[],
-            choice: &Choice { arch: Some(network.arch), ..Choice::default() },
+            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
             choices: &choices,
             method: spec.sweep.method(network.seed),
             block: Block::Fitting,

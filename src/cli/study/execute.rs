@@ -83,6 +83,7 @@ impl Executor<'_> {
             batch: train.batch,
             optimizer: train.optimizer,
             lr_drops: train.lr_drops.clone(),
+            stem: of.stem,
             ..TrainSettings::new(of.arch, self.spec.data[of.data].kind, images)
         }
     }
@@ -95,6 +96,7 @@ impl Executor<'_> {
             save_every: retrain.epochs,
             batch: retrain.batch,
             optimizer: retrain.optimizer,
+            stem: of.stem,
             ..TrainSettings::new(of.arch, self.spec.data[of.data].kind, images)
         }
     }
@@ -219,7 +221,7 @@ impl Executor<'_> {
             train: &train,
             test: &test,
             dataset: spec.data[network.data].kind,
-            choice: &Choice { arch: Some(network.arch), ..Choice::default() },
+            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
             by: retrain.by,
             options: spec.score,
             training: retrain::document::Training {
@@ -289,7 +291,7 @@ impl Executor<'_> {
             checkpoints: &checkpoints,
             images: &images,
             dataset: spec.data[network.data].kind,
-            choice: &Choice { arch: Some(network.arch), ..Choice::default() },
+            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
             methods: &attack.methods,
             eps: &attack.eps,
             cell: None,
@@ -373,7 +375,7 @@ impl OnDevice for Search<'_> {
         let spec = self.executor.spec;
         let network = &spec.networks[self.network];
         let kind = spec.data[network.data].kind;
-        let choice = Choice { arch: Some(network.arch), ..Choice::default() };
+        let choice = Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() };
         let model = Model::open(self.checkpoint, &choice, kind, self.images)?;
         let found = searched(backend, model, self.images, spec.sweep.bn, spec.sweep.clamp)?;
         Ok((found, device))
@@ -407,7 +409,7 @@ impl OnDevice for Sweep<'_> {
             dataset: spec.data[network.data].kind,
             checkpoints: slice::from_ref(self.checkpoint),
             trained: &[trained],
-            choice: &Choice { arch: Some(network.arch), ..Choice::default() },
+            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
             choices: &self.choices,
             method: spec.sweep.method(network.seed),
             block: Block::Fitting,

@@ -33,6 +33,13 @@ impl Words {
         self.set(name, values.join(","));
     }
 
+    fn network(&mut self, network: &Network) {
+        self.set("arch", network.arch);
+        if let Some(stem) = network.stem.told() {
+            self.set("stem", stem);
+        }
+    }
+
     fn data(&mut self, spec: &Spec, network: &Network) {
         let data = &spec.data[network.data];
         self.set("dataset", data.kind);
@@ -46,7 +53,7 @@ impl Words {
 
     /// What a measurement of checkpoints is told.
     fn measured(&mut self, spec: &Spec, network: usize, checkpoints: impl IntoIterator<Item = impl Display>) {
-        self.set("arch", spec.networks[network].arch);
+        self.network(&spec.networks[network]);
         self.list("checkpoint", checkpoints);
         self.data(spec, &spec.networks[network]);
         if let Some(images) = &spec.sweep.images {
@@ -103,7 +110,7 @@ impl Words {
 pub fn train(spec: &Spec, train: &Train, network: usize, compute: &Compute) -> Vec<String> {
     let of = &spec.networks[network];
     let mut words = Words::of("train");
-    words.set("arch", of.arch);
+    words.network(of);
     words.data(spec, of);
     words.set("epochs", of.epochs.last().map_or(0, |(epoch, _)| *epoch));
     words.set("save-every", train.save_every);
@@ -204,7 +211,7 @@ pub fn retrain(
 ) -> Vec<String> {
     let of = &spec.networks[network];
     let mut words = Words::of("retrain");
-    words.set("arch", of.arch);
+    words.network(of);
     words.set("checkpoint", checkpoint_of(spec, network, epoch).display());
     words.set("labels", Folders::of(spec, network).sweep(of.epochs[epoch].0).display());
     words.data(spec, of);

@@ -74,9 +74,9 @@ fn figure(networks: &[&Swept], filter: Option<FilterKind>) -> Option<Figure> {
         legend.push(Key::area(class, opacity, text));
     }
     Some(Figure {
-        name: slug(&format!("scores {} {} {name}", first.arch, first.dataset)),
+        name: slug(&format!("scores {} {} {name}", first.network(), first.dataset)),
         section: Section::Scores,
-        title: format!("Scores of {} on {}, {what}", first.arch, first.dataset),
+        title: format!("Scores of {} on {}, {what}", first.network(), first.dataset),
         caption: "Layers in network order, from the input down to the logits. Colour is the score, the same scale in all \
                   three maps; the shape is the label, which takes the standard error into account."
             .to_owned(),

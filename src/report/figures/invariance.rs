@@ -35,9 +35,9 @@ pub fn figures(material: &Material) -> Vec<Figure> {
 
 /// What is compared, in words.
 pub fn heading(comparison: &Comparison) -> String {
-    let network = match (&comparison.arch, &comparison.dataset) {
-        (Some(arch), Some(dataset)) => Some(format!("{arch} on {dataset}")),
-        (arch, dataset) => arch.clone().or(dataset.clone()),
+    let network = match (comparison.network(), &comparison.dataset) {
+        (Some(network), Some(dataset)) => Some(format!("{network} on {dataset}")),
+        (network, dataset) => network.or(dataset.clone()),
     };
     let mut of: Vec<String> = network.into_iter().collect();
     of.extend(comparison.seed.map(|seed| format!("seed {seed}")));

@@ -38,7 +38,7 @@ pub fn figures(material: &Material) -> Vec<Figure> {
 fn of_one_training(material: &Material) -> impl Iterator<Item = Vec<&Swept>> {
     let chunks = material.networks.chunk_by(|a, b| {
         let (a, b) = (&a.scored.checkpoint, &b.scored.checkpoint);
-        (&a.arch, &a.dataset) == (&b.arch, &b.dataset)
+        (&a.arch, a.stem, &a.dataset) == (&b.arch, b.stem, &b.dataset)
     });
     chunks.map(|chunk| chunk.iter().collect())
 }

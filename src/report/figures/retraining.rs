@@ -58,7 +58,7 @@ fn figure(document: &Document) -> Figure {
 pub fn network(document: &Document) -> String {
     let settings = &document.settings;
     let training = of_training(settings.checkpoint.seed, settings.checkpoint.epoch);
-    format!("{} on {}{training}", settings.arch, settings.dataset)
+    format!("{} on {}{training}", settings.network(), settings.dataset)
 }
 
 fn tile(

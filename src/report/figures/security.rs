@@ -83,7 +83,7 @@ pub fn name(network: &NetworkCurves) -> String {
     let filtered = network.filtered.as_ref().map_or(String::new(), |of| {
         format!(", {} {} at threshold {}", words::layer(&of.layer), of.filter, of.k)
     });
-    format!("{}{training}{filtered} ({file})", network.arch)
+    format!("{}{training}{filtered} ({file})", network.network())
 }
 
 fn tile(kind: &str, networks: &[&NetworkCurves], images: usize, largest: f64) -> Tile {

@@ -36,9 +36,9 @@ const CLEAN: (char, u8) = ('o', 36);
 /// All targets of a checkpoint on a few lines, then plot by plot.
 pub fn plots(responses: &Responses, screen: Screen) -> String {
     let screen = Screen { columns: screen.columns.max(NARROWEST), ..screen };
-    let Responses { arch, dataset, epoch, seed, targets } = responses;
+    let Responses { arch, stem, dataset, epoch, seed, targets } = responses;
     let training = of_training(*seed, *epoch);
-    let mut text = format!("{arch} on {dataset}{training}: response curves\n");
+    let mut text = format!("{} on {dataset}{training}: response curves\n", stem.named(arch));
     text += &overview(targets, screen);
     let _ = writeln!(text, "\n{}", legend(screen));
     for target in targets {
