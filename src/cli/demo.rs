@@ -18,7 +18,7 @@ use synfilter::attack::Method;
 use synfilter::backend::cpu::optimizer::Sgd;
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
-use synfilter::data::{DatasetKind, Images, Split, digits};
+use synfilter::data::{DatasetKind, Images, Split, load};
 use synfilter::eps::Eps;
 use synfilter::filter::FilterKind;
 use synfilter::models::Arch;
@@ -74,7 +74,7 @@ struct Document<'a> {
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let started = Instant::now();
     let folder = new_folder(args.out.as_deref())?;
-    let test = digits::load(Split::Test)?;
+    let test = load(DatasetKind::Digits, None, Split::Test, None)?;
 
     let Trained { checkpoint, epochs } = trained(args, &folder, &test)?;
     let accuracy = epochs.last().map_or(0.0, |last| last.test_accuracy);
@@ -163,7 +163,7 @@ impl OnDevice for Training<'_> {
         note(&format!(
             "1 of 4: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
         ));
-        let images = digits::load(Split::Train)?;
+        let images = load(DatasetKind::Digits, None, Split::Train, None)?;
         let settings = TrainSettings {
             epochs: EPOCHS,
             save_every: EPOCHS,

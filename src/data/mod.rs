@@ -11,13 +11,14 @@
 //! | [`folder`] | any folder of class sub-folders with JPEG or PNG files, resized and cropped |
 //! | [`digits`] | a subset of MNIST that is part of the program |
 
+mod assemble;
 mod cache;
 pub mod cifar10;
 mod decode;
 pub mod digits;
 pub mod fetch;
-
 pub mod folder;
+mod listed;
 mod listing;
 pub mod mnist;
 mod resize;
@@ -25,6 +26,7 @@ pub mod tiny_imagenet;
 mod unpack;
 
 use crate::error::{Error, Result};
+use listed::Listed;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -199,15 +201,20 @@ pub fn load(
     if image_size.is_some() && kind != DatasetKind::Folder {
         return Err(Error::usage(format!("--image-size is for the data set `folder`, not for {kind}")));
     }
+    assemble::images(list(kind, dir, split)?, kind, split, image_size)
+}
+
+/// What the reader of a data set finds of a split.
+fn list(kind: DatasetKind, dir: Option<&Path>, split: Split) -> Result<Listed> {
     if kind == DatasetKind::Digits {
-        return digits::load(split);
+        return digits::list(split);
     }
     let dir = dir.ok_or_else(|| Error::usage(format!("the data set {kind} needs --data-dir")))?;
     match kind {
-        DatasetKind::Digits | DatasetKind::Mnist => mnist::load(dir, split),
-        DatasetKind::Cifar10 => cifar10::load(dir, split),
-        DatasetKind::TinyImagenet => tiny_imagenet::load(dir, split),
-        DatasetKind::Folder => folder::load(dir, split, image_size),
+        DatasetKind::Digits | DatasetKind::Mnist => mnist::list(dir, split),
+        DatasetKind::Cifar10 => cifar10::list(dir, split),
+        DatasetKind::TinyImagenet => tiny_imagenet::list(dir, split),
+        DatasetKind::Folder => folder::list(dir, split),
     }
 }
 
