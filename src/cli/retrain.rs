@@ -7,7 +7,7 @@ use super::output::{Output, note};
 use super::progress::duration;
 use super::provenance;
 use super::score::Labelling;
-use super::source::{Normalise, Source};
+use super::source::{Normalise, Source, told};
 use super::study::cost::{Training as Trial, evaluation};
 use super::train::{Learning, only_f32, shown};
 use serde::Serialize;
@@ -16,15 +16,16 @@ use std::path::{Path, PathBuf};
 use synfilter::attack::{Attack, Method};
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Verdicts};
-use synfilter::data::{DatasetKind, Images, Split};
+use synfilter::data::{DatasetKind, Images, Request, Split};
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally};
 use synfilter::graph::{Graph, ParamKind};
+use synfilter::input::Input;
 use synfilter::lock::Lock;
 use synfilter::models::Arch;
 use synfilter::network::Network;
 use synfilter::retrain::document::{ALPHA, ArmResult, Labels, Network as Trained, Training, VERSION};
-use synfilter::retrain::labels::labels;
+use synfilter::retrain::labels::{choice, labels};
 use synfilter::retrain::outcome::{Measured, write_table};
 use synfilter::retrain::statistics::{compare, summary};
 use synfilter::retrain::{Arm, Arms, Document, Outcome, RETRAIN_PARQUET, Settings, table};
@@ -113,13 +114,18 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     {
         return Err(Error::usage(format!("--seeds: expected each once, found {twice} twice")));
     }
-    let (train, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
+    let (train, train_reading) = told(&args.source.request(Split::Train)?)?;
+    // The images that the sweep chose come first: what is measured on is the rest of them.
+    let test = args.source.request(Split::Test)?;
+    let choice = choice(&args.labels)?;
+    let (test, test_reading) = told(&Request { choice, rest_follows: choice.is_some(), ..test })?;
     let retraining = Retraining {
         arch: args.arch,
         checkpoint: &args.checkpoint,
         labels: &args.labels,
         train: &train,
         test: &test,
+        input: Input::of_training(train_reading, test_reading),
         dataset: args.source.dataset,
         normalise: &args.normalise,
         by: args.by,
@@ -175,8 +181,10 @@ pub struct Retraining<'a> {
     pub labels: &'a Path,
     /// The images to train on.
     pub train: &'a Images,
-    /// All test images.
+    /// All test images, those that the sweep measured first.
     pub test: &'a Images,
+    /// Which all these are; the test images that the sweep chose come first.
+    pub input: Input,
     /// Their data set.
     pub dataset: DatasetKind,
     /// What the user says about normalisation.
@@ -390,6 +398,7 @@ impl OnDevice for InFolder<'_> {
                 &[checkpoint],
             ),
             settings: plan.settings,
+            input: Some(retraining.input.clone()),
         };
         write_table(folder, &document, &found)?;
         document.write(folder)?;
@@ -474,7 +483,7 @@ fn trained<B: Backend>(
     let Retraining { train, test, ref command, .. } = *retraining;
     let data = Data { train, test, weights: Some(&plan.model.weights) };
     let session = Session { command: command.clone(), device: device.to_owned() };
-    let job = Job { folder, resume: true, tensorboard: false, session };
+    let job = Job { folder, resume: true, tensorboard: false, session, input: None };
     let trained = shown(backend, &settings, data, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
             note("what is finished is kept; the same command goes on");

@@ -5,12 +5,13 @@ use super::interrupt::INTERRUPTED;
 use super::output::{Output, note};
 use super::progress::{Meter, duration};
 use super::provenance;
-use super::source::{Normalise, Source};
+use super::source::{Normalise, Source, told};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
 use synfilter::data::Split;
+use synfilter::input::Input;
 use synfilter::models::Arch;
 use synfilter::network::Normalisation;
 use synfilter::train::{
@@ -140,7 +141,8 @@ fn trained<B: Backend>(
     description: String,
     output: Output,
 ) -> Result<()> {
-    let (images, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
+    let (images, train_reading) = told(&args.source.request(Split::Train)?)?;
+    let (test, test_reading) = told(&args.source.request(Split::Test)?)?;
     let own = TrainSettings::new(args.arch, args.source.dataset, &images);
     let norm = args.normalise.over(Normalisation { mean: own.mean.clone(), std: own.std.clone() })?;
     let settings = TrainSettings {
@@ -155,7 +157,8 @@ fn trained<B: Backend>(
         ..own
     };
     let session = session(description);
-    let job = Job { folder: &args.out, resume: args.resume, tensorboard: args.tensorboard, session };
+    let input = Some(Input::of_training(train_reading, test_reading));
+    let job = Job { folder: &args.out, resume: args.resume, tensorboard: args.tensorboard, session, input };
     let data = Data { train: &images, test: &test, weights: None };
     let trained = shown(backend, &settings, data, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
