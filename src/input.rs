@@ -2,6 +2,7 @@
 
 use crate::data::Reading;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,5 +23,15 @@ impl Input {
     /// Images that are trained on, and images that are measured on.
     pub fn of_training(train: Reading, images: Reading) -> Input {
         Input { images, train: Some(train) }
+    }
+}
+
+/// A few lines for people, without an end of line.
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(train) = &self.train {
+            writeln!(f, "{train}")?;
+        }
+        write!(f, "{}", self.images)
     }
 }

@@ -232,6 +232,7 @@ impl OnDevice for Curves<'_> {
         }
         ids.reverse();
         let unfinished = Unfinished::open(self.folder, &self.settings(&ids))?;
+        note(&self.reading.to_string());
         let (mut networks, mut outcomes) = (Vec::new(), Vec::new());
         for (at, path) in self.checkpoints.iter().enumerate() {
             let model = first.take().map_or_else(|| self.load(path), Ok)?;

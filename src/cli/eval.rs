@@ -119,6 +119,7 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
     let model = Model::load(&args.checkpoint, args.arch, dataset, &images, &args.images.normalise)?;
     // Asked for before the work starts: a folder that cannot be written is known at once.
     let file = args.save_outputs.as_ref().map(AtomicFile::create).transpose()?;
+    note(&reading.to_string());
 
     let arch = model.arch;
     let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(args.bn));

@@ -197,6 +197,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let mut open = |at| {
             // The folder is open by now: nothing has to be taken back.
             if !std::mem::replace(&mut told, true) {
+                self.tell();
                 note(&summary(&planned, shard));
             }
             Ok(Box::new(self.engine(&planned, at)?) as Box<dyn Measure + 'a>)
@@ -211,6 +212,13 @@ impl<'a, B: Backend> Preparation<'a, B> {
             });
         };
         sweep::sweep(job, plan, &mut open, &mut progress, &INTERRUPTED)
+    }
+
+    /// Tells what was read.
+    pub fn tell(&self) {
+        if let Some(reading) = self.reading {
+            note(&reading.to_string());
+        }
     }
 
     /// The network of a checkpoint, by position.

@@ -7,7 +7,7 @@ use super::output::{Output, note};
 use super::progress::duration;
 use super::provenance;
 use super::score::Labelling;
-use super::source::{Normalise, Source, told};
+use super::source::{Normalise, Source};
 use super::study::cost::{Training as Trial, evaluation};
 use super::train::{Learning, only_f32, shown};
 use serde::Serialize;
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use synfilter::attack::{Attack, Method};
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Verdicts};
-use synfilter::data::{DatasetKind, Images, Request, Split};
+use synfilter::data::{DatasetKind, Images, Request, Split, open as open_images};
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally};
 use synfilter::graph::{Graph, ParamKind};
@@ -114,11 +114,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     {
         return Err(Error::usage(format!("--seeds: expected each once, found {twice} twice")));
     }
-    let (train, train_reading) = told(&args.source.request(Split::Train)?)?;
+    let (train, train_reading) = open_images(&args.source.request(Split::Train)?)?;
     // The images that the sweep chose come first: what is measured on is the rest of them.
     let test = args.source.request(Split::Test)?;
     let choice = choice(&args.labels)?;
-    let (test, test_reading) = told(&Request { choice, rest_follows: choice.is_some(), ..test })?;
+    let (test, test_reading) = open_images(&Request { choice, rest_follows: choice.is_some(), ..test })?;
     let retraining = Retraining {
         arch: args.arch,
         checkpoint: &args.checkpoint,
@@ -156,6 +156,7 @@ fn dry_run(retraining: &Retraining, compute: &Compute, output: Output) -> Result
     let plan = retraining.plan()?;
     let networks = plan.to_train();
     let seconds = compute.run(true, Estimate { retraining, plan: &plan })?;
+    note(&retraining.input.to_string());
     let document =
         DryRun { settings: &plan.settings, networks, fragile: plan.fragile(), estimated_seconds: seconds };
     output.result(&document, || {
@@ -375,6 +376,7 @@ impl OnDevice for InFolder<'_> {
         let InFolder { retraining, folder } = self;
         let mut plan = retraining.plan()?;
         let _lock = open(folder, &plan.settings)?;
+        note(&retraining.input.to_string());
         let mut found: Vec<(Arm, Vec<Outcome>)> = Vec::new();
         let mut arms = Vec::new();
         for arm in Arm::ALL {

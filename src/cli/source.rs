@@ -1,6 +1,5 @@
 //! The flags that say which images are used, and how they are normalised.
 
-use super::output::note;
 use std::path::PathBuf;
 use std::str::FromStr;
 use synfilter::data::{
@@ -101,16 +100,6 @@ impl Source {
     }
 }
 
-/// Reads images and tells what was read.
-///
-/// # Errors
-/// Those of [`open`].
-pub fn told(request: &Request) -> Result<(Images, Reading)> {
-    let (images, reading) = open(request)?;
-    note(&reading.to_string());
-    Ok((images, reading))
-}
-
 /// The images that a network is measured on.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TestImages {
@@ -130,7 +119,7 @@ pub struct TestImages {
 }
 
 impl TestImages {
-    /// Reads them and tells what was read. `goes_on` says whether results are added to ones of the first images in file
+    /// Reads them. `goes_on` says whether results are added to ones of the first images in file
     /// order, which all were before there was a choice: then that is what is taken, unless something else is asked for.
     ///
     /// # Errors
@@ -148,7 +137,6 @@ impl TestImages {
         if old && request.choice.is_some_and(|choice| choice.images < reading.of) {
             reading.notes.push(FILE_ORDER.to_owned());
         }
-        note(&reading.to_string());
         Ok((images, reading))
     }
 }

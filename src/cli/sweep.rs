@@ -176,6 +176,7 @@ fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Outp
     let mut plan = prepared.plan()?;
     let (Some(folder), false) = (&args.out, args.dry_run) else {
         let seconds = estimate::seconds(&plan, args.shard, &mut prepared.engine(&plan, 0)?)?;
+        prepared.tell();
         return dry_run(&plan, args.shard, seconds, output);
     };
     let started = Instant::now();

@@ -1,6 +1,5 @@
 //! The images of a study, those of one data set at a time.
 
-use super::super::output::note;
 use super::super::source::FILE_ORDER;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -123,7 +122,6 @@ impl<'s> Store<'s> {
         if data.in_file_order && choice.is_some_and(|choice| choice.images < reading.of) {
             reading.notes.push(FILE_ORDER.to_owned());
         }
-        note(&reading.to_string());
         Ok(Read { images, reading })
     }
 }
