@@ -70,7 +70,7 @@ fn of_memory(
     let picture = |at| request.prepare.apply(Picture { shape, planes: one(at).to_vec() }, root);
     let shape = picture(chosen[0])?.shape;
     let size = shape.iter().product::<usize>();
-    let mut prepared = vec![0; chosen.len() * size];
+    let mut prepared = room(chosen.len(), shape)?;
     prepared.par_chunks_exact_mut(size).zip(chosen).try_for_each(|(planes, &at)| {
         planes.copy_from_slice(&picture(at)?.planes);
         Ok::<_, Error>(())
@@ -129,7 +129,7 @@ fn decoded(request: &Request, files: &[PathBuf], chosen: &[usize]) -> Result<Tak
     }
     let chosen = &chosen[first..];
     let size = shape.iter().product::<usize>();
-    let mut pixels = vec![0; chosen.len() * size];
+    let mut pixels = room(chosen.len(), shape)?;
     let decode = |(planes, &at): (&mut [u8], &usize)| {
         let path = &files[at];
         let picture = match read(request, path) {
@@ -155,6 +155,24 @@ fn decoded(request: &Request, files: &[PathBuf], chosen: &[usize]) -> Result<Tak
     }
     pixels.truncate(positions.len() * size);
     Ok(Taken { positions, shape, pixels, skipped })
+}
+
+/// Memory for so many images of a shape.
+fn room(images: usize, shape: [usize; 3]) -> Result<Vec<u8>> {
+    let bytes = shape.iter().try_fold(images, |bytes, side| bytes.checked_mul(*side));
+    let mut pixels = Vec::new();
+    match bytes.map(|bytes| (bytes, pixels.try_reserve_exact(bytes))) {
+        Some((bytes, Ok(()))) => {
+            pixels.resize(bytes, 0);
+            Ok(pixels)
+        }
+        _ => {
+            let [channels, height, width] = shape;
+            Err(Error::Failed(format!(
+                "{images} images of {channels}×{height}×{width} do not fit in memory; --images takes fewer, --resize smaller ones"
+            )))
+        }
+    }
 }
 
 /// Decodes a file to three planes.

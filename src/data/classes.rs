@@ -42,7 +42,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Vec<String>>> {
     if !(1..=usize::from(u16::MAX)).contains(&classes.len()) {
         return Err(Error::input(path, "classes", "1 to 65,535, one a line", classes.len()));
     }
-    Ok(classes)
+    match classes.iter().position(Vec::is_empty) {
+        Some(at) => Err(Error::input(path, format_args!("class {at}"), "a name", "none")),
+        None => Ok(classes),
+    }
 }
 
 fn of_line(line: &str) -> Vec<String> {
@@ -162,6 +165,7 @@ mod tests {
             ("# nothing\n", "1 to 65,535"),
             (r#"{"0": "a", "2": "b"}"#, "none of 1"),
             (r#"{"0": 3}"#, "a name or a list of names"),
+            ("a\n , ,\nb\n", "class 1: expected a name, found none"),
             ("[[]]", "a name or a list of names"),
             ("[\"a\", ", "classes as JSON"),
         ] {

@@ -6,7 +6,7 @@ use super::pick::Choice;
 use super::prepare::Prepare;
 use super::reading::Reading;
 use super::{DatasetKind, Images, Split, classes, list};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::collections::HashSet;
 use std::path::PathBuf;
 
@@ -60,8 +60,8 @@ pub fn count(request: &Request) -> Result<usize> {
 /// other.
 ///
 /// # Errors
-/// [`Error::Usage`](crate::Error::Usage) for a setting that can't be; [`Error::Input`](crate::Error::Input) or
-/// [`Error::Read`](crate::Error::Read) for a missing or malformed file, naming the file, the place in it, what was expected
+/// [`Error::Usage`] for a setting that can't be; [`Error::Input`] or
+/// [`Error::Read`] for a missing or malformed file, naming the file, the place in it, what was expected
 /// and what was found.
 pub fn open(request: &Request) -> Result<(Images, Reading)> {
     let Request { kind, split, prepare, .. } = *request;
@@ -82,6 +82,9 @@ pub fn open(request: &Request) -> Result<(Images, Reading)> {
         }
     };
     let of = labels.len();
+    if of == 0 {
+        return Err(Error::input(&root, "images", "at least one", "none"));
+    }
     let (chosen, pick) = match request.choice {
         None => ((0..of).collect(), None),
         Some(choice) => {

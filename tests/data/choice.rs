@@ -146,7 +146,7 @@ fn a_part_of_tiny_imagenet_comes_from_the_cache() {
     let mut bytes = fs::read(&cache).unwrap();
     let positions = Choice { images: 4, how: How::Stratified, seed: 1 }.of(&all.labels).unwrap();
     assert!(positions.iter().enumerate().all(|(at, &position)| part.image(at) == all.image(position)));
-    // What comes from the cache shows by the time of change, which only the cache's fingerprint looks at.
+    // One value of an image that is not chosen is damaged.
     let other = (0..6).find(|at| !positions.contains(at)).unwrap();
     let pixel = bytes.len() - (6 - other) * 12_288;
     bytes[pixel] ^= 1;
