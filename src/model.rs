@@ -1,5 +1,5 @@
 //! A network with its weights from a file: which architecture it is, where in the file it lies, how images are
-//! normalised for it, and what of all that was said, found or assumed ([`Reading`]).
+//! normalised for it, and what of all that was said, found or assumed ([`Taken`]).
 
 use crate::checkpoint::{Checkpoint, Expected, File, Found, Metadata};
 use crate::data::{DatasetKind, Images};
@@ -19,7 +19,7 @@ const NAMED: usize = 5;
 
 /// What a user says of a checkpoint; what is left out is found in the file or taken from the data set.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Choice {
+pub struct Said {
     /// The architecture.
     pub arch: Option<Arch>,
     /// The stem of a ResNet.
@@ -53,7 +53,7 @@ pub struct Model {
     /// Seed of the training, where the file tells.
     pub seed: Option<u64>,
     /// What was taken from the file.
-    pub reading: Reading,
+    pub taken: Taken,
 }
 
 named_choice!(
@@ -72,7 +72,7 @@ named_choice!(
 
 /// What was taken from a checkpoint and could have been meant otherwise: it is told and recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Reading {
+pub struct Taken {
     /// The file.
     pub file: String,
     /// Its SHA-256, hexadecimal.
@@ -133,7 +133,7 @@ impl Model {
     /// # Errors
     /// An input error for a file that is damaged or does not fit the images, a usage error for choices that cannot be or
     /// contradict the file, and for an architecture that nobody names.
-    pub fn open(path: &Path, choice: &Choice, dataset: DatasetKind, images: &Images) -> Result<Model> {
+    pub fn open(path: &Path, choice: &Said, dataset: DatasetKind, images: &Images) -> Result<Model> {
         let file = File::open(path)?;
         let ([channels, h, w], classes) = (images.shape, images.classes.len());
         let input = Shape { c: channels, h, w };
@@ -159,7 +159,7 @@ impl Model {
         let (norm, normalised_by) = normalisation(path, choice, &meta, dataset, channels)?;
         let Checkpoint { sha256, .. } = checkpoint;
         let key = (!found.others.is_empty()).then(|| found.key.clone());
-        let reading = Reading {
+        let taken = Taken {
             file: path.display().to_string(),
             sha256: sha256.clone(),
             arch: arch.name().to_owned(),
@@ -178,18 +178,7 @@ impl Model {
             normalised_by,
             notes,
         };
-        Ok(Model {
-            arch,
-            stem,
-            graph,
-            weights,
-            norm,
-            sha256,
-            key,
-            epoch: meta.epoch,
-            seed: meta.seed,
-            reading,
-        })
+        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch: meta.epoch, seed: meta.seed, taken })
     }
 
     /// A network with initial weights for the images of a data set.
@@ -207,7 +196,7 @@ impl Model {
         let weights = Weights::init(&graph, seed);
         let (mean, std) = dataset.default_mean_std(channels);
         let norm = Normalisation { mean, std };
-        let reading = Reading {
+        let taken = Taken {
             file: String::new(),
             sha256: String::new(),
             arch: arch.name().to_owned(),
@@ -227,7 +216,7 @@ impl Model {
             notes: Vec::new(),
         };
         let (sha256, key) = (String::new(), None);
-        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch: None, seed: None, reading })
+        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch: None, seed: None, taken })
     }
 
     /// The network with what else is known of its training.
@@ -254,7 +243,7 @@ impl Model {
     }
 }
 
-impl Reading {
+impl Taken {
     /// What was taken, for people: a few lines without line ends.
     pub fn lines(&self) -> Vec<String> {
         let from = match self.arch_from {
@@ -457,7 +446,7 @@ fn own_normalisation(file: &File, found: &Found) -> Option<String> {
 /// How images are normalised, and who says so: the user, else the file, else the data set.
 fn normalisation(
     path: &Path,
-    choice: &Choice,
+    choice: &Said,
     meta: &Metadata,
     dataset: DatasetKind,
     channels: usize,
@@ -483,7 +472,7 @@ fn normalisation(
     Ok((choice.over(own)?, by))
 }
 
-impl Choice {
+impl Said {
     /// `own`, with what was said in its place.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Every data format: good files, every kind of malformed one, the pixels of Pillow, and real data where it lies
 //! beside the checkout.
 
+#[path = "data/choice.rs"]
+mod choice;
 #[path = "data/cifar10.rs"]
 mod cifar10;
 #[path = "data/digits.rs"]
@@ -9,6 +11,8 @@ mod digits;
 mod folder;
 #[path = "data/mnist.rs"]
 mod mnist;
+#[path = "data/prepare.rs"]
+mod prepare;
 #[path = "data/support.rs"]
 mod support;
 #[path = "data/tiny_imagenet.rs"]

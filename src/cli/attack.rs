@@ -3,7 +3,7 @@
 use super::device::Compute;
 use super::eval::{by_chunks, chunk, mode};
 use super::making::Descent;
-use super::network::{Named, tell};
+use super::network::Named;
 use super::output::{Output, note};
 use super::provenance;
 use super::source::TestImages;
@@ -18,11 +18,12 @@ use synfilter::attack::{
 };
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Verdicts};
-use synfilter::data::{DatasetKind, Images};
+use synfilter::data::{DatasetKind, Images, Reading};
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::filter::{Census, FilterKind, Mask, WeightRange, variants};
-use synfilter::model::{Choice, Model};
+use synfilter::input::Input;
+use synfilter::model::{Model, Said};
 use synfilter::models::Stem;
 use synfilter::network::Network;
 use synfilter::sweep::plan::resolve_layers;
@@ -112,10 +113,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     if found.exists() {
         return Err(Error::usage(format!("{}: expected a folder without one, found one", found.display())));
     }
-    let images = args.images.load()?;
+    let (images, reading) = args.images.load(Unfinished::in_file_order(&args.out)?)?;
     let curves = Curves {
         checkpoints: &args.checkpoint,
         images: &images,
+        reading: &reading,
         dataset: args.images.source.dataset,
         choice: &args.named.choice(&args.images.normalise),
         methods: &methods,
@@ -188,10 +190,12 @@ pub struct Curves<'a> {
     pub checkpoints: &'a [PathBuf],
     /// The images to attack.
     pub images: &'a Images,
+    /// Which they are of all, and how they were prepared.
+    pub reading: &'a Reading,
     /// Their data set.
     pub dataset: DatasetKind,
     /// What the user says of the networks.
-    pub choice: &'a Choice,
+    pub choice: &'a Said,
     /// The attacks.
     pub methods: &'a [Method],
     /// Their sizes, ascending.
@@ -218,19 +222,20 @@ impl OnDevice for Curves<'_> {
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<Document> {
         // What cannot be is known before the first attack: of several checkpoints each is read twice.
         let (mut first, mut ids) = (None, Vec::new());
-        let (mut readings, mut stems) = (Vec::new(), Vec::new());
+        let (mut taken, mut stems) = (Vec::new(), Vec::new());
         for path in self.checkpoints.iter().rev() {
             let model = self.load(path)?;
             stems.push(model.stem);
             ids.push((model.id(), self.filtered(&model, path)?.map(|(filtered, _)| filtered)));
-            readings.push(model.reading.clone());
+            taken.push(model.taken.clone());
             first = Some(model);
         }
         ids.reverse();
-        readings.reverse();
+        taken.reverse();
         stems.reverse();
-        tell(&readings);
         let unfinished = Unfinished::open(self.folder, &self.settings(&ids, &stems))?;
+        let input = Input::of(self.reading.clone()).with(taken);
+        note(&input.to_string());
         let (mut networks, mut outcomes) = (Vec::new(), Vec::new());
         for (at, path) in self.checkpoints.iter().enumerate() {
             let model = first.take().map_or_else(|| self.load(path), Ok)?;
@@ -250,6 +255,7 @@ impl OnDevice for Curves<'_> {
             backend: compute.backend_name().to_owned(),
             networks,
             provenance: provenance::of_command(command, compute.seed, device, checkpoints),
+            input: Some(input),
         };
         write_outcomes(folder, &document, &outcomes)?;
         document.write(folder)?;
@@ -336,6 +342,10 @@ impl Curves<'_> {
         // Only where there are others than torchvision's, so that attacks of versions that knew no other go on.
         if !stems.iter().all(Stem::is_imagenet) {
             settings["stems"] = json!(stems);
+        }
+        // Only where there is one, as folders of versions without a choice have it.
+        if let Some(pick) = &self.reading.pick {
+            settings["pick"] = json!(pick);
         }
         settings
     }

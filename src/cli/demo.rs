@@ -17,10 +17,10 @@ use synfilter::attack::Method;
 use synfilter::backend::cpu::optimizer::Sgd;
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
-use synfilter::data::{DatasetKind, Images, Split, digits};
+use synfilter::data::{DatasetKind, Images, Split, load};
 use synfilter::eps::Eps;
 use synfilter::filter::FilterKind;
-use synfilter::model::Choice;
+use synfilter::model::Said;
 use synfilter::models::Arch;
 use synfilter::report::{self, write_html};
 use synfilter::score::{Options, Score, Scores, score_run, table};
@@ -74,7 +74,7 @@ struct Document<'a> {
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let started = Instant::now();
     let folder = new_folder(args.out.as_deref())?;
-    let test = digits::load(Split::Test)?;
+    let test = load(DatasetKind::Digits, None, Split::Test, None)?;
 
     let Trained { checkpoint, epochs } = trained(args, &folder, &test)?;
     let accuracy = epochs.last().map_or(0.0, |last| last.test_accuracy);
@@ -163,7 +163,7 @@ impl OnDevice for Training<'_> {
         note(&format!(
             "1 of 4: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
         ));
-        let images = digits::load(Split::Train)?;
+        let images = load(DatasetKind::Digits, None, Split::Train, None)?;
         let settings = TrainSettings {
             epochs: EPOCHS,
             save_every: EPOCHS,
@@ -178,6 +178,7 @@ impl OnDevice for Training<'_> {
             resume: false,
             tensorboard: false,
             session,
+            input: None,
         };
         train::shown(backend, &settings, Data { train: &images, test, weights: None }, job)
     }
@@ -215,19 +216,20 @@ impl OnDevice for Sweep<'_> {
             backend_name: args.compute.backend_name(),
             dtype: args.compute.dtype.name(),
             images: &images,
+            reading: None,
             dataset: DatasetKind::Digits,
             checkpoints: slice::from_ref(checkpoint),
             trained: &[],
-            choice: &Choice { arch: Some(ARCH), ..Choice::default() },
+            choice: &Said { arch: Some(ARCH), ..Said::default() },
             choices: &choices,
             method: Method::Fgsm,
             block: Block::Fitting,
             last: RefCell::default(),
-            readings: RefCell::default(),
+            taken: RefCell::default(),
         };
         let mut plan = prepared.plan()?;
         let provenance = provenance::of_this_command(args.compute.seed, description, prepared.checkpoints);
-        let job = Job { folder: run, shard: Shard::WHOLE, resume: false, provenance };
+        let job = Job { folder: run, shard: Shard::WHOLE, resume: false, provenance, input: None };
         prepared.run(&mut plan, job).map(|_| ())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::device::Compute;
 use super::interrupt;
-use super::network::{Named, tell};
+use super::network::Named;
 use super::output::{Output, note, percent};
 use super::progress::Meter;
 use super::source::TestImages;
@@ -21,6 +21,7 @@ use synfilter::data::Images;
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::graph::program::Mode;
+use synfilter::input::Input;
 use synfilter::model::Model;
 use synfilter::models::Stem;
 use synfilter::network::{Network, STATISTICS_BATCH};
@@ -82,6 +83,7 @@ struct Document {
     adversarial: Vec<Adversarial>,
     #[serde(skip_serializing_if = "Option::is_none")]
     halving: Option<Halving>,
+    input: Input,
 }
 
 #[derive(Serialize)]
@@ -114,13 +116,14 @@ impl OnDevice for Eval<'_> {
 }
 
 fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()> {
-    let images = args.images.load()?;
+    let (images, reading) = args.images.load(false)?;
     let dataset = args.images.source.dataset;
     let choice = args.named.choice(&args.images.normalise);
     let model = Model::open(&args.checkpoint, &choice, dataset, &images)?;
-    tell([&model.reading]);
     // Asked for before the work starts: a folder that cannot be written is known at once.
     let file = args.save_outputs.as_ref().map(AtomicFile::create).transpose()?;
+    let input = Input::of(reading).with(vec![model.taken]);
+    note(&input.to_string());
 
     let (arch, stem) = (model.arch, model.stem);
     let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(args.bn));
@@ -151,6 +154,7 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
             .map(|(eps, tally)| Adversarial { eps: eps.0, correct: tally.correct, loss: mean(tally) })
             .collect(),
         halving,
+        input,
     };
     output.result(&document, || table(&document))
 }

@@ -1,7 +1,6 @@
 //! The flags that say which network a checkpoint is, and how images are normalised for it.
 
-use super::output::note;
-use synfilter::model::{Choice, Reading};
+use synfilter::model::Said;
 use synfilter::models::{Arch, Stem};
 
 /// Which network.
@@ -33,31 +32,19 @@ pub struct Normalise {
 
 impl Normalise {
     /// What is said of normalisation, of a network of which nothing is said.
-    pub fn choice(&self) -> Choice {
-        Choice { mean: self.mean.clone(), std: self.std.clone(), ..Choice::default() }
+    pub fn choice(&self) -> Said {
+        Said { mean: self.mean.clone(), std: self.std.clone(), ..Said::default() }
     }
 }
 
 impl Named {
     /// What is said of the network.
-    pub fn choice(&self, normalise: &Normalise) -> Choice {
-        Choice { arch: self.arch, stem: self.stem, key: self.key.clone(), ..normalise.choice() }
+    pub fn choice(&self, normalise: &Normalise) -> Said {
+        Said { arch: self.arch, stem: self.stem, key: self.key.clone(), ..normalise.choice() }
     }
 }
 
 /// A number, with spaces around it or not.
 fn number(text: &str) -> Result<f32, String> {
     text.trim().parse().map_err(|_| format!("expected a number, found `{}`", text.escape_debug()))
-}
-
-/// Tells what was taken from checkpoints: all of the first, of the others what differs.
-pub fn tell<'a>(readings: impl IntoIterator<Item = &'a Reading>) {
-    let mut before: Vec<String> = Vec::new();
-    for reading in readings {
-        let lines = reading.lines();
-        for line in lines.iter().filter(|line| !before.contains(line)) {
-            note(line);
-        }
-        before = lines;
-    }
 }

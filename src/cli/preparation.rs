@@ -8,12 +8,13 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use synfilter::attack::{Attack, Method};
 use synfilter::backend::{Backend, SLAB};
-use synfilter::data::{DatasetKind, Images};
+use synfilter::data::{DatasetKind, Images, Reading};
 use synfilter::eps::Eps;
 use synfilter::filter::{self, FilterKind};
 use synfilter::graph::Graph;
 use synfilter::graph::program::{Mode, Program};
-use synfilter::model::{Choice, Model, Reading, Trained};
+use synfilter::input::Input;
+use synfilter::model::{Model, Said, Taken, Trained};
 use synfilter::network::Network;
 use synfilter::sweep::dir::RunFile;
 use synfilter::sweep::engine::bytes_per_image;
@@ -78,6 +79,8 @@ pub struct Preparation<'a, B: Backend> {
     pub dtype: &'static str,
     /// The images to measure on.
     pub images: &'a Images,
+    /// Which they are of all, and how they were prepared; `None` for the first as they are.
+    pub reading: Option<&'a Reading>,
     /// Their data set.
     pub dataset: DatasetKind,
     /// The files.
@@ -85,7 +88,7 @@ pub struct Preparation<'a, B: Backend> {
     /// What is known of their training, of each or of none.
     pub trained: &'a [Trained],
     /// What the user says of the networks.
-    pub choice: &'a Choice,
+    pub choice: &'a Said,
     /// What is measured.
     pub choices: &'a Choices,
     /// How adversarial images are made.
@@ -95,7 +98,7 @@ pub struct Preparation<'a, B: Backend> {
     /// The checkpoint that was read last, by position: the first engine needs no second reading.
     pub last: RefCell<Option<(usize, Model)>>,
     /// What was taken from each checkpoint that was planned.
-    pub readings: RefCell<Vec<Reading>>,
+    pub taken: RefCell<Vec<Taken>>,
 }
 
 impl<'a, B: Backend> Preparation<'a, B> {
@@ -108,7 +111,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         filter::check_settings(&choices.filters, choices.thresholds)?;
         let mut settings: Option<Settings> = None;
         let (mut plans, mut block) = (Vec::new(), 0);
-        self.readings.take();
+        self.taken.take();
         for (at, path) in self.checkpoints.iter().enumerate() {
             self.last.take();
             let model = self.model(at)?;
@@ -137,7 +140,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
                 block = self.block_size(&model.graph, &plan);
             }
             plans.push(plan);
-            self.readings.borrow_mut().push(model.reading.clone());
+            self.taken.borrow_mut().push(model.taken.clone());
             self.last.replace(Some((at, model)));
         }
         let settings = settings.ok_or_else(|| Error::usage("--checkpoint: expected at least one"))?;
@@ -195,6 +198,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let mut open = |at| {
             // The folder is open by now: nothing has to be taken back.
             if !std::mem::replace(&mut told, true) {
+                self.tell();
                 note(&summary(&planned, shard));
             }
             Ok(Box::new(self.engine(&planned, at)?) as Box<dyn Measure + 'a>)
@@ -209,6 +213,18 @@ impl<'a, B: Backend> Preparation<'a, B> {
             });
         };
         sweep::sweep(job, plan, &mut open, &mut progress, &INTERRUPTED)
+    }
+
+    /// Tells what was read.
+    pub fn tell(&self) {
+        if let Some(input) = self.input() {
+            note(&input.to_string());
+        }
+    }
+
+    /// The images, and the networks that were planned.
+    pub fn input(&self) -> Option<Input> {
+        self.reading.map(|reading| Input::of(reading.clone()).with(self.taken.borrow().clone()))
     }
 
     /// The network of a checkpoint, by position.
@@ -265,6 +281,8 @@ impl<'a, B: Backend> Preparation<'a, B> {
             dataset: self.dataset.name().to_owned(),
             dataset_digest: self.images.digest.clone(),
             images: [0, self.images.len()],
+            pick: self.reading.and_then(|reading| reading.pick.clone()),
+            prepare: self.reading.and_then(|reading| reading.prepare),
             scope: choices.scope,
             layers,
             filters: choices.filters.clone(),

@@ -3,7 +3,7 @@
 use super::device::Compute;
 use super::estimate;
 use super::making::Descent;
-use super::network::{Named, tell};
+use super::network::Named;
 use super::output::{Output, note};
 use super::preparation::{Block, Choices, Preparation, summary};
 use super::progress::duration;
@@ -18,6 +18,7 @@ use synfilter::attack::MethodName;
 use synfilter::backend::Backend;
 use synfilter::backend::open::OnDevice;
 use synfilter::model::Trained;
+use synfilter::sweep::dir::RunFile;
 use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
 use synfilter::sweep::plan::Counts;
 use synfilter::sweep::run::Job;
@@ -144,12 +145,18 @@ impl Args {
 fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Output) -> Result<()> {
     let method = args.descent.method(args.method, args.compute.seed)?;
     let trained = args.trained()?;
-    let images = args.images.load()?;
+    let begun = match &args.out {
+        Some(folder) if folder.is_dir() => RunFile::read(folder)?,
+        _ => None,
+    };
+    let in_file_order = begun.is_some_and(|run| run.settings.pick.is_none());
+    let (images, reading) = args.images.load(in_file_order)?;
     let prepared = Preparation {
         backend,
         backend_name: args.compute.backend_name(),
         dtype: args.compute.dtype.name(),
         images: &images,
+        reading: Some(&reading),
         dataset: args.images.source.dataset,
         checkpoints: &args.checkpoint,
         trained: &trained,
@@ -162,17 +169,18 @@ fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Outp
             (None, None) => Block::Fitting,
         },
         last: RefCell::default(),
-        readings: RefCell::default(),
+        taken: RefCell::default(),
     };
     let mut plan = prepared.plan()?;
-    tell(&*prepared.readings.borrow());
     let (Some(folder), false) = (&args.out, args.dry_run) else {
         let seconds = estimate::seconds(&plan, args.shard, &mut prepared.engine(&plan, 0)?)?;
+        prepared.tell();
         return dry_run(&plan, args.shard, seconds, output);
     };
     let started = Instant::now();
     let provenance = provenance::of_this_command(args.compute.seed, description, &args.checkpoint);
-    let job = Job { folder, shard: args.shard, resume: args.resume, provenance };
+    let input = prepared.input();
+    let job = Job { folder, shard: args.shard, resume: args.resume, provenance, input };
     let finished = prepared.run(&mut plan, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
             note(&format!(

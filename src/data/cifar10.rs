@@ -4,7 +4,8 @@
 //! label, then 1,024 bytes each of red, green and blue, row by row, which is `[C, H, W]` already. The official
 //! batches have 10,000 records; any number of whole records is accepted, so that subsets can be used.
 
-use super::{DatasetKind, Images, Split, locate};
+use super::listed::{Listed, Source};
+use super::{DatasetKind, Split, locate};
 use crate::error::{Error, Result};
 use std::fs;
 use std::path::Path;
@@ -14,9 +15,9 @@ const PIXELS: usize = 3 * 32 * 32;
 const RECORD: usize = 1 + PIXELS;
 const CLASSES: usize = 10;
 
-/// Loads one split from the official files, in `dir`, `dir/cifar-10-batches-bin` or `dir/cifar10` (and the
+/// Lists one split of the official files, in `dir`, `dir/cifar-10-batches-bin` or `dir/cifar10` (and the
 /// sub-folder `cifar-10-batches-bin` of the latter).
-pub fn load(dir: &Path, split: Split) -> Result<Images> {
+pub(super) fn list(dir: &Path, split: Split) -> Result<Listed> {
     let names: &[&str] = match split {
         Split::Train => &[
             "data_batch_1.bin",
@@ -35,7 +36,8 @@ pub fn load(dir: &Path, split: Split) -> Result<Images> {
     for name in names {
         read_batch(&folder.join(name), &mut pixels, &mut labels)?;
     }
-    Ok(Images::new(SHAPE, pixels, labels, classes))
+    let source = Source::Memory { shape: SHAPE, pixels };
+    Ok(Listed { labels, classes, source, root: folder, notes: Vec::new() })
 }
 
 fn read_classes(path: &Path) -> Result<Vec<String>> {

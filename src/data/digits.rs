@@ -2,12 +2,13 @@
 //! and the tests need neither a network nor a data folder. `assets/digits/README.md` has origin, licence and the
 //! command that made the files.
 
-use super::{Images, Split, mnist};
+use super::listed::Listed;
+use super::{Split, mnist};
 use crate::error::Result;
 use std::path::Path;
 
-/// Loads one split from the embedded files.
-pub fn load(split: Split) -> Result<Images> {
+/// Lists one split of the embedded files.
+pub(super) fn list(split: Split) -> Result<Listed> {
     macro_rules! embedded {
         ($name:literal) => {
             (

@@ -8,37 +8,19 @@
 //! exists, so that a class without test images shifts no label; a test class that `train/` lacks is an error.
 //! Any other folder has one set of images: it is the test split, and there is no train split (training on the
 //! images that are measured would go unseen).
-//!
-//! **Size.** With an image size S every image is resized and cropped to S×S by torchvision's evaluation
-//! convention (see `resize.rs`). Without one, all images must have the same size already.
 
-use super::decode::{Rgb, read_image};
-use super::resize::resize_and_crop;
-use super::{Images, Split, listing};
+use super::listed::{Listed, Source};
+use super::{Split, listing};
 use crate::error::{Error, Result};
-use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// Largest image size that can be asked for.
-const MAX_IMAGE_SIZE: usize = 4096;
 const SPLITS: [&str; 3] = ["train", "val", "test"];
 
-/// Loads one split; `image_size` is the S above.
-pub fn load(dir: &Path, split: Split, image_size: Option<usize>) -> Result<Images> {
-    if let Some(size) = image_size.filter(|size| !(1..=MAX_IMAGE_SIZE).contains(size)) {
-        return Err(Error::usage(format!("--image-size {size}: give 1 to {MAX_IMAGE_SIZE}")));
-    }
+/// Lists one split.
+pub(super) fn list(dir: &Path, split: Split) -> Result<Listed> {
     let (root, classes) = root_and_classes(dir, split)?;
-    let (files, labels) = list(&root, &classes)?;
-    let shape = match image_size {
-        Some(size) => [3, size, size],
-        None => {
-            let first = read_image(&files[0])?;
-            [3, first.height, first.width]
-        }
-    };
-    let pixels = decode_all(&files, shape, image_size)?;
-    Ok(Images::new(shape, pixels, labels, classes))
+    let (files, labels) = list_files(&root, &classes)?;
+    Ok(Listed { labels, classes, source: Source::Files(files), root, notes: Vec::new() })
 }
 
 /// The folder with the class folders of a split, and the names of all classes.
@@ -74,7 +56,7 @@ fn root_and_classes(dir: &Path, split: Split) -> Result<(PathBuf, Vec<String>)> 
 }
 
 /// The image files of a split and their labels.
-fn list(root: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>)> {
+fn list_files(root: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>)> {
     if classes.len() > usize::from(u16::MAX) {
         return Err(Error::input(root, "classes", "at most 65,535", classes.len()));
     }
@@ -104,30 +86,4 @@ fn list(root: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>)> {
         );
     }
     Ok((files, labels))
-}
-
-/// Decodes in parallel to `[N, 3, H, W]`.
-fn decode_all(files: &[PathBuf], shape: [usize; 3], image_size: Option<usize>) -> Result<Vec<u8>> {
-    let size = shape.iter().product::<usize>();
-    let mut pixels = vec![0; files.len() * size];
-    pixels.par_chunks_exact_mut(size).zip(files).try_for_each(|(planes, path)| {
-        let image = read_image(path)?;
-        let image = match image_size {
-            Some(size) => resize_and_crop(&image, size)
-                .map_err(|message| Error::input(path, "resizing", "an image that can be resized", message))?,
-            None => same_size(path, image, shape)?,
-        };
-        image.write_planes(planes);
-        Ok(())
-    })?;
-    Ok(pixels)
-}
-
-fn same_size(path: &Path, image: Rgb, [_, height, width]: [usize; 3]) -> Result<Rgb> {
-    if (image.width, image.height) == (width, height) {
-        return Ok(image);
-    }
-    let expected =
-        format!("{width}×{height} pixels as the first image has (--image-size makes all one size)");
-    Err(Error::input(path, "image size", expected, format_args!("{}×{}", image.width, image.height)))
 }

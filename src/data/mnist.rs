@@ -4,7 +4,8 @@
 //! IDX, all integers big-endian: magic `00 00 08 D` (08 = unsigned byte, D = number of dimensions), D sizes of
 //! four bytes, then the bytes, last dimension fastest. Images are `[N, 28, 28]`, labels `[N]`.
 
-use super::{DatasetKind, Images, Split, locate};
+use super::listed::{Listed, Source};
+use super::{DatasetKind, Split, locate};
 use crate::error::{Error, Result};
 use flate2::read::MultiGzDecoder;
 use std::fs::File;
@@ -16,8 +17,8 @@ const SIDE: usize = 28;
 const CLASSES: usize = 10;
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Loads one split from the official files, in `dir`, `dir/mnist`, `dir/MNIST/raw` or `dir/raw`.
-pub fn load(dir: &Path, split: Split) -> Result<Images> {
+/// Lists one split of the official files, in `dir`, `dir/mnist`, `dir/MNIST/raw` or `dir/raw`.
+pub(super) fn list(dir: &Path, split: Split) -> Result<Listed> {
     let stem = match split {
         Split::Train => "train",
         Split::Test => "t10k",
@@ -39,7 +40,7 @@ pub(super) fn read_pair(
     images: impl Read,
     label_path: &Path,
     labels: impl Read,
-) -> Result<Images> {
+) -> Result<Listed> {
     let (count, pixels) = read_idx(image_path, images, &[SIDE, SIDE])?;
     let (label_count, labels) = read_idx(label_path, labels, &[])?;
     if label_count != count {
@@ -51,7 +52,8 @@ pub(super) fn read_pair(
     }
     let labels = labels.into_iter().map(u16::from).collect();
     let classes = (0..CLASSES).map(|digit| digit.to_string()).collect();
-    Ok(Images::new([1, SIDE, SIDE], pixels, labels, classes))
+    let source = Source::Memory { shape: [1, SIDE, SIDE], pixels };
+    Ok(Listed { labels, classes, source, root: image_path.to_owned(), notes: Vec::new() })
 }
 
 fn plain_or_gz(folder: &Path, name: &str) -> PathBuf {

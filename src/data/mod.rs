@@ -1,30 +1,43 @@
 //! Image data sets in their official layouts, decoded to 8-bit planes.
 //!
-//! [`load`] is the one way in: it finds the files of a data set below the folder that the user named, checks
-//! them and gives back one split as [`Images`]. [`fetch`] downloads the official files.
+//! [`open`] is the one way in: it finds the files of a data set below the folder that the user named, checks
+//! them, takes the images that are asked for, prepares them and gives them back as [`Images`], with a [`Reading`] of what was
+//! read. [`fetch`] downloads the official files.
 //!
 //! | module | what it reads |
 //! |---|---|
 //! | [`mnist`] | IDX, plain or gzip |
 //! | [`cifar10`] | the binary version's 3,073-byte records |
 //! | [`tiny_imagenet`] | 64×64 JPEG files, with a decoded cache beside them |
-//! | [`folder`] | any folder of class sub-folders with JPEG or PNG files, resized and cropped |
+//! | [`folder`] | any folder of class sub-folders with JPEG or PNG files |
 //! | [`digits`] | a subset of MNIST that is part of the program |
 
+mod assemble;
 mod cache;
 pub mod cifar10;
+mod classes;
 mod decode;
 pub mod digits;
 pub mod fetch;
-
 pub mod folder;
+mod listed;
 mod listing;
 pub mod mnist;
+mod pick;
+mod prepare;
+mod reading;
+mod request;
 mod resize;
 pub mod tiny_imagenet;
 mod unpack;
 
+pub use pick::{Choice, How, Picked, order};
+pub use prepare::{Color, Interpolation, Prepare};
+pub use reading::{Reading, Skipped};
+pub use request::{Request, count, open};
+
 use crate::error::{Error, Result};
+use listed::Listed;
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -181,33 +194,33 @@ impl Images {
     }
 }
 
-/// Loads one split of a data set.
-///
-/// `dir` is the folder that holds the official files, or a parent that has them in their usual sub-folder
-/// (`mnist/`, `MNIST/raw/`, `cifar-10-batches-bin/`, `tiny-imagenet-200/`). `digits` needs none and ignores it.
-/// `image_size` belongs to [`DatasetKind::Folder`] alone (see [`folder`]).
+/// All images of one split of a data set, as they are or, with an image size, as [`Prepare::to_size`] says: [`open`] with
+/// nothing else asked for.
 ///
 /// # Errors
-/// [`Error::Usage`] for a setting that can't be; [`Error::Input`] or [`Error::Read`] for a missing or malformed
-/// file, naming the file, the place in it, what was expected and what was found.
+/// Those of [`open`].
 pub fn load(
     kind: DatasetKind,
     dir: Option<&Path>,
     split: Split,
     image_size: Option<usize>,
 ) -> Result<Images> {
-    if image_size.is_some() && kind != DatasetKind::Folder {
-        return Err(Error::usage(format!("--image-size is for the data set `folder`, not for {kind}")));
-    }
+    let prepare = image_size.map_or(Ok(Prepare::default()), |size| Prepare::to_size(kind, size))?;
+    let request = Request { prepare, ..Request::new(kind, dir.map(Path::to_owned), split) };
+    Ok(open(&request)?.0)
+}
+
+/// What the reader of a data set finds of a split.
+fn list(kind: DatasetKind, dir: Option<&Path>, split: Split) -> Result<Listed> {
     if kind == DatasetKind::Digits {
-        return digits::load(split);
+        return digits::list(split);
     }
     let dir = dir.ok_or_else(|| Error::usage(format!("the data set {kind} needs --data-dir")))?;
     match kind {
-        DatasetKind::Digits | DatasetKind::Mnist => mnist::load(dir, split),
-        DatasetKind::Cifar10 => cifar10::load(dir, split),
-        DatasetKind::TinyImagenet => tiny_imagenet::load(dir, split),
-        DatasetKind::Folder => folder::load(dir, split, image_size),
+        DatasetKind::Digits | DatasetKind::Mnist => mnist::list(dir, split),
+        DatasetKind::Cifar10 => cifar10::list(dir, split),
+        DatasetKind::TinyImagenet => tiny_imagenet::list(dir, split),
+        DatasetKind::Folder => folder::list(dir, split),
     }
 }
 

@@ -5,38 +5,31 @@
 //! and the official val images, in the order of `val_annotations.txt`, are the test split. Grey images are
 //! repeated in the three channels. The decoded pixels are kept in a cache file beside them (`cache.rs`).
 
-use super::decode::read_image;
-use super::{DatasetKind, Images, Split, cache, listing, locate};
+use super::listed::{Listed, Source};
+use super::{DatasetKind, Split, listing, locate};
 use crate::error::{Error, Result};
-use rayon::prelude::*;
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-const SHAPE: [usize; 3] = [3, 64, 64];
-const PIXELS: usize = 3 * 64 * 64;
+/// Width and height of every image.
+pub(super) const SIZE: (usize, usize) = (64, 64);
 
-/// Loads one split from the official files, in `dir` or `dir/tiny-imagenet-200`.
-pub fn load(dir: &Path, split: Split) -> Result<Images> {
-    let root = locate(DatasetKind::TinyImagenet, dir, &["tiny-imagenet-200"], &["wnids.txt"])?;
-    let classes = read_wnids(&root.join("wnids.txt"))?;
-    let (files, labels) = match split {
-        Split::Train => list_train(&root.join("train"), &classes)?,
-        Split::Test => list_val(&root.join("val"), &classes)?,
+/// Lists one split of the official files, in `dir` or `dir/tiny-imagenet-200`.
+pub(super) fn list(dir: &Path, split: Split) -> Result<Listed> {
+    let top = locate(DatasetKind::TinyImagenet, dir, &["tiny-imagenet-200"], &["wnids.txt"])?;
+    let classes = read_wnids(&top.join("wnids.txt"))?;
+    let (root, list): (_, fn(&Path, &[String]) -> _) = match split {
+        Split::Train => (top.join("train"), list_train),
+        Split::Test => (top.join("val"), list_val),
     };
-    let cache_path = root.join(format!("synfilter-{split}.cache"));
-    let fingerprint = cache::fingerprint(&files, &labels, &classes);
-    if let Some(images) =
-        fingerprint.as_ref().ok().and_then(|print| cache::read(&cache_path, print, &classes))
-    {
-        return Ok(images);
-    }
-    tracing::info!("{}: decoding {} {split} images", root.display(), files.len());
-    let images = Images::new(SHAPE, decode_all(&files)?, labels, classes);
-    if let Err(error) = fingerprint.and_then(|print| cache::write(&cache_path, &print, &images)) {
-        tracing::warn!("{}: no cache written ({error}); every start decodes again", cache_path.display());
-    }
-    Ok(images)
+    let (files, labels) = list(&root, &classes)?;
+    Ok(Listed { labels, classes, source: Source::Files(files), root, notes: Vec::new() })
+}
+
+/// Where the decoded split is kept whose files lie in `root`.
+pub(super) fn cache_path(root: &Path, split: Split) -> PathBuf {
+    root.with_file_name(format!("synfilter-{split}.cache"))
 }
 
 /// The WordNet ids, sorted: position = class index.
@@ -105,19 +98,4 @@ fn list_val(folder: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>
         return Err(Error::input(&path, "annotations", "at least one line", 0));
     }
     Ok((files, labels))
-}
-
-/// Decodes in parallel to `[N, 3, 64, 64]`.
-fn decode_all(files: &[PathBuf]) -> Result<Vec<u8>> {
-    let mut pixels = vec![0; files.len() * PIXELS];
-    pixels.par_chunks_exact_mut(PIXELS).zip(files).try_for_each(|(planes, path)| {
-        let image = read_image(path)?;
-        if (image.height, image.width) != (SHAPE[1], SHAPE[2]) {
-            let found = format!("{}×{}", image.width, image.height);
-            return Err(Error::input(path, "image size", "64×64 pixels", found));
-        }
-        image.write_planes(planes);
-        Ok(())
-    })?;
-    Ok(pixels)
 }

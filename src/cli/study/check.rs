@@ -1,7 +1,7 @@
 //! What of a study can only be known from its files: refused before anything runs.
 
 use super::execute::Executor;
-use synfilter::model::{Choice, Model, Trained};
+use synfilter::model::{Model, Said, Trained};
 use synfilter::study::spec::at_place;
 use synfilter::study::{Step, Task, Work};
 use synfilter::{Error, Result};
@@ -27,6 +27,7 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
             continue;
         }
         let measured = executor.images.measured(data)?;
+        let measured = &measured.images;
         for network in spec.networks.iter().filter(|network| network.data == data) {
             for (epoch, file) in &network.epochs {
                 let Some(file) = file else { continue };
@@ -38,18 +39,17 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
                         at_place(&spec.document, &file.place, expected, &error)
                     }
                 };
-                let choice =
-                    Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() };
-                let model = Model::open(&file.value, &choice, kind, &measured).map_err(told)?;
+                let choice = Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() };
+                let model = Model::open(&file.value, &choice, kind, measured).map_err(told)?;
                 let known = Trained { epoch: Some(*epoch), seed: Some(network.seed) };
                 model.trained(known, &file.value).map_err(told)?;
             }
         }
         if let Some(retrain) = &spec.retrain {
             for &(network, _, name) in works.iter().filter(|(_, task, _)| matches!(task, Task::Retrain(_))) {
-                let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
-                let settings = executor.retrain_settings(retrain, network, &images);
-                settings.check(&images, &test).map_err(|error| {
+                let (train, test) = (executor.images.train(data)?, executor.images.measured_first(data)?);
+                let settings = executor.retrain_settings(retrain, network, &train.images);
+                settings.check(&train.images, &test.images).map_err(|error| {
                     let expected = format!("settings that can do: {name}");
                     at_place(&spec.document, &retrain.place, expected, &error)
                 })?;
@@ -58,8 +58,8 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
         if let Some(train) = &spec.train {
             for &(network, _, name) in works.iter().filter(|(_, task, _)| *task == Task::Train) {
                 let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
-                let settings = executor.train_settings(train, network, &images);
-                settings.check(&images, &test).map_err(|error| {
+                let settings = executor.train_settings(train, network, &images.images);
+                settings.check(&images.images, &test.images).map_err(|error| {
                     at_place(&spec.document, &train.place, format!("settings that can do: {name}"), &error)
                 })?;
             }

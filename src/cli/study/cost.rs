@@ -2,6 +2,7 @@
 
 use super::super::preparation::{Block, Preparation};
 use super::execute::Executor;
+use super::images::Read;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,7 +15,7 @@ use synfilter::data::Images;
 use synfilter::eps::Eps;
 use synfilter::eval::evaluate;
 use synfilter::graph::program::Mode;
-use synfilter::model::{Choice, Model};
+use synfilter::model::{Model, Said};
 use synfilter::network::Network;
 use synfilter::study::spec::Network as Described;
 use synfilter::study::{Record, Step, Task, Work, halving::GRID};
@@ -84,22 +85,24 @@ fn measure(executor: &Executor, step: &Step) -> Result<Cost> {
     };
     let data = executor.spec.networks[network].data;
     if let (Task::Train, Some(train)) = (task, &executor.spec.train) {
-        let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
-        let settings = executor.train_settings(train, network, &images);
-        return executor.compute.in_f32().run(true, Training { settings, images: &images, test: &test });
+        let (train_images, test) = (executor.images.train(data)?, executor.images.test(data)?);
+        let (images, test) = (&train_images.images, &test.images);
+        let settings = executor.train_settings(train, network, images);
+        return executor.compute.in_f32().run(true, Training { settings, images, test });
     }
     if let (Task::Retrain(_), Some(retrain)) = (task, &executor.spec.retrain) {
-        let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
-        let settings = executor.retrain_settings(retrain, network, &images);
+        let (train, test) = (executor.images.train(data)?, executor.images.measured_first(data)?);
+        let (images, test) = (&train.images, &test.images);
+        let settings = executor.retrain_settings(retrain, network, images);
         let Cost { seconds, how } =
-            executor.compute.in_f32().run(true, Training { settings, images: &images, test: &test })?;
+            executor.compute.in_f32().run(true, Training { settings, images, test })?;
         // The selective, the full and the random arm.
         let networks = 3.0 * retrain.seeds.len() as f64;
         let how = format!("{how}, for at most {networks} networks; measuring them is not estimated");
         return Ok(Cost { seconds: seconds.map(|seconds| seconds * networks), how });
     }
-    let images = executor.images.measured(data)?;
-    executor.compute.run(false, Measuring { executor, network, task, images: &images })
+    let read = executor.images.measured(data)?;
+    executor.compute.run(false, Measuring { executor, network, task, read: &read })
 }
 
 /// What a training from initial weights costs, on a device.
@@ -150,14 +153,14 @@ struct Measuring<'a> {
     executor: &'a Executor<'a>,
     network: usize,
     task: Task,
-    images: &'a Images,
+    read: &'a Read,
 }
 
 impl OnDevice for Measuring<'_> {
     type Output = Cost;
 
     fn run<B: Backend>(self, backend: &B, _: String) -> Result<Cost> {
-        let Measuring { executor, network, task, images } = self;
+        let Measuring { executor, network, task, read: Read { images, reading } } = self;
         let spec = executor.spec;
         let network = &spec.networks[network];
         let dataset = spec.data[network.data].kind;
@@ -187,15 +190,16 @@ impl OnDevice for Measuring<'_> {
             backend_name: executor.compute.backend_name(),
             dtype: executor.compute.dtype.name(),
             images,
+            reading: Some(reading),
             dataset,
             checkpoints: &[],
             trained: &[],
-            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
+            choice: &Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() },
             choices: &choices,
             method: spec.sweep.method(network.seed),
             block: Block::Fitting,
             last: RefCell::default(),
-            readings: RefCell::default(),
+            taken: RefCell::default(),
         };
         let seconds = prepared.estimate(model)?;
         let how = "from measured variants of a few layers of the untrained network".to_owned();

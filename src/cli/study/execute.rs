@@ -7,7 +7,7 @@ use super::super::preparation::{Block, Choices, Preparation};
 use super::super::provenance;
 use super::super::retrain::{InFolder, Retraining};
 use super::super::train;
-use super::images::Store;
+use super::images::{Read, Store};
 use super::words;
 use std::cell::RefCell;
 use std::fs;
@@ -20,8 +20,9 @@ use synfilter::backend::Backend;
 use synfilter::backend::open::OnDevice;
 use synfilter::data::Images;
 use synfilter::eps::Eps;
+use synfilter::input::Input;
 use synfilter::invariance::{self, Allowed, compare, gather};
-use synfilter::model::{Choice, Model, Trained};
+use synfilter::model::{Model, Said, Trained};
 use synfilter::report;
 use synfilter::retrain::{self, RETRAIN_PARQUET};
 use synfilter::score::{self, SCORES_PARQUET, score_run};
@@ -121,15 +122,16 @@ impl Executor<'_> {
             return Err(Error::Failed(format!("{}: the study trains nothing", step.name)));
         };
         let network = &self.spec.networks[at];
-        let (images, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
-        let settings = self.train_settings(train, at, &images);
+        let (train_images, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
+        let settings = self.train_settings(train, at, &train_images.images);
         let compute = self.compute.in_f32();
         let command = words::train(self.spec, train, at, &compute);
         let device = compute.run(
             true,
             Training {
                 settings,
-                data: Data { train: &images, test: &test, weights: None },
+                data: Data { train: &train_images.images, test: &test.images, weights: None },
+                input: Input::of_training(train_images.reading.clone(), test.reading.clone()),
                 folder: &step.folder,
                 tensorboard: train.tensorboard,
                 command: command.clone(),
@@ -146,7 +148,7 @@ impl Executor<'_> {
         let network = &self.spec.networks[at];
         let checkpoint = checkpoint_of(self.spec, at, network.epochs.len() - 1);
         let images = self.images.measured(network.data)?;
-        let search = Search { executor: self, network: at, checkpoint: &checkpoint, images: &images };
+        let search = Search { executor: self, network: at, checkpoint: &checkpoint, images: &images.images };
         let (found, device) = self.compute.run(false, search)?;
         let path = step.folder.join(EPS_JSON);
         let text = serde_json::to_string_pretty(&found).map_err(|error| Error::write(&path)(error.into()))?;
@@ -181,7 +183,7 @@ impl Executor<'_> {
                 network,
                 epoch: self.spec.networks[network].epochs[epoch].0,
                 checkpoint: &checkpoint,
-                images: &images,
+                read: &images,
                 choices: self.choices(eps),
                 folder: &step.folder,
                 command: command.clone(),
@@ -212,16 +214,17 @@ impl Executor<'_> {
         };
         let checkpoint = checkpoint_of(spec, at, epoch);
         let labels = Folders::of(spec, at).sweep(network.epochs[epoch].0);
-        let (train, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
+        let (train, test) = (self.images.train(network.data)?, self.images.measured_first(network.data)?);
         let compute = self.compute.in_f32();
         let command = words::retrain(spec, retrain, at, epoch, &step.folder, &compute);
         let retraining = Retraining {
             checkpoint: &checkpoint,
             labels: &labels,
-            train: &train,
-            test: &test,
+            train: &train.images,
+            test: &test.images,
+            input: Input::of_training(train.reading.clone(), test.reading.clone()),
             dataset: spec.data[network.data].kind,
-            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
+            choice: &Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() },
             by: retrain.by,
             options: spec.score,
             training: retrain::document::Training {
@@ -289,9 +292,10 @@ impl Executor<'_> {
         let command = words::attack(spec, attack, at, &checkpoints, &step.folder, self.compute);
         let curves = Curves {
             checkpoints: &checkpoints,
-            images: &images,
+            images: &images.images,
+            reading: &images.reading,
             dataset: spec.data[network.data].kind,
-            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
+            choice: &Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() },
             methods: &attack.methods,
             eps: &attack.eps,
             cell: None,
@@ -343,6 +347,7 @@ impl Executor<'_> {
 struct Training<'a> {
     settings: TrainSettings,
     data: Data<'a>,
+    input: Input,
     folder: &'a Path,
     tensorboard: bool,
     command: Vec<String>,
@@ -352,9 +357,9 @@ impl OnDevice for Training<'_> {
     type Output = String;
 
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<String> {
-        let Training { settings, data, folder, tensorboard, command } = self;
+        let Training { settings, data, input, folder, tensorboard, command } = self;
         let session = Session { command, device: device.clone() };
-        let job = synfilter::train::Job { folder, resume: true, tensorboard, session };
+        let job = synfilter::train::Job { folder, resume: true, tensorboard, session, input: Some(input) };
         train::shown(backend, &settings, data, job)?;
         Ok(device)
     }
@@ -375,7 +380,7 @@ impl OnDevice for Search<'_> {
         let spec = self.executor.spec;
         let network = &spec.networks[self.network];
         let kind = spec.data[network.data].kind;
-        let choice = Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() };
+        let choice = Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() };
         let model = Model::open(self.checkpoint, &choice, kind, self.images)?;
         let found = searched(backend, model, self.images, spec.sweep.bn, spec.sweep.clamp)?;
         Ok((found, device))
@@ -388,7 +393,7 @@ struct Sweep<'a> {
     network: usize,
     epoch: u32,
     checkpoint: &'a PathBuf,
-    images: &'a Images,
+    read: &'a Read,
     choices: Choices,
     folder: &'a Path,
     command: Vec<String>,
@@ -398,28 +403,30 @@ impl OnDevice for Sweep<'_> {
     type Output = String;
 
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<String> {
-        let Sweep { executor: Executor { spec, compute, .. }, images, folder, .. } = self;
+        let Sweep { executor: Executor { spec, compute, .. }, read, folder, .. } = self;
         let network = &spec.networks[self.network];
         let trained = Trained { epoch: Some(self.epoch), seed: Some(network.seed) };
         let prepared = Preparation {
             backend,
             backend_name: compute.backend_name(),
             dtype: compute.dtype.name(),
-            images,
+            images: &read.images,
+            reading: Some(&read.reading),
             dataset: spec.data[network.data].kind,
             checkpoints: slice::from_ref(self.checkpoint),
             trained: &[trained],
-            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
+            choice: &Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() },
             choices: &self.choices,
             method: spec.sweep.method(network.seed),
             block: Block::Fitting,
             last: RefCell::default(),
-            readings: RefCell::default(),
+            taken: RefCell::default(),
         };
         let mut plan = prepared.plan()?;
         let provenance =
             provenance::of_command(self.command, network.seed, device.clone(), prepared.checkpoints);
-        let job = Job { folder, shard: Shard::WHOLE, resume: true, provenance };
+        let input = prepared.input();
+        let job = Job { folder, shard: Shard::WHOLE, resume: true, provenance, input };
         prepared.run(&mut plan, job)?;
         Ok(device)
     }

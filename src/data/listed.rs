@@ -1,0 +1,32 @@
+//! What a reader finds of a split before any image is decoded: the seam between the readers of the data sets and
+//! what is done alike with the images of all of them (`read.rs`).
+
+use std::path::PathBuf;
+
+/// A split as a reader found it. There are as many labels as images, at least one, and every label is below
+/// `classes.len()`.
+pub(super) struct Listed {
+    /// Class index of each image.
+    pub labels: Vec<u16>,
+    /// Class names; their count is the number of classes.
+    pub classes: Vec<String>,
+    /// The images, in the order of the labels.
+    pub source: Source,
+    /// The folder or file that is read, such as `data/val`.
+    pub root: PathBuf,
+    /// What was taken that a user could have meant otherwise, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Where the images of a split are.
+pub(super) enum Source {
+    /// In a file each.
+    Files(Vec<PathBuf>),
+    /// In memory, as the data set keeps them: `pixels` is `[N, C, H, W]`, `shape` is channels, height, width.
+    Memory {
+        /// Channels, height, width.
+        shape: [usize; 3],
+        /// All pixels.
+        pixels: Vec<u8>,
+    },
+}
