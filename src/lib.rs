@@ -16,6 +16,7 @@ pub mod lock;
 pub mod models;
 mod named_choice;
 pub mod network;
+mod pickle;
 pub mod random;
 pub mod report;
 pub mod retrain;
