@@ -5,10 +5,10 @@
 //! have 10,000 records; any number of whole records is accepted, so that subsets can be used. The files of the Python
 //! version are pickles, see `cifar_python.rs`. Where both versions are there, the binary one is read.
 
+use super::Split;
 use super::cifar_python;
 use super::listed::{Listed, Source};
 use super::reader::{Reader, missing, places};
-use super::Split;
 use crate::error::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,13 @@ pub(super) static CIFAR10: Cifar = Cifar {
     labels: 1,
     binary: Files {
         folders: &["cifar-10-batches-bin", "cifar10", "cifar10/cifar-10-batches-bin"],
-        train: &["data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin"],
+        train: &[
+            "data_batch_1.bin",
+            "data_batch_2.bin",
+            "data_batch_3.bin",
+            "data_batch_4.bin",
+            "data_batch_5.bin",
+        ],
         test: &["test_batch.bin"],
         names: "batches.meta.txt",
     },
@@ -130,7 +136,8 @@ impl Reader for Cifar {
             }
             (folder, classes)
         } else if let Some(folder) = self.python.find(dir, split) {
-            let classes = cifar_python::read_names(&folder.join(self.python.names), &self.keys, self.classes)?;
+            let classes =
+                cifar_python::read_names(&folder.join(self.python.names), &self.keys, self.classes)?;
             for name in self.python.of(split) {
                 cifar_python::read_batch(&folder.join(name), &self.keys, self.classes, &mut images)?;
             }

@@ -138,7 +138,8 @@ fn plan(kind: DatasetKind) -> Result<Plan> {
             marker: "wnids.txt",
         }),
         other => {
-            let what = "only mnist, cifar10 and tiny-imagenet can be fetched; docs/files.md says how the files of";
+            let what =
+                "only mnist, cifar10 and tiny-imagenet can be fetched; docs/files.md says how the files of";
             Err(Error::usage(format!("{what} {other} must lie")))
         }
     }

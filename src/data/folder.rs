@@ -31,7 +31,13 @@ impl Reader for Folder {
     }
 
     fn is_in(&self, dir: &Path) -> bool {
-        list(dir, Split::Test).is_ok()
+        // A look, not a search: the folder may be anything.
+        let folders = |folder: &Path| listing::subfolders(folder).unwrap_or_default();
+        let holds = |folder: &Path| {
+            folders(folder).iter().any(|class| listing::has_images(&folder.join(class)).unwrap_or(false))
+        };
+        let split = |name: &String| splits::role(name).is_some() && holds(&dir.join(name));
+        holds(dir) || folders(dir).iter().any(split)
     }
 
     fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
@@ -46,9 +52,7 @@ fn list(dir: &Path, split: Split) -> Result<Listed> {
     }
     let Found { root, numbered_by, mut notes } = match (splits::find(dir, split)?, split) {
         (Some(found), _) => found,
-        (None, Split::Test) => {
-            Found { root: dir.to_owned(), numbered_by: dir.to_owned(), notes: Vec::new() }
-        }
+        (None, Split::Test) => Found { root: dir.to_owned(), numbered_by: dir.to_owned(), notes: Vec::new() },
         (None, Split::Train) => {
             let expected = "sub-folders train/ and val/ (or test/)";
             let found = "one set of images, which is the test split";

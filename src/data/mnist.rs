@@ -34,7 +34,8 @@ pub(super) struct IdxSet {
 
 const DIGITS: &str = "0,1,2,3,4,5,6,7,8,9";
 /// Upper and lower case are one class where they look alike.
-const MERGED: &str = "0,1,2,3,4,5,6,7,8,9,A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T,U,V,W,X,Y,Z,a,b,d,e,f,g,h,n,q,r,t";
+const MERGED: &str =
+    "0,1,2,3,4,5,6,7,8,9,A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T,U,V,W,X,Y,Z,a,b,d,e,f,g,h,n,q,r,t";
 const CASES: &str = "0,1,2,3,4,5,6,7,8,9,A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T,U,V,W,X,Y,Z,\
                      a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z";
 const LETTERS: &str = "N/A,a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z";
@@ -154,9 +155,9 @@ impl Reader for IdxSet {
             let fetched = self.name == MNIST.name;
             return Err(missing(self.name, dir, self.folders, &official, fetched));
         };
-        let labels = Part::Labels.find(&folder, self.prefix, split).unwrap_or_else(|| {
-            folder.join(Part::Labels.names(self.prefix, split).swap_remove(0))
-        });
+        let labels = Part::Labels
+            .find(&folder, self.prefix, split)
+            .unwrap_or_else(|| folder.join(Part::Labels.names(self.prefix, split).swap_remove(0)));
         let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::read(path));
         let mut listed = self.read_pair(&images, open(&images)?, &labels, open(&labels)?)?;
         listed.root = folder;

@@ -28,6 +28,7 @@ mod idx;
 mod listed;
 mod listing;
 mod mnist;
+mod numpy;
 mod reader;
 mod resize;
 mod splits;

@@ -55,8 +55,7 @@ fn parse(name: &str) -> Option<(Role, Vec<String>)> {
     let mut others = Vec::new();
     for word in lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
         // `trainset`, `testdata`, `valimages`.
-        let glued =
-            FILLERS.iter().find_map(|filler| word.strip_suffix(filler)).and_then(Role::of_word);
+        let glued = FILLERS.iter().find_map(|filler| word.strip_suffix(filler)).and_then(Role::of_word);
         match Role::of_word(word).or(glued) {
             Some(found) if role.is_none() => role = Some(found),
             Some(_) => return None,
@@ -138,13 +137,10 @@ impl<'a> Layout<'a> {
             }
             Layout { dir, roles, others }
         };
-        let words: Vec<_> = names.iter().map(|name| parse(name)).collect();
-        let alike = words.iter().all(|word| {
-            let (Some((_, words)), Some(Some((_, first)))) = (word, words.first()) else { return false };
-            words == first
-        });
-        if names.len() > 1 && alike {
-            return Ok(Some(layout(&|name| parse(name).map(|(role, _)| role))));
+        let others = |name: &String| parse(name).map(|(_, others)| others);
+        let first = names.first().and_then(others);
+        if names.len() > 1 && first.is_some() && names.iter().all(|name| others(name) == first) {
+            return Ok(Some(layout(&|name| role_in(name))));
         }
         let found = layout(&|name| role(name));
         if !names.is_empty() && found.others.is_empty() {
@@ -215,7 +211,9 @@ impl<'a> Layout<'a> {
                     ));
                     root
                 } else {
-                    notes.push(format!("{dir}: took {val}/, because {test}/ has no class folders with images"));
+                    notes.push(format!(
+                        "{dir}: took {val}/, because {test}/ has no class folders with images"
+                    ));
                     other
                 }
             }
@@ -243,21 +241,18 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// The folder itself, or the one in it that has the same role or name and no other folder or image beside it.
+/// The folder itself, or the one in it that has the same role or name, class folders, and no other folder or image
+/// beside it.
 fn follow(folder: &Path) -> Result<PathBuf> {
     let mut folder = folder.to_owned();
     for _ in 0..MAX_NESTING {
-        let names = listing::subfolders(&folder)?;
-        let own = file_name(&folder);
-        match names.as_slice() {
-            [only] if *only == own || role(only).is_some_and(|found| Some(found) == role(&own)) => {
-                if listing::has_images(&folder)? {
-                    break;
-                }
-                folder.push(only);
-            }
-            _ => break,
+        let (names, own) = (listing::subfolders(&folder)?, file_name(&folder));
+        let [only] = names.as_slice() else { break };
+        let alike = *only == own || role(only).is_some_and(|found| Some(found) == role(&own));
+        if !alike || listing::has_images(&folder)? || listing::subfolders(&folder.join(only))?.is_empty() {
+            break;
         }
+        folder.push(only);
     }
     Ok(folder)
 }
@@ -311,7 +306,10 @@ mod tests {
     #[test]
     fn names_say_their_role_in_any_case_and_beside_words_that_say_nothing() {
         for (names, expected) in [
-            ("train Train TRAIN training training_set Training-Images seg_train trainset traindata", Role::Train),
+            (
+                "train Train TRAIN training training_set Training-Images seg_train trainset traindata",
+                Role::Train,
+            ),
             ("val valid Validation validation_set dev eval Val valset seg_val", Role::Validation),
             ("test Testing test_set seg_test TEST test-images testset test_data.", Role::Test),
         ] {
@@ -319,7 +317,8 @@ mod tests {
                 assert_eq!(role(name), Some(expected), "{name}");
             }
         }
-        for name in ["cat", "trainer", "freight train", "train_test", "contest", "control", "", "cars_train"] {
+        for name in ["cat", "trainer", "freight train", "train_test", "contest", "control", "", "cars_train"]
+        {
             assert_eq!(role(name), None, "{name}");
         }
     }

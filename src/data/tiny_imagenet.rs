@@ -59,7 +59,8 @@ fn list(top: &Path, split: Split) -> Result<Listed> {
             let root = top.join("train");
             let listed = list_classes(&root, &classes)?;
             // The labels ascend, class folder by class folder.
-            let mut missing = classes.iter().zip(0..).filter(|(_, label)| listed.1.binary_search(label).is_err());
+            let mut missing =
+                classes.iter().zip(0..).filter(|(_, label)| listed.1.binary_search(label).is_err());
             if let Some((class, _)) = missing.next() {
                 return Err(Error::input(root.join(class), "class folder", "JPEG images", "none"));
             }
@@ -68,7 +69,10 @@ fn list(top: &Path, split: Split) -> Result<Listed> {
         Split::Test => {
             let root = top.join("val");
             let listed = if is_sorted(&root)? {
-                notes.push(format!("{}: the images lie in class folders, which give the labels", root.display()));
+                notes.push(format!(
+                    "{}: the images lie in class folders, which give the labels",
+                    root.display()
+                ));
                 list_classes(&root, &classes)?
             } else {
                 list_val(&root, &classes)?

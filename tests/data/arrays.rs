@@ -33,7 +33,9 @@ fn get(path: &Path, split: Split) -> Images {
 
 #[test]
 fn every_form_gives_the_same_images() {
-    for name in ["chw", "hwc", "fortran", "big", "versions", "unit32", "unit64", "unit16", "bytes32", "positional"] {
+    for name in
+        ["chw", "hwc", "fortran", "big", "versions", "unit32", "unit64", "unit16", "bytes32", "positional"]
+    {
         let set = get(&golden(&format!("{name}.npz")), Split::Test);
         assert_eq!(set.shape, [3, 4, 5], "{name}");
         assert_eq!(set.labels, LABELS, "{name}");
@@ -126,16 +128,22 @@ fn what_cannot_be_images_and_labels_is_refused_with_what_was_found() {
     let path = dir.path().join("bad.npz");
     let images = || npy("'|u1'", "(2, 3, 2, 2)", &[7; 24]);
     let labels = || npy("'|u1'", "(2,)", &[0, 1]);
-    let floats = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+    let floats =
+        |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
     let of_images = |descr: &str, shape: &str, bytes: &[u8], needles: &[&str]| {
         npz(&path, &[("images.npy", npy(descr, shape, bytes)), ("labels.npy", labels())]);
         refused(Arrays, &path, Split::Test, None, &[&["bad.npz", "array `images`"], needles].concat());
     };
-    of_images("'<f4'", "(2, 1, 1, 2)", &floats(&[-1.5, 0.0, 0.5, 2.0]), &["before any normalisation", "from -1.5 to 2"]);
+    of_images(
+        "'<f4'",
+        "(2, 1, 1, 2)",
+        &floats(&[-1.5, 0.0, 0.5, 2.0]),
+        &["before any normalisation", "from -1.5 to 2"],
+    );
     of_images("'<f4'", "(2, 1, 1, 2)", &floats(&[0.0, 0.5, 1.5, 3.2]), &["from 0 to 3.2"]);
     of_images("'<f4'", "(2, 1, 1, 2)", &floats(&[0.0, 256.0, 1.5, 3.2]), &["from 0 to 256"]);
     of_images("'<f4'", "(2, 1, 1, 2)", &floats(&[0.0, f32::NAN, 1.5, 3.2]), &["finite", "NaN at element 1"]);
-    of_images("'<i2'", "(2, 1, 1, 1)", &[255, 255, 1, 0], &["from -1 to 1"]);
+    of_images("'<i2'", "(2, 1, 1, 2)", &[255, 255, 1, 0, 0, 0, 0, 0], &["from -1 to 1"]);
     of_images("'|u1'", "(2, 3, 2, 3)", &[7; 36], &["here both could be", "[2, 3, 2, 3]"]);
     of_images("'|u1'", "(2, 4, 2, 4)", &[7; 64], &["1 or 3 channels", "[2, 4, 2, 4]"]);
     of_images("'|u1'", "(2, 12)", &[7; 24], &["flattened", "uint8 [2, 12]"]);
@@ -145,7 +153,12 @@ fn what_cannot_be_images_and_labels_is_refused_with_what_was_found() {
     of_images("'|u1'", "(2, 3, 2, 2)", &[7; 23], &["24 bytes", "found 23"]);
     of_images("'|u1'", "(2, 3, 2, 2)", &[7; 25], &["24 bytes", "found more"]);
     // Sizes that are only claimed.
-    of_images("'|u1'", "(4000000000, 3, 4000, 4000)", &[7; 24], &["bytes, as uint8 [4000000000, 3, 4000, 4000]"]);
+    of_images(
+        "'|u1'",
+        "(4000000000, 3, 4000, 4000)",
+        &[7; 24],
+        &["bytes, as uint8 [4000000000, 3, 4000, 4000]"],
+    );
     of_images("'<f8'", "(4000000000, 4000000000, 4000, 4000)", &[7; 24], &["plain numbers"]);
     of_images("'|O'", "(2,)", b"cos\nsystem\n(S'x'\ntR.", &["pickled"]);
     of_images("'|b1'", "(2, 1, 2, 2)", &[1; 8], &["plain numbers", "dtype |b1"]);
@@ -168,17 +181,25 @@ fn what_cannot_be_images_and_labels_is_refused_with_what_was_found() {
         npz(&path, files);
         refused(Arrays, &path, Split::Test, None, &[&["bad.npz"], needles].concat());
     };
-    of_files(&[("images.npy", images()), ("data.npy", images()), ("labels.npy", labels())], &[
-        "one array of images and one of labels",
-        "`data`",
-        "`images`",
-    ]);
-    of_files(&[("images.npy", images())], &["one array of images and one of labels", "`images` uint8 [2, 3, 2, 2]"]);
-    of_files(&[("a.npy", images()), ("b.npy", images()), ("c.npy", labels())], &["`images` and `labels`", "`c`"]);
+    of_files(
+        &[("images.npy", images()), ("data.npy", images()), ("labels.npy", labels())],
+        &["one array of images and one of labels", "`data`", "`images`"],
+    );
+    of_files(
+        &[("images.npy", images())],
+        &["one array of images and one of labels", "`images` uint8 [2, 3, 2, 2]"],
+    );
+    of_files(
+        &[("a.npy", images()), ("b.npy", images()), ("c.npy", labels())],
+        &["`images` and `labels`", "`c`"],
+    );
     of_files(&[("x_train.npy", images()), ("y_train.npy", labels())], &["test split", "`x_train`"]);
     of_files(&[("readme.txt", b"x".to_vec())], &["found none"]);
     let few = npy("'|S3'", "(1,)", b"ant");
-    of_files(&[("images.npy", images()), ("labels.npy", labels()), ("classes.npy", few)], &["2 or more class names", "found 1"]);
+    of_files(
+        &[("images.npy", images()), ("labels.npy", labels()), ("classes.npy", few)],
+        &["2 or more class names", "found 1"],
+    );
 
     fs::write(&path, b"PK\x03\x04 and no more").unwrap();
     refused(Arrays, &path, Split::Test, None, &["an intact .npz file"]);

@@ -94,7 +94,13 @@ fn the_test_images_are_taken_or_else_the_validation_images() {
     // Without validation images there is nothing to take.
     fs::remove_dir_all(dir.path().join("val")).unwrap();
     write(dir.path().join("test/1.png"), flat(9));
-    refused(Folder, dir.path(), Split::Test, None, &["test", "class sub-folders like those of train/", "none"]);
+    refused(
+        Folder,
+        dir.path(),
+        Split::Test,
+        None,
+        &["test", "class sub-folders like those of train/", "none"],
+    );
     write(dir.path().join("test/unknown/1.png"), flat(9));
     refused(Folder, dir.path(), Split::Test, None, &["test/unknown", "train/ has too"]);
 }
@@ -108,7 +114,10 @@ fn classes_are_numbered_by_the_train_folder() {
     assert_eq!((content(&test), test.classes.len()), (vec![(1, 102), (2, 103)], 3));
     // The split alone has only its own folders to number by.
     let alone = get(&dir.path().join("Validation"), Split::Test);
-    assert_eq!((content(&alone), alone.classes), (vec![(0, 102), (1, 103)], vec!["bee".to_owned(), "cow".to_owned()]));
+    assert_eq!(
+        (content(&alone), alone.classes),
+        (vec![(0, 102), (1, 103)], vec!["bee".to_owned(), "cow".to_owned()])
+    );
 }
 
 #[test]
@@ -119,7 +128,13 @@ fn folders_that_all_look_like_splits_are_never_classes() {
     refused(Folder, dir.path(), Split::Test, None, &needles);
     classes(&dir.path().join("valid"), &TEST);
     classes(&dir.path().join("validation"), &TEST);
-    refused(Folder, dir.path(), Split::Test, None, &["one folder of validation images", "valid/, validation/"]);
+    refused(
+        Folder,
+        dir.path(),
+        Split::Test,
+        None,
+        &["one folder of validation images", "valid/, validation/"],
+    );
     // A plain name goes before others.
     classes(&dir.path().join("val"), &[("ant", 51)]);
     assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 51)]);

@@ -72,7 +72,8 @@ impl Container {
                 bytes
             }
             Content::Safetensors(file) => {
-                let tensors = SafeTensors::deserialize(file).map_err(|error| fault(&"safetensors", &error))?;
+                let tensors =
+                    SafeTensors::deserialize(file).map_err(|error| fault(&"safetensors", &error))?;
                 let tensor = tensors.tensor(&spec.name).map_err(|error| fault(&"a tensor", &error))?;
                 tensor.data().to_vec()
             }
@@ -85,7 +86,8 @@ impl Container {
     }
 
     fn open_npz(path: &Path) -> Result<Self> {
-        let broken = |error: &dyn std::fmt::Display| Error::input(path, "zip archive", "an intact .npz file", error);
+        let broken =
+            |error: &dyn std::fmt::Display| Error::input(path, "zip archive", "an intact .npz file", error);
         let file = File::open(path).map_err(Error::read(path))?;
         let mut zip = ZipArchive::new(BufReader::new(file)).map_err(|error| broken(&error))?;
         let (mut specs, mut places) = (Vec::new(), Vec::new());

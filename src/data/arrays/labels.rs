@@ -57,7 +57,9 @@ pub(super) fn names(path: &Path, array: &Array, needed: usize) -> Result<Vec<Str
                 String::from_utf8(bytes[..end].to_vec()).ok()
             }
         };
-        names.push(name.ok_or_else(|| fault("class names in Unicode", format!("name {} of other bytes", names.len())))?);
+        names.push(name.ok_or_else(|| {
+            fault("class names in Unicode", format!("name {} of other bytes", names.len()))
+        })?);
     }
     if names.len() < needed || names.len() > usize::from(u16::MAX) {
         let expected = format!("{needed} or more class names, as the labels need (at most {})", u16::MAX);

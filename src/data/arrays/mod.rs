@@ -33,7 +33,8 @@ impl Reader for Arrays {
 
     fn is_in(&self, dir: &Path) -> bool {
         // A safetensors file in a folder is rather a checkpoint.
-        let in_folder = || listing::files(dir).is_ok_and(|files| files.iter().any(|path| has_extension(path, &["npz"])));
+        let in_folder =
+            || listing::files(dir).is_ok_and(|files| files.iter().any(|path| has_extension(path, &["npz"])));
         if dir.is_dir() { in_folder() } else { has_extension(dir, &EXTENSIONS) && dir.is_file() }
     }
 
@@ -96,9 +97,9 @@ fn locate(dir: &Path, split: Split) -> Result<Located> {
         return Ok(Located { path: only.clone(), whole: split == Split::Test, beside: None });
     }
     let of = |role: Role| {
-        let stem = |path: &PathBuf| path.file_stem().is_some_and(|stem| {
-            splits::role_in(&stem.to_string_lossy()) == Some(role)
-        });
+        let stem = |path: &PathBuf| {
+            path.file_stem().is_some_and(|stem| splits::role_in(&stem.to_string_lossy()) == Some(role))
+        };
         let mut found = files.iter().filter(|path| stem(path));
         match (found.next(), found.next()) {
             (Some(only), None) => Some(only.clone()),

@@ -8,10 +8,13 @@ use crate::error::{Error, Result};
 use std::path::Path;
 
 /// Names of arrays of images, without the word for a split.
-const IMAGES: [&str; 13] =
-    ["images", "image", "imgs", "img", "x", "data", "inputs", "input", "pixels", "samples", "features", "pictures", "xs"];
+const IMAGES: [&str; 13] = [
+    "images", "image", "imgs", "img", "x", "data", "inputs", "input", "pixels", "samples", "features",
+    "pictures", "xs",
+];
 /// Names of arrays of labels.
-const LABELS: [&str; 9] = ["labels", "label", "y", "targets", "target", "fine_labels", "fine_label", "ys", "lbls"];
+const LABELS: [&str; 9] =
+    ["labels", "label", "y", "targets", "target", "fine_labels", "fine_label", "ys", "lbls"];
 /// Names of arrays of class names.
 const CLASSES: [&str; 7] =
     ["classes", "class_names", "classnames", "label_names", "names", "list_classes", "fine_label_names"];
@@ -133,15 +136,19 @@ fn by_shape(specs: &[Spec]) -> Option<(usize, usize)> {
 }
 
 fn nothing(path: &Path, place: String, specs: &[Spec]) -> Error {
-    let expected = "an array of images and one of labels, such as `images` and `labels`, or `x_test` and `y_test`";
+    let expected =
+        "an array of images and one of labels, such as `images` and `labels`, or `x_test` and `y_test`";
     Error::input(path, place, expected, list_of(&specs.iter().collect::<Vec<_>>()))
 }
 
 /// The first arrays, with their shapes.
 fn list_of(specs: &[&Spec]) -> String {
     const SHOWN: usize = 6;
-    let shown: Vec<_> =
-        specs.iter().take(SHOWN).map(|spec| format!("`{}` {}", spec.name.escape_debug(), spec.describe())).collect();
+    let shown: Vec<_> = specs
+        .iter()
+        .take(SHOWN)
+        .map(|spec| format!("`{}` {}", spec.name.escape_debug(), spec.describe()))
+        .collect();
     match specs.len().checked_sub(SHOWN) {
         Some(more @ 1..) => format!("{} and {more} more", shown.join(", ")),
         _ if shown.is_empty() => "none".to_owned(),

@@ -34,7 +34,9 @@ impl Element {
     /// Bytes of one element; `None` for what is not read.
     pub(super) fn size(&self) -> Option<usize> {
         match self {
-            Element::Int(size) | Element::Uint(size) | Element::Float(size) | Element::Bytes(size) => Some(*size),
+            Element::Int(size) | Element::Uint(size) | Element::Float(size) | Element::Bytes(size) => {
+                Some(*size)
+            }
             Element::Bfloat16 => Some(2),
             Element::Text(characters) => characters.checked_mul(4),
             Element::Object | Element::Other(_) => None,
@@ -179,7 +181,12 @@ fn parse(name: &str, text: &str) -> Option<Spec> {
                 let (inside, after) = enclosed(rest, '(', ')')?;
                 // Python 2 wrote `3L`.
                 let sizes = inside.split(',').map(|size| size.trim().trim_end_matches('L'));
-                shape = Some(sizes.filter(|size| !size.is_empty()).map(|size| size.parse().ok()).collect::<Option<_>>()?);
+                shape = Some(
+                    sizes
+                        .filter(|size| !size.is_empty())
+                        .map(|size| size.parse().ok())
+                        .collect::<Option<_>>()?,
+                );
                 after
             }
             _ => return None,
@@ -221,18 +228,45 @@ mod tests {
 
     #[test]
     fn headers_of_numpy_are_understood() {
-        let spec = |text: &str| parse("a", text).map(|spec| (spec.element, spec.big_endian, spec.fortran, spec.shape));
+        let spec = |text: &str| {
+            parse("a", text).map(|spec| (spec.element, spec.big_endian, spec.fortran, spec.shape))
+        };
         let cases = [
-            ("{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }  \n", Element::Float(4), false, false, vec![2, 3]),
-            ("{'descr': '|u1', 'fortran_order': True, 'shape': (7,), }", Element::Uint(1), false, true, vec![7]),
+            (
+                "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }  \n",
+                Element::Float(4),
+                false,
+                false,
+                vec![2, 3],
+            ),
+            (
+                "{'descr': '|u1', 'fortran_order': True, 'shape': (7,), }",
+                Element::Uint(1),
+                false,
+                true,
+                vec![7],
+            ),
             ("{'shape': (), 'fortran_order': False, 'descr': '>i8'}", Element::Int(8), true, false, vec![]),
-            ("{'descr': '<U12', 'fortran_order': False, 'shape': (3L, 4L)}", Element::Text(12), false, false, vec![3, 4]),
-            ("{'descr': '|O', 'fortran_order': False, 'shape': (2,), }", Element::Object, false, false, vec![2]),
+            (
+                "{'descr': '<U12', 'fortran_order': False, 'shape': (3L, 4L)}",
+                Element::Text(12),
+                false,
+                false,
+                vec![3, 4],
+            ),
+            (
+                "{'descr': '|O', 'fortran_order': False, 'shape': (2,), }",
+                Element::Object,
+                false,
+                false,
+                vec![2],
+            ),
         ];
         for (text, element, big, fortran, shape) in cases {
             assert_eq!(spec(text), Some((element, big, fortran, shape)), "{text}");
         }
-        let fields = spec("{'descr': [('x', '<f4'), ('y', '<i2', (2,))], 'fortran_order': False, 'shape': (1,)}");
+        let fields =
+            spec("{'descr': [('x', '<f4'), ('y', '<i2', (2,))], 'fortran_order': False, 'shape': (1,)}");
         assert!(matches!(fields, Some((Element::Other(_), ..))), "{fields:?}");
     }
 

@@ -48,7 +48,8 @@ pub(super) fn read(path: &Path, array: Array) -> Result<Planes> {
         whole &= value.fract() == 0.0;
     }
     let float = !spec.element.is_integer();
-    let expected = "pixels from 0 to 255, or floats from 0 to 1 (images as they were before any normalisation)";
+    let expected =
+        "pixels from 0 to 255, or floats from 0 to 1 (images as they were before any normalisation)";
     // A rounding above 1 is no other range.
     let unit = float && high <= 1.0 + 1e-6;
     if low < 0.0 || high > 255.0 || float && !unit && !whole && high < DIM {
@@ -61,7 +62,8 @@ pub(super) fn read(path: &Path, array: Array) -> Result<Planes> {
     }
 
     let [along_n, along_c, along_h, along_w] = axes.map(|(_, stride)| stride);
-    let in_order = [along_n, along_c, along_h, along_w] == [channels * height * width, height * width, width, 1];
+    let in_order =
+        [along_n, along_c, along_h, along_w] == [channels * height * width, height * width, width, 1];
     let mut pixels;
     if spec.element == Element::Uint(1) && in_order {
         pixels = bytes;
@@ -116,7 +118,9 @@ fn axes(spec: &Spec) -> Result<[(usize, usize); 4], &'static str> {
             }
             (false, false) => Err("1 or 3 channels, in the second dimension or in the last"),
         },
-        2 => Err("images of shape [N, C, H, W], [N, H, W, C] or [N, H, W] (flattened images have lost their sides)"),
+        2 => Err(
+            "images of shape [N, C, H, W], [N, H, W, C] or [N, H, W] (flattened images have lost their sides)",
+        ),
         _ => Err("images of shape [N, C, H, W], [N, H, W, C] or [N, H, W]"),
     }
 }
