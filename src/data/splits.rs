@@ -322,4 +322,42 @@ mod tests {
             assert_eq!(role(name), None, "{name}");
         }
     }
+
+    /// A folder with an image per class folder.
+    fn with(classes: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for class in classes {
+            std::fs::create_dir_all(dir.path().join(class)).unwrap();
+            std::fs::write(dir.path().join(class).join("1.png"), "").unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn what_is_taken_and_what_is_passed_over_is_told() {
+        let dir = with(&["train/a", "train/b", "valid/a", "Test/a", "docs"]);
+        let found = find(dir.path(), Split::Test).unwrap().unwrap();
+        assert_eq!((found.root, found.numbered_by), (dir.path().join("Test"), dir.path().join("train")));
+        let notes = found.notes.join("\n");
+        for needle in ["took Test/; valid/ is there too", "/valid takes that", "docs/ passed over"] {
+            assert!(notes.contains(needle), "{notes}");
+        }
+        let dir = with(&["train/a", "train/b", "valid/a", "test/unknown"]);
+        let found = find(dir.path(), Split::Test).unwrap().unwrap();
+        assert_eq!(found.root, dir.path().join("valid"));
+        let notes = found.notes.join("\n");
+        assert!(notes.contains("took valid/, because test/ has no class folders with images"), "{notes}");
+        assert!(find(with(&["a", "b"]).path(), Split::Test).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_split_that_numbers_its_classes_alone_is_told() {
+        let dir = with(&["Training/a", "Training/b", "Training/c", "val/a", "val/c", "test/x"]);
+        let names = |list: &[&str]| list.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let note = numbered_alone(&dir.path().join("val"), &names(&["a", "c"])).unwrap();
+        assert!(note.contains("val/ has 2 of the 3 classes of Training/"), "{note}");
+        for (split, classes) in [("val", &["a", "b", "c"][..]), ("test", &["x"]), ("Training", &["a"])] {
+            assert_eq!(numbered_alone(&dir.path().join(split), &names(classes)), None, "{split}");
+        }
+    }
 }
