@@ -11,6 +11,7 @@ pub mod error;
 pub mod eval;
 pub mod filter;
 pub mod graph;
+pub mod input;
 pub mod invariance;
 pub mod lock;
 pub mod models;

@@ -3,6 +3,8 @@
 
 #[path = "data/arrays.rs"]
 mod arrays;
+#[path = "data/choice.rs"]
+mod choice;
 #[path = "data/cifar10.rs"]
 mod cifar10;
 #[path = "data/cifar100.rs"]
@@ -19,6 +21,8 @@ mod folder;
 mod idx_sets;
 #[path = "data/mnist.rs"]
 mod mnist;
+#[path = "data/prepare.rs"]
+mod prepare;
 #[path = "data/splits.rs"]
 mod splits;
 #[path = "data/support.rs"]

@@ -56,7 +56,7 @@ fn observed(
 ) -> Result<Trained> {
     let data = Data { train: &DIGITS.train, test: &DIGITS.test, weights: None };
     let session = Session { command: vec!["synfilter".into(), "train".into()], device: "a test".into() };
-    let job = Job { folder, resume, tensorboard: false, session };
+    let job = Job { folder, resume, tensorboard: false, session, input: None };
     train(&Cpu::new(ConvMode::Auto, true), settings, data, job, interrupted, observer)
 }
 
@@ -123,7 +123,7 @@ fn retrained(arch: Arch, folder: &Path, frozen: &[&str]) -> Result<[Checkpoint; 
     let data = Data { train: &DIGITS.train, test: &DIGITS.test, weights: Some(&weights) };
     let after = folder.join("after");
     let session = Session { command: Vec::new(), device: "a test".into() };
-    let job = Job { folder: &after, resume: false, tensorboard: false, session };
+    let job = Job { folder: &after, resume: false, tensorboard: false, session, input: None };
     let backend = Cpu::new(ConvMode::Auto, true);
     let trained = train(&backend, &settings, data, job, &AtomicBool::new(false), &mut ())?;
     Ok([checkpoint, Checkpoint::load(trained.checkpoint)?])
@@ -324,7 +324,13 @@ fn a_resnet_learns_digits() {
     let digits = digits(2000, 500);
     let settings = TrainSettings { epochs: 2, ..settings(Arch::Resnet18, 2) };
     let data = Data { train: &digits.train, test: &digits.test, weights: None };
-    let job = Job { folder: folder.path(), resume: false, tensorboard: false, session: Session::default() };
+    let job = Job {
+        folder: folder.path(),
+        resume: false,
+        tensorboard: false,
+        session: Session::default(),
+        input: None,
+    };
     let backend = Cpu::new(ConvMode::Auto, true);
     let trained = train(&backend, &settings, data, job, &AtomicBool::new(false), &mut ()).unwrap();
     let [first, second] = &trained.epochs[..] else { panic!("two epochs") };

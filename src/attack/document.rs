@@ -3,6 +3,7 @@
 use super::method::Method;
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
+use crate::input::Input;
 use crate::sweep::{BnMode, CheckpointId, Provenance};
 use crate::versioned;
 use serde::{Deserialize, Serialize};
@@ -20,7 +21,7 @@ pub struct Document {
     pub dataset: String,
     /// SHA-256 of its test images, hexadecimal.
     pub dataset_digest: String,
-    /// How many of them were attacked: the first, in file order.
+    /// How many of them were attacked; [`Document::input`] tells which, and without it they are the first, in file order.
     pub images: usize,
     /// Whether adversarial images are clipped to [0, 1].
     pub clamp: bool,
@@ -34,6 +35,9 @@ pub struct Document {
     pub networks: Vec<NetworkCurves>,
     /// How the document came about.
     pub provenance: Provenance,
+    /// What was read; documents of versions that did not tell have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
 }
 
 /// The security curves of one network.
@@ -187,6 +191,7 @@ mod tests {
                 ],
             }],
             provenance: Provenance::default(),
+            input: None,
         }
     }
 

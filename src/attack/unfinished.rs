@@ -9,6 +9,7 @@ use crate::sweep::Bits;
 use crate::sweep::bits::hex;
 use crate::versioned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::fs;
 use std::iter;
 use std::ops::Range;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// The version of a block's file.
 const VERSION: u32 = 1;
+/// What decides the attack.
+const SETTINGS: &str = "settings.json";
 
 /// A folder in that of an attack, there until the attack is finished.
 #[derive(Debug)]
@@ -51,8 +54,23 @@ impl Unfinished {
     pub fn open(folder: &Path, settings: &impl Serialize) -> Result<Unfinished> {
         let folder = folder.join(Unfinished::NAME);
         let lock = Lock::of(&folder, "attack")?;
-        versioned::settle(&folder.join("settings.json"), settings, "an unfinished attack", &[])?;
+        versioned::settle(&folder.join(SETTINGS), settings, "an unfinished attack", &[])?;
         Ok(Unfinished { folder, _lock: lock })
+    }
+
+    /// Whether `folder` holds an unfinished attack on the first images in file order, as all were before there was a choice.
+    ///
+    /// # Errors
+    /// [`Error::Read`]; [`Error::Input`] for settings that are no JSON.
+    pub fn in_file_order(folder: &Path) -> Result<bool> {
+        let path = folder.join(Unfinished::NAME).join(SETTINGS);
+        if !path.exists() {
+            return Ok(false);
+        }
+        let text = fs::read(&path).map_err(Error::read(&path))?;
+        let settings: Value = serde_json::from_slice(&text)
+            .map_err(|error| Error::input(&path, "content", "the settings of an attack", error))?;
+        Ok(settings.get("pick").is_none())
     }
 
     fn path(&self, network: usize, images: &Range<usize>) -> PathBuf {
@@ -139,6 +157,7 @@ mod tests {
         let error = unfinished.kept(1, &(3..6), 1).unwrap_err().to_string();
         assert!(error.contains("bits and losses of 3 images in hexadecimal"), "{error}");
 
+        assert!(Unfinished::in_file_order(folder.path()).unwrap());
         let second = Unfinished::open(folder.path(), &7).unwrap_err();
         assert_eq!(second.exit_code(), 1, "{second}");
         drop(unfinished);
@@ -147,5 +166,8 @@ mod tests {
         assert!(other.to_string().contains("an unfinished attack with other settings"), "{other}");
         Unfinished::open(folder.path(), &7).unwrap().remove().unwrap();
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert!(!Unfinished::in_file_order(folder.path()).unwrap());
+        Unfinished::open(folder.path(), &serde_json::json!({ "pick": {} })).unwrap();
+        assert!(!Unfinished::in_file_order(folder.path()).unwrap());
     }
 }

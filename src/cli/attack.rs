@@ -18,10 +18,11 @@ use synfilter::attack::{
 };
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Verdicts};
-use synfilter::data::{DatasetKind, Images};
+use synfilter::data::{DatasetKind, Images, Reading};
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::filter::{Census, FilterKind, Mask, WeightRange, variants};
+use synfilter::input::Input;
 use synfilter::models::Arch;
 use synfilter::network::Network;
 use synfilter::sweep::plan::resolve_layers;
@@ -112,11 +113,12 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     if found.exists() {
         return Err(Error::usage(format!("{}: expected a folder without one, found one", found.display())));
     }
-    let images = args.images.load()?;
+    let (images, reading) = args.images.load(Unfinished::in_file_order(&args.out)?)?;
     let curves = Curves {
         arch: args.arch,
         checkpoints: &args.checkpoint,
         images: &images,
+        reading: &reading,
         dataset: args.images.source.dataset,
         normalise: &args.images.normalise,
         methods: &methods,
@@ -191,6 +193,8 @@ pub struct Curves<'a> {
     pub checkpoints: &'a [PathBuf],
     /// The images to attack.
     pub images: &'a Images,
+    /// Which they are of all, and how they were prepared.
+    pub reading: &'a Reading,
     /// Their data set.
     pub dataset: DatasetKind,
     /// What the user says about normalisation.
@@ -228,6 +232,7 @@ impl OnDevice for Curves<'_> {
         }
         ids.reverse();
         let unfinished = Unfinished::open(self.folder, &self.settings(&ids))?;
+        note(&self.reading.to_string());
         let (mut networks, mut outcomes) = (Vec::new(), Vec::new());
         for (at, path) in self.checkpoints.iter().enumerate() {
             let model = first.take().map_or_else(|| self.load(path), Ok)?;
@@ -247,6 +252,7 @@ impl OnDevice for Curves<'_> {
             backend: compute.backend_name().to_owned(),
             networks,
             provenance: provenance::of_command(command, compute.seed, device, checkpoints),
+            input: Some(Input::of(self.reading.clone())),
         };
         write_outcomes(folder, &document, &outcomes)?;
         document.write(folder)?;
@@ -323,12 +329,17 @@ impl Curves<'_> {
 
     /// Everything that results depend on, in a form to compare.
     fn settings(&self, networks: &[(CheckpointId, Option<Filtered>)]) -> Value {
-        json!({
+        let mut settings = json!({
             "dataset_digest": self.images.digest, "images": self.images.len(), "clamp": self.clamp, "bn": self.bn,
             "methods": self.methods, "eps": self.eps.iter().map(|eps| eps.0).collect::<Vec<_>>(), "networks": networks,
             "dtype": self.compute.dtype.name(), "backend": self.compute.backend_name(),
             "program": env!("CARGO_PKG_VERSION"),
-        })
+        });
+        // Only where there is one, as folders of versions without a choice have it.
+        if let Some(pick) = &self.reading.pick {
+            settings["pick"] = json!(pick);
+        }
+        settings
     }
 }
 

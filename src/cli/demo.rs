@@ -178,6 +178,7 @@ impl OnDevice for Training<'_> {
             resume: false,
             tensorboard: false,
             session,
+            input: None,
         };
         train::shown(backend, &settings, Data { train: &images, test, weights: None }, job)
     }
@@ -215,6 +216,7 @@ impl OnDevice for Sweep<'_> {
             backend_name: args.compute.backend_name(),
             dtype: args.compute.dtype.name(),
             images: &images,
+            reading: None,
             dataset: DatasetKind::Digits,
             arch: Some(ARCH),
             checkpoints: slice::from_ref(checkpoint),
@@ -227,7 +229,7 @@ impl OnDevice for Sweep<'_> {
         };
         let mut plan = prepared.plan()?;
         let provenance = provenance::of_this_command(args.compute.seed, description, prepared.checkpoints);
-        let job = Job { folder: run, shard: Shard::WHOLE, resume: false, provenance };
+        let job = Job { folder: run, shard: Shard::WHOLE, resume: false, provenance, input: None };
         prepared.run(&mut plan, job).map(|_| ())
     }
 }

@@ -21,6 +21,7 @@ use synfilter::data::Images;
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::graph::program::Mode;
+use synfilter::input::Input;
 use synfilter::models::Arch;
 use synfilter::network::{Network, STATISTICS_BATCH};
 use synfilter::study::{Halving, halving};
@@ -80,6 +81,7 @@ struct Document {
     adversarial: Vec<Adversarial>,
     #[serde(skip_serializing_if = "Option::is_none")]
     halving: Option<Halving>,
+    input: Input,
 }
 
 #[derive(Serialize)]
@@ -112,11 +114,12 @@ impl OnDevice for Eval<'_> {
 }
 
 fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()> {
-    let images = args.images.load()?;
+    let (images, reading) = args.images.load(false)?;
     let dataset = args.images.source.dataset;
     let model = Model::load(&args.checkpoint, args.arch, dataset, &images, &args.images.normalise)?;
     // Asked for before the work starts: a folder that cannot be written is known at once.
     let file = args.save_outputs.as_ref().map(AtomicFile::create).transpose()?;
+    note(&reading.to_string());
 
     let arch = model.arch;
     let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(args.bn));
@@ -146,6 +149,7 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
             .map(|(eps, tally)| Adversarial { eps: eps.0, correct: tally.correct, loss: mean(tally) })
             .collect(),
         halving,
+        input: Input::of(reading),
     };
     output.result(&document, || table(&document))
 }

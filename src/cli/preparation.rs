@@ -10,7 +10,7 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use synfilter::attack::{Attack, Method};
 use synfilter::backend::{Backend, SLAB};
-use synfilter::data::{DatasetKind, Images};
+use synfilter::data::{DatasetKind, Images, Reading};
 use synfilter::eps::Eps;
 use synfilter::filter::{self, FilterKind};
 use synfilter::graph::Graph;
@@ -80,6 +80,8 @@ pub struct Preparation<'a, B: Backend> {
     pub dtype: &'static str,
     /// The images to measure on.
     pub images: &'a Images,
+    /// Which they are of all, and how they were prepared; `None` for the first as they are.
+    pub reading: Option<&'a Reading>,
     /// Their data set.
     pub dataset: DatasetKind,
     /// What the user says the architecture is.
@@ -195,6 +197,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let mut open = |at| {
             // The folder is open by now: nothing has to be taken back.
             if !std::mem::replace(&mut told, true) {
+                self.tell();
                 note(&summary(&planned, shard));
             }
             Ok(Box::new(self.engine(&planned, at)?) as Box<dyn Measure + 'a>)
@@ -209,6 +212,13 @@ impl<'a, B: Backend> Preparation<'a, B> {
             });
         };
         sweep::sweep(job, plan, &mut open, &mut progress, &INTERRUPTED)
+    }
+
+    /// Tells what was read.
+    pub fn tell(&self) {
+        if let Some(reading) = self.reading {
+            note(&reading.to_string());
+        }
     }
 
     /// The network of a checkpoint, by position.
@@ -264,6 +274,8 @@ impl<'a, B: Backend> Preparation<'a, B> {
             dataset: self.dataset.name().to_owned(),
             dataset_digest: self.images.digest.clone(),
             images: [0, self.images.len()],
+            pick: self.reading.and_then(|reading| reading.pick.clone()),
+            prepare: self.reading.and_then(|reading| reading.prepare),
             scope: choices.scope,
             layers,
             filters: choices.filters.clone(),

@@ -16,15 +16,16 @@ use std::path::{Path, PathBuf};
 use synfilter::attack::{Attack, Method};
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Verdicts};
-use synfilter::data::{DatasetKind, Images, Split};
+use synfilter::data::{DatasetKind, Images, Request, Split, open as open_images};
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally};
 use synfilter::graph::{Graph, ParamKind};
+use synfilter::input::Input;
 use synfilter::lock::Lock;
 use synfilter::models::Arch;
 use synfilter::network::Network;
 use synfilter::retrain::document::{ALPHA, ArmResult, Labels, Network as Trained, Training, VERSION};
-use synfilter::retrain::labels::labels;
+use synfilter::retrain::labels::{choice, labels};
 use synfilter::retrain::outcome::{Measured, write_table};
 use synfilter::retrain::statistics::{compare, summary};
 use synfilter::retrain::{Arm, Arms, Document, Outcome, RETRAIN_PARQUET, Settings, table};
@@ -113,13 +114,18 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     {
         return Err(Error::usage(format!("--seeds: expected each once, found {twice} twice")));
     }
-    let (train, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
+    let (train, train_reading) = open_images(&args.source.request(Split::Train)?)?;
+    // The images that the sweep chose come first: what is measured on is the rest of them.
+    let test = args.source.request(Split::Test)?;
+    let choice = choice(&args.labels)?;
+    let (test, test_reading) = open_images(&Request { choice, rest_follows: choice.is_some(), ..test })?;
     let retraining = Retraining {
         arch: args.arch,
         checkpoint: &args.checkpoint,
         labels: &args.labels,
         train: &train,
         test: &test,
+        input: Input::of_training(train_reading, test_reading),
         dataset: args.source.dataset,
         normalise: &args.normalise,
         by: args.by,
@@ -150,6 +156,7 @@ fn dry_run(retraining: &Retraining, compute: &Compute, output: Output) -> Result
     let plan = retraining.plan()?;
     let networks = plan.to_train();
     let seconds = compute.run(true, Estimate { retraining, plan: &plan })?;
+    note(&retraining.input.to_string());
     let document =
         DryRun { settings: &plan.settings, networks, fragile: plan.fragile(), estimated_seconds: seconds };
     output.result(&document, || {
@@ -175,8 +182,10 @@ pub struct Retraining<'a> {
     pub labels: &'a Path,
     /// The images to train on.
     pub train: &'a Images,
-    /// All test images.
+    /// All test images, those that the sweep measured first.
     pub test: &'a Images,
+    /// Which all these are; the test images that the sweep chose come first.
+    pub input: Input,
     /// Their data set.
     pub dataset: DatasetKind,
     /// What the user says about normalisation.
@@ -367,6 +376,7 @@ impl OnDevice for InFolder<'_> {
         let InFolder { retraining, folder } = self;
         let mut plan = retraining.plan()?;
         let _lock = open(folder, &plan.settings)?;
+        note(&retraining.input.to_string());
         let mut found: Vec<(Arm, Vec<Outcome>)> = Vec::new();
         let mut arms = Vec::new();
         for arm in Arm::ALL {
@@ -390,6 +400,7 @@ impl OnDevice for InFolder<'_> {
                 &[checkpoint],
             ),
             settings: plan.settings,
+            input: Some(retraining.input.clone()),
         };
         write_table(folder, &document, &found)?;
         document.write(folder)?;
@@ -474,7 +485,7 @@ fn trained<B: Backend>(
     let Retraining { train, test, ref command, .. } = *retraining;
     let data = Data { train, test, weights: Some(&plan.model.weights) };
     let session = Session { command: command.clone(), device: device.to_owned() };
-    let job = Job { folder, resume: true, tensorboard: false, session };
+    let job = Job { folder, resume: true, tensorboard: false, session, input: None };
     let trained = shown(backend, &settings, data, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
             note("what is finished is kept; the same command goes on");

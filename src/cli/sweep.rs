@@ -17,7 +17,9 @@ use std::time::Instant;
 use synfilter::attack::MethodName;
 use synfilter::backend::Backend;
 use synfilter::backend::open::OnDevice;
+use synfilter::input::Input;
 use synfilter::models::Arch;
+use synfilter::sweep::dir::RunFile;
 use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
 use synfilter::sweep::plan::Counts;
 use synfilter::sweep::run::Job;
@@ -145,12 +147,18 @@ impl Args {
 fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Output) -> Result<()> {
     let method = args.descent.method(args.method, args.compute.seed)?;
     let trained = args.trained()?;
-    let images = args.images.load()?;
+    let begun = match &args.out {
+        Some(folder) if folder.is_dir() => RunFile::read(folder)?,
+        _ => None,
+    };
+    let in_file_order = begun.is_some_and(|run| run.settings.pick.is_none());
+    let (images, reading) = args.images.load(in_file_order)?;
     let prepared = Preparation {
         backend,
         backend_name: args.compute.backend_name(),
         dtype: args.compute.dtype.name(),
         images: &images,
+        reading: Some(&reading),
         dataset: args.images.source.dataset,
         arch: args.arch,
         checkpoints: &args.checkpoint,
@@ -168,11 +176,13 @@ fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Outp
     let mut plan = prepared.plan()?;
     let (Some(folder), false) = (&args.out, args.dry_run) else {
         let seconds = estimate::seconds(&plan, args.shard, &mut prepared.engine(&plan, 0)?)?;
+        prepared.tell();
         return dry_run(&plan, args.shard, seconds, output);
     };
     let started = Instant::now();
     let provenance = provenance::of_this_command(args.compute.seed, description, &args.checkpoint);
-    let job = Job { folder, shard: args.shard, resume: args.resume, provenance };
+    let input = Some(Input::of(reading.clone()));
+    let job = Job { folder, shard: args.shard, resume: args.resume, provenance, input };
     let finished = prepared.run(&mut plan, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
             note(&format!(

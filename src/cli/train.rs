@@ -10,7 +10,8 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
-use synfilter::data::Split;
+use synfilter::data::{Split, open};
+use synfilter::input::Input;
 use synfilter::models::Arch;
 use synfilter::network::Normalisation;
 use synfilter::train::{
@@ -140,7 +141,8 @@ fn trained<B: Backend>(
     description: String,
     output: Output,
 ) -> Result<()> {
-    let (images, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
+    let (images, train_reading) = open(&args.source.request(Split::Train)?)?;
+    let (test, test_reading) = open(&args.source.request(Split::Test)?)?;
     let own = TrainSettings::new(args.arch, args.source.dataset, &images);
     let norm = args.normalise.over(Normalisation { mean: own.mean.clone(), std: own.std.clone() })?;
     let settings = TrainSettings {
@@ -155,7 +157,8 @@ fn trained<B: Backend>(
         ..own
     };
     let session = session(description);
-    let job = Job { folder: &args.out, resume: args.resume, tensorboard: args.tensorboard, session };
+    let input = Some(Input::of_training(train_reading, test_reading));
+    let job = Job { folder: &args.out, resume: args.resume, tensorboard: args.tensorboard, session, input };
     let data = Data { train: &images, test: &test, weights: None };
     let trained = shown(backend, &settings, data, job).inspect_err(|error| {
         if matches!(error, Error::Interrupted) {
@@ -174,7 +177,8 @@ fn trained<B: Backend>(
 /// # Errors
 /// Those of [`train`].
 pub fn shown<B: Backend>(backend: &B, settings: &TrainSettings, data: Data, job: Job) -> Result<Trained> {
-    train(backend, settings, data, job, &INTERRUPTED, &mut Shown { meter: None, epochs: settings.epochs })
+    let mut shown = Shown { input: job.input.clone(), meter: None, epochs: settings.epochs };
+    train(backend, settings, data, job, &INTERRUPTED, &mut shown)
 }
 
 /// This process, for the record of a training run.
@@ -197,12 +201,18 @@ fn closing(trained: &Trained) -> String {
 
 /// Shows a training run on stderr.
 struct Shown {
+    /// What was read, until it is told.
+    input: Option<Input>,
     meter: Option<Meter>,
     epochs: u32,
 }
 
 impl Observer for Shown {
     fn batch(&mut self, progress: &Progress) {
+        // There is something to do, and nothing that could still be refused.
+        if let Some(input) = self.input.take() {
+            note(&input.to_string());
+        }
         let batches = progress.batches as u64;
         let done = u64::from(progress.epoch - 1) * batches + progress.batch as u64;
         let meter = self.meter.get_or_insert_with(|| {

@@ -1,86 +1,207 @@
-//! From a split as its reader found it to the images in memory: files are decoded in parallel, resized where that is
-//! asked for, and all of one size.
+//! From a split as its reader found it to pixels in memory: the images that are taken are decoded and prepared in
+//! parallel, and have to be of one size then.
 
-use super::decode::{Rgb, read_image};
-use super::listed::{Listed, Source};
-use super::resize::resize_and_crop;
-use super::{DatasetKind, Images, Split, cache, tiny_imagenet};
+use super::cache::Cache;
+use super::decode::read_image;
+use super::listed::Source;
+use super::prepare::{Picture, Prepare};
+use super::reading::Skipped;
+use super::request::Request;
+use super::{DatasetKind, Split, tiny_imagenet};
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 
-/// Largest image size that can be asked for.
-const MAX_IMAGE_SIZE: usize = 4096;
+/// The images that were taken.
+pub(super) struct Taken {
+    /// Their positions in the set.
+    pub positions: Vec<usize>,
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// `[N, C, H, W]`.
+    pub pixels: Vec<u8>,
+    /// What was left out.
+    pub skipped: Skipped,
+}
 
-/// The images of a split; with an image size S, files are resized and cropped to S×S (see `resize.rs`).
-pub(super) fn images(
-    listed: Listed,
+/// The cache of a split, for the one data set that has one.
+pub(super) fn cache(
     kind: DatasetKind,
     split: Split,
-    image_size: Option<usize>,
-) -> Result<Images> {
-    if let Some(size) = image_size.filter(|size| !(1..=MAX_IMAGE_SIZE).contains(size)) {
-        return Err(Error::usage(format!("--image-size {size}: give 1 to {MAX_IMAGE_SIZE}")));
-    }
-    let Listed { labels, classes, source, root, .. } = listed;
-    let files = match source {
-        Source::Memory { shape, pixels } => return Ok(Images::new(shape, pixels, labels, classes)),
-        Source::Files(files) => files,
-    };
-    if kind != DatasetKind::TinyImagenet {
-        let (width, height) = match (image_size, files.first()) {
-            (None, Some(first)) => {
-                let first = read_image(first)?;
-                (first.width, first.height)
-            }
-            (size, _) => (size.unwrap_or_default(), size.unwrap_or_default()),
-        };
-        let pixels = decode_all(&files, (width, height), image_size)?;
-        return Ok(Images::new([3, height, width], pixels, labels, classes));
-    }
-    let cache_path = tiny_imagenet::cache_path(&root, split);
-    let fingerprint = cache::fingerprint(&files, &labels, &classes);
-    if let Some(images) =
-        fingerprint.as_ref().ok().and_then(|print| cache::read(&cache_path, print, &classes))
-    {
-        return Ok(images);
-    }
-    tracing::info!("{}: decoding {} {split} images", root.display(), files.len());
-    let (width, height) = tiny_imagenet::SIZE;
-    let pixels = decode_all(&files, (width, height), None)?;
-    let images = Images::new([3, height, width], pixels, labels, classes);
-    if let Err(error) = fingerprint.and_then(|print| cache::write(&cache_path, &print, &images)) {
-        tracing::warn!("{}: no cache written ({error}); every start decodes again", cache_path.display());
-    }
-    Ok(images)
-}
-
-/// Decodes in parallel to `[N, 3, H, W]`.
-fn decode_all(
+    root: &Path,
     files: &[PathBuf],
-    (width, height): (usize, usize),
-    image_size: Option<usize>,
-) -> Result<Vec<u8>> {
-    let size = 3 * width * height;
-    let mut pixels = vec![0; files.len() * size];
-    pixels.par_chunks_exact_mut(size).zip(files).try_for_each(|(planes, path)| {
-        let image = read_image(path)?;
-        let image = match image_size {
-            Some(size) => resize_and_crop(&image, size)
-                .map_err(|message| Error::input(path, "resizing", "an image that can be resized", message))?,
-            None => same_size(path, image, (width, height))?,
-        };
-        image.write_planes(planes);
-        Ok(())
-    })?;
-    Ok(pixels)
+    labels: &[u16],
+    classes: &[String],
+) -> Option<Cache> {
+    let path = tiny_imagenet::cache_path(root, split);
+    (kind == DatasetKind::TinyImagenet).then(|| Cache::of(path, files, labels, classes))
 }
 
-fn same_size(path: &Path, image: Rgb, (width, height): (usize, usize)) -> Result<Rgb> {
-    if (image.width, image.height) == (width, height) {
-        return Ok(image);
+/// Takes the images at the positions `chosen`, of which there is at least one. `root` is what errors name that are of no
+/// file of their own.
+pub(super) fn take(
+    request: &Request,
+    source: Source,
+    chosen: &[usize],
+    cache: Option<Cache>,
+    root: &Path,
+) -> Result<Taken> {
+    match source {
+        Source::Files(files) => of_files(request, &files, chosen, cache, root),
+        Source::Memory { shape, pixels } => of_memory(request, shape, pixels, chosen, root),
     }
-    let expected =
-        format!("{width}×{height} pixels as the first image has (--image-size makes all one size)");
-    Err(Error::input(path, "image size", expected, format_args!("{}×{}", image.width, image.height)))
+}
+
+fn of_memory(
+    request: &Request,
+    shape: [usize; 3],
+    pixels: Vec<u8>,
+    chosen: &[usize],
+    root: &Path,
+) -> Result<Taken> {
+    let size = shape.iter().product::<usize>();
+    let one = |at: usize| &pixels[at * size..(at + 1) * size];
+    let positions = chosen.to_vec();
+    if request.prepare == Prepare::default() {
+        let all = chosen.len() * size == pixels.len() && chosen.is_sorted();
+        let pixels = if all { pixels } else { chosen.iter().flat_map(|&at| one(at)).copied().collect() };
+        return Ok(Taken { positions, shape, pixels, skipped: Skipped::default() });
+    }
+    let picture = |at| request.prepare.apply(Picture { shape, planes: one(at).to_vec() }, root);
+    let shape = picture(chosen[0])?.shape;
+    let size = shape.iter().product::<usize>();
+    let mut prepared = room(chosen.len(), shape)?;
+    prepared.par_chunks_exact_mut(size).zip(chosen).try_for_each(|(planes, &at)| {
+        planes.copy_from_slice(&picture(at)?.planes);
+        Ok::<_, Error>(())
+    })?;
+    Ok(Taken { positions, shape, pixels: prepared, skipped: Skipped::default() })
+}
+
+fn of_files(
+    request: &Request,
+    files: &[PathBuf],
+    chosen: &[usize],
+    cache: Option<Cache>,
+    root: &Path,
+) -> Result<Taken> {
+    let cache = cache.filter(|_| request.prepare == Prepare::default());
+    if let Some((shape, pixels)) = cache.as_ref().and_then(|cache| cache.read(chosen)) {
+        return Ok(Taken { positions: chosen.to_vec(), shape, pixels, skipped: Skipped::default() });
+    }
+    tracing::info!("{}: decoding {} images", root.display(), chosen.len());
+    let taken = decoded(request, files, chosen)?;
+    // A part would have to be decoded again for every other part.
+    if let Some(cache) = cache.filter(|_| taken.positions.len() == files.len() && chosen.is_sorted())
+        && let Err(error) = cache.write(taken.shape, &taken.pixels)
+    {
+        tracing::warn!("{}: no cache written ({error}); every start decodes again", cache.path().display());
+    }
+    Ok(taken)
+}
+
+/// Decodes in parallel.
+fn decoded(request: &Request, files: &[PathBuf], chosen: &[usize]) -> Result<Taken> {
+    // The first image that can be decoded says how large all are.
+    let (mut skipped, mut first) = (Skipped::default(), 0);
+    let shape = loop {
+        let path = &files[chosen[first]];
+        match (read(request, path), first + 1 < chosen.len()) {
+            (Ok(picture), _) => break request.prepare.apply(picture, path)?.shape,
+            (Err(_), true) if request.skip_broken => {
+                skipped.add(path);
+                first += 1;
+            }
+            (Err(error), _) => return Err(error),
+        }
+    };
+    if let (DatasetKind::TinyImagenet, false) = (request.kind, sized(&request.prepare))
+        && let (width, height) = tiny_imagenet::SIZE
+        && shape[1..] != [height, width]
+    {
+        let found = format!("{}×{}", shape[2], shape[1]);
+        return Err(Error::input(
+            &files[chosen[first]],
+            "image size",
+            format!("{width}×{height} pixels"),
+            found,
+        ));
+    }
+    let chosen = &chosen[first..];
+    let size = shape.iter().product::<usize>();
+    let mut pixels = room(chosen.len(), shape)?;
+    let decode = |(planes, &at): (&mut [u8], &usize)| {
+        let path = &files[at];
+        let picture = match read(request, path) {
+            Ok(picture) => request.prepare.apply(picture, path)?,
+            Err(_) if request.skip_broken => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if picture.shape != shape {
+            return Err(other_size(&request.prepare, path, picture.shape, shape));
+        }
+        planes.copy_from_slice(&picture.planes);
+        Ok(true)
+    };
+    let whole = pixels.par_chunks_exact_mut(size).zip(chosen).map(decode).collect::<Result<Vec<bool>>>()?;
+    let mut positions = Vec::with_capacity(chosen.len());
+    for (slot, (&at, whole)) in chosen.iter().zip(whole).enumerate() {
+        if whole {
+            pixels.copy_within(slot * size..(slot + 1) * size, positions.len() * size);
+            positions.push(at);
+        } else {
+            skipped.add(&files[at]);
+        }
+    }
+    pixels.truncate(positions.len() * size);
+    Ok(Taken { positions, shape, pixels, skipped })
+}
+
+/// Memory for so many images of a shape.
+fn room(images: usize, shape: [usize; 3]) -> Result<Vec<u8>> {
+    let bytes = shape.iter().try_fold(images, |bytes, side| bytes.checked_mul(*side));
+    let mut pixels = Vec::new();
+    match bytes.map(|bytes| (bytes, pixels.try_reserve_exact(bytes))) {
+        Some((bytes, Ok(()))) => {
+            pixels.resize(bytes, 0);
+            Ok(pixels)
+        }
+        _ => {
+            let [channels, height, width] = shape;
+            Err(Error::Failed(format!(
+                "{images} images of {channels}×{height}×{width} do not fit in memory; --images takes fewer, --resize smaller ones"
+            )))
+        }
+    }
+}
+
+/// Decodes a file to three planes.
+fn read(request: &Request, path: &Path) -> Result<Picture> {
+    let image = read_image(path).map_err(|error| match error {
+        Error::Input { path, place, expected, found } if !request.skip_broken => Error::Input {
+            path,
+            place,
+            expected,
+            found: format!("{found} (--skip-broken leaves such files out)"),
+        },
+        error => error,
+    })?;
+    let mut planes = vec![0; image.pixels.len()];
+    image.write_planes(&mut planes);
+    Ok(Picture { shape: [3, image.height, image.width], planes })
+}
+
+/// Whether the size of images is changed.
+fn sized(prepare: &Prepare) -> bool {
+    prepare.resize.is_some() || prepare.crop.is_some()
+}
+
+fn other_size(prepare: &Prepare, path: &Path, found: [usize; 3], shape: [usize; 3]) -> Error {
+    let [_, height, width] = shape;
+    let help = match (prepare.resize, prepare.crop) {
+        (Some(_), _) => "--crop beside --resize makes all one size",
+        (None, _) => "--image-size, or --resize with --crop, makes all one size",
+    };
+    let expected = format!("{width}×{height} pixels as the first image has ({help})");
+    Error::input(path, "image size", expected, format_args!("{}×{}", found[2], found[1]))
 }

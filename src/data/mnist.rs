@@ -160,7 +160,6 @@ impl Reader for IdxSet {
             .unwrap_or_else(|| folder.join(Part::Labels.names(self.prefix, split).swap_remove(0)));
         let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::read(path));
         let mut listed = self.read_pair(&images, open(&images)?, &labels, open(&labels)?)?;
-        listed.root = folder;
         if !self.prefix.is_empty() {
             listed.notes.push(format!("{}: EMNIST's images lie transposed, and are read so", self.name));
         }

@@ -1,14 +1,15 @@
 //! Image data sets in their official layouts, decoded to 8-bit planes.
 //!
-//! [`load`] is the one way in: it finds the files of a data set below the folder that the user named, checks
-//! them and gives back one split as [`Images`]. [`fetch`] downloads the official files.
+//! [`open`] is the one way in: it finds the files of a data set below the folder that the user named, checks
+//! them, takes the images that are asked for, prepares them and gives them back as [`Images`], with a [`Reading`] of what was
+//! read. [`fetch`] downloads the official files.
 //!
 //! | module | what it reads |
 //! |---|---|
 //! | `mnist` | MNIST, Fashion-MNIST, KMNIST, EMNIST: IDX files, plain or gzip |
 //! | `cifar` | CIFAR-10 and CIFAR-100, binary or Python version |
 //! | `tiny_imagenet` | 64×64 JPEG files, with a decoded cache beside them |
-//! | `folder` | any folder of class sub-folders with JPEG or PNG files, resized and cropped |
+//! | `folder` | any folder of class sub-folders with JPEG or PNG files |
 //! | `arrays` | images and labels as arrays of NumPy or safetensors |
 //! | `digits` | a subset of MNIST that is part of the program |
 //!
@@ -19,6 +20,7 @@ mod assemble;
 mod cache;
 mod cifar;
 mod cifar_python;
+mod classes;
 mod decode;
 mod digits;
 mod elsewhere;
@@ -29,11 +31,20 @@ mod listed;
 mod listing;
 mod mnist;
 mod numpy;
+mod pick;
+mod prepare;
 mod reader;
+mod reading;
+mod request;
 mod resize;
 mod splits;
 mod tiny_imagenet;
 mod unpack;
+
+pub use pick::{Choice, How, Picked, order};
+pub use prepare::{Color, Interpolation, Prepare};
+pub use reading::{Reading, Skipped};
+pub use request::{Request, count, open};
 
 use crate::error::{Error, Result};
 use listed::Listed;
@@ -215,25 +226,20 @@ impl Images {
     }
 }
 
-/// Loads one split of a data set.
-///
-/// `dir` is the folder that holds the official files, or a parent that has them in their usual sub-folder
-/// (`mnist/`, `MNIST/raw/`, `cifar-10-batches-bin/`, `tiny-imagenet-200/`), or the file of [`DatasetKind::Arrays`].
-/// `digits` needs none and ignores it. `image_size` belongs to [`DatasetKind::Folder`] alone.
+/// All images of one split of a data set, as they are or, with an image size, as [`Prepare::to_size`] says: [`open`] with
+/// nothing else asked for.
 ///
 /// # Errors
-/// [`Error::Usage`] for a setting that can't be; [`Error::Input`] or [`Error::Read`] for a missing or malformed
-/// file, naming the file, the place in it, what was expected and what was found.
+/// Those of [`open`].
 pub fn load(
     kind: DatasetKind,
     dir: Option<&Path>,
     split: Split,
     image_size: Option<usize>,
 ) -> Result<Images> {
-    if image_size.is_some() && kind != DatasetKind::Folder {
-        return Err(Error::usage(format!("--image-size is for the data set `folder`, not for {kind}")));
-    }
-    assemble::images(list(kind, dir, split)?, kind, split, image_size)
+    let prepare = image_size.map_or(Ok(Prepare::default()), |size| Prepare::to_size(kind, size))?;
+    let request = Request { prepare, ..Request::new(kind, dir.map(Path::to_owned), split) };
+    Ok(open(&request)?.0)
 }
 
 /// What the reader of a data set finds of a split.

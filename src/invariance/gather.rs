@@ -2,6 +2,7 @@
 
 use super::document::{Checkpoint, Common, Layer};
 use crate::attack::Pgd;
+use crate::data::order;
 use crate::error::{Error, Result};
 use crate::named_choice::named_choice;
 use crate::score::{Options, Score, score_records};
@@ -166,6 +167,9 @@ fn common_settings(first: &Run, rest: &[Run]) -> Result<Common> {
             theirs.clone_from(ours);
         }
         other.layers.clone_from(&settings.layers);
+        // Held equal within a data set.
+        other.pick.clone_from(&settings.pick);
+        other.prepare = settings.prepare;
         (other.images, other.eps) = (settings.images, settings.eps);
         // Random starts, each with the seed of its network.
         if let (Some(Pgd { seed: Some(theirs), .. }), Some(Pgd { seed: Some(ours), .. })) =
@@ -208,11 +212,17 @@ fn agree(runs: &[Run], allowed: &[Allowed]) -> Result<()> {
         }
         let (other, expected) = of_dataset.entry(&settings.dataset).or_insert(run);
         let expected = &expected.settings;
-        let same = (settings.images, &settings.dataset_digest) == (expected.images, &expected.dataset_digest);
+        let of =
+            |settings: &Settings| (settings.images, settings.dataset_digest.clone(), settings.pick.clone());
+        let same = of(settings) == of(expected);
         if !same && !allowed.contains(&Allowed::Images) {
             let count = |settings: &Settings| settings.images[1] - settings.images[0];
             let (dataset, hint) = (&settings.dataset, hint(Allowed::Images));
             let difference = match (count(expected), count(settings)) {
+                (a, b) if a == b && settings.pick != expected.pick => {
+                    let (one, other) = (order(expected.pick.as_ref()), order(settings.pick.as_ref()));
+                    format!("images of {dataset}: {a} in both, expected {one}, found {other}{hint}")
+                }
                 (a, b) if a == b => format!("images of {dataset}: {a} in both, but others{hint}"),
                 (a, b) => format!("images of {dataset}: expected {a}, found {b}{hint}"),
             };

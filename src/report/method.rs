@@ -3,6 +3,7 @@
 use super::gather::{Material, Sweep};
 use super::table::{Cell, Table};
 use super::words;
+use crate::data::order;
 use crate::score::Options;
 
 const FORMULAE: &str = include_str!("assets/method.html");
@@ -36,7 +37,8 @@ fn settings(material: &Material, options: Options) -> Table {
     row("data set", &|sweep| sweep.run.settings.dataset.clone());
     row("test images", &|sweep| {
         let [first, end] = sweep.run.settings.images;
-        format!("{} (from {first} up to {end}, in file order)", end - first)
+        let order = order(sweep.run.settings.pick.as_ref());
+        format!("{} (from {first} up to {end}, {order})", end - first)
     });
     row("normalisation, per channel", &|sweep| {
         let of = sweep.run.settings.checkpoints.first();

@@ -5,6 +5,7 @@ use super::gather::{Found, Material};
 use super::svg::escape;
 use super::table::{Cell, Table};
 use super::words;
+use crate::data::order;
 use crate::retrain::Document;
 use crate::retrain::document::{ArmResult, Comparison};
 
@@ -129,15 +130,23 @@ fn settings(document: &Document) -> Table {
         (
             "labels",
             format!(
-                "{} (settings {}), test images {label_first} up to {label_end}",
-                of.labels.run, of.labels.hash
+                "{} (settings {}), test images {label_first} up to {label_end}, {}",
+                of.labels.run,
+                of.labels.hash,
+                order(of.labels.pick.as_ref())
             ),
         ),
         ("labels: ε, baseline, τ, z", {
             let labels = &of.labels;
             format!("{}; {}; {}; {}", words::eps(labels.eps), labels.baseline, labels.tau, labels.z)
         }),
-        ("measured on", format!("test images {first} up to {end}, in file order")),
+        (
+            "measured on",
+            match of.labels.pick {
+                None => format!("test images {first} up to {end}, in file order"),
+                Some(_) => format!("test images {first} up to {end}, those of the sweep being the first"),
+            },
+        ),
         ("further epochs", training.epochs.to_string()),
         ("images per step", training.batch.to_string()),
         ("optimizer", optimizer),

@@ -2,7 +2,9 @@
 
 use crate::attack::Count;
 use crate::backend::Optimizer;
+use crate::data::Picked;
 use crate::error::{Error, Result};
+use crate::input::Input;
 use crate::score::{Baseline, Label, Which};
 use crate::sweep::{CheckpointId, Provenance};
 use crate::versioned;
@@ -35,6 +37,9 @@ pub struct Document {
     pub notes: Vec<String>,
     /// How the document came about.
     pub provenance: Provenance,
+    /// What was read; documents of versions that did not tell have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
 }
 
 /// Everything that the results depend on: equal settings, equal results.
@@ -48,7 +53,8 @@ pub struct Settings {
     pub train_digest: String,
     /// SHA-256 of all test images.
     pub test_digest: String,
-    /// On which of the test images accuracy is measured: the first, and one past the last, in file order.
+    /// On which of the test images accuracy is measured: the first, and one past the last. Where the sweep chose its images,
+    /// these come first, then all others, both in file order; else all are in file order.
     pub images: [usize; 2],
     /// The checkpoint that all arms start from, by its content.
     pub checkpoint: CheckpointId,
@@ -84,8 +90,11 @@ pub struct Labels {
     pub run: String,
     /// The hash of its settings.
     pub hash: String,
-    /// Which of the test images it measured: the first, and one past the last, in file order.
+    /// Which of the test images it measured: the first, and one past the last, in the order of [`Settings::images`].
     pub images: [usize; 2],
+    /// How it chose them; `None` for all and for the first in file order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pick: Option<Picked>,
     /// Size of its FGSM step in pixel units.
     pub eps: f64,
     /// The score that decides; combined over the three filters.
@@ -349,6 +358,7 @@ mod tests {
                 run: "runs/net".into(),
                 hash: "23".into(),
                 images: [0, 10],
+                pick: None,
                 eps: 8.0 / 255.0,
                 by: Which::Adversarial,
                 baseline: Baseline::Unfiltered,
@@ -387,6 +397,7 @@ mod tests {
             alpha: ALPHA,
             notes: vec!["a note".into()],
             provenance: Provenance::default(),
+            input: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The labels of a checkpoint's layers, from a sweep of it.
 
 use super::document::{Labels, Layer};
+use crate::data::Choice;
 use crate::error::{Error, Result};
 use crate::invariance::gather::{records, scored};
 use crate::score::{Options, Which};
@@ -8,6 +9,15 @@ use crate::sweep::Scope;
 use crate::sweep::dir::RunFile;
 use crate::sweep::export::{is_finished, unfinished};
 use std::path::Path;
+
+/// The choice of images of the sweep in a folder, if there is a sweep and it made one.
+///
+/// # Errors
+/// Those of [`RunFile::read`].
+pub fn choice(run: &Path) -> Result<Option<Choice>> {
+    let file = if run.is_dir() { RunFile::read(run)? } else { None };
+    Ok(file.and_then(|file| file.settings.pick).map(|pick| pick.choice()))
+}
 
 /// The labels of all `layers` of the checkpoint with the content `sha256`, by the score `by` combined over the three filters.
 /// Also the digest of the images that the sweep measured.
@@ -56,6 +66,7 @@ pub fn labels(
         run: run.display().to_string(),
         hash: file.hash.clone(),
         images: settings.images,
+        pick: settings.pick.clone(),
         eps: settings.eps,
         by,
         baseline: options.baseline,

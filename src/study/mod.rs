@@ -3,6 +3,7 @@
 //! [`spec`] reads the file that describes it, [`steps`](mod@steps) makes the graph, [`run`](mod@run) has an [`Execute`] do what is not
 //! done yet, [`state`] keeps a record beside the results of every step. [`halving`](mod@halving) is the search of ε.
 
+mod data_set;
 pub mod document;
 pub mod halving;
 pub mod run;

@@ -27,10 +27,11 @@
 //! seeds = [0, 1, 2]
 //! ```
 
+pub use super::data_set::Data;
 use super::document::{At, Document, Place, Section, flag, named, number, text, whole};
 use crate::attack::{DEFAULT_EPS, DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
 use crate::backend::Optimizer;
-use crate::data::DatasetKind;
+use crate::data::How;
 use crate::eps::{Eps, StepSize};
 use crate::error::{Error, Result};
 use crate::filter::{FilterKind, MAX_THRESHOLDS};
@@ -65,21 +66,6 @@ pub struct Spec {
     pub attack: Option<Attack>,
     /// How they are retrained, if they are.
     pub retrain: Option<Retrain>,
-}
-
-/// A data set.
-#[derive(Clone, Debug)]
-pub struct Data {
-    /// What it is called in folders.
-    pub name: String,
-    /// Which it is.
-    pub kind: DatasetKind,
-    /// The folder with its files.
-    pub dir: Option<PathBuf>,
-    /// Size of the images of a folder.
-    pub image_size: Option<usize>,
-    /// Where it is described.
-    pub place: Place,
 }
 
 /// A network on a data set.
@@ -135,6 +121,10 @@ pub struct Sweep {
     pub bn: BnMode,
     /// How many test images, if not all.
     pub images: Option<At<usize>>,
+    /// Which, where something is said of it.
+    pub pick: Option<How>,
+    /// The seed of the choice, likewise.
+    pub pick_seed: Option<u64>,
 }
 
 /// Selective retraining with its controls.
@@ -190,7 +180,7 @@ impl Spec {
             (None, Some(own)) => return Err(root.fault(&own.place, "a folder", "an empty text")),
             (None, None) => return Err(root.missing("out", "the folder of the study, here or as --out")),
         };
-        let data = root.sections("data")?.into_iter().map(data_set).collect::<Result<Vec<_>>>()?;
+        let data = root.sections("data")?.into_iter().map(Data::read).collect::<Result<Vec<_>>>()?;
         if data.is_empty() {
             return Err(root.missing("data", "at least one section [[data]]"));
         }
@@ -215,43 +205,6 @@ impl Spec {
         let Network { arch, data, seed, .. } = &self.networks[network];
         format!("{}/{arch}/seed-{seed}", self.data[*data].name)
     }
-}
-
-fn data_set(section: Section) -> Result<Data> {
-    let known = DatasetKind::ALL.map(DatasetKind::name).join(", ");
-    let kind = section.required("dataset", &known, named::<DatasetKind>)?;
-    let name = section.optional("name", "a name", text)?;
-    let name = name.unwrap_or(At { value: kind.value.name().to_owned(), place: kind.place.clone() });
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if name.value.is_empty() || name.value.starts_with('.') || !name.value.chars().all(plain) {
-        let expected = "a name of letters, digits, '-', '_' and '.' that can be a folder's";
-        return Err(section.fault(&name.place, expected, format!("\"{}\"", name.value)));
-    }
-    let dir = section.optional("dir", "a folder", text)?;
-    match (&dir, kind.value) {
-        (Some(dir), DatasetKind::Digits) => {
-            let expected = "none: digits are part of the program";
-            return Err(section.fault(&dir.place, expected, format!("\"{}\"", dir.value)));
-        }
-        (None, kind) if kind != DatasetKind::Digits => {
-            return Err(section.missing("dir", format!("the folder with the files of {kind}")));
-        }
-        _ => {}
-    }
-    let image_size = section.optional("image-size", "a size of at least 1", at_least(1))?;
-    if let (Some(size), true) = (&image_size, kind.value != DatasetKind::Folder) {
-        let expected = format!("none: only the data set folder has one, not {}", kind.value);
-        return Err(section.fault(&size.place, expected, size.value));
-    }
-    let place = dir.as_ref().map_or(kind.place, |dir| dir.place.clone());
-    section.finish()?;
-    Ok(Data {
-        name: name.value,
-        kind: kind.value,
-        dir: dir.map(|dir| dir.value.into()),
-        image_size: image_size.map(|size| size.value),
-        place,
-    })
 }
 
 /// The networks: trained, with the training's settings, or given as checkpoints.
@@ -430,6 +383,17 @@ fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {
     let clamp = section.optional("clamp", "true or false", flag)?;
     let bn = section.optional("bn", "running or batch", named::<BnMode>)?;
     let images = section.optional("images", "a whole number of at least 1", at_least(1))?;
+    let pick = section.optional("pick", "stratified or first", named::<How>)?;
+    let pick_seed = section.optional("pick-seed", "a whole number of at least 0", whole::<u64>)?;
+    let place = pick.as_ref().map(|pick| &pick.place).or(pick_seed.as_ref().map(|seed| &seed.place));
+    if let (Some(place), None) = (place, &images) {
+        return Err(section.fault(place, "`images` beside it, of which it says which", "none"));
+    }
+    if let (Some(pick), Some(seed)) = (&pick, &pick_seed)
+        && pick.value == How::First
+    {
+        return Err(section.fault(&seed.place, "pick = \"stratified\" beside it", "first"));
+    }
     section.finish()?;
     Ok(Sweep {
         filters,
@@ -442,6 +406,8 @@ fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {
         clamp: clamp.is_none_or(|clamp| clamp.value),
         bn: bn.map_or(BnMode::Running, |bn| bn.value),
         images,
+        pick: pick.map(|pick| pick.value),
+        pick_seed: pick_seed.map(|seed| seed.value),
     })
 }
 
@@ -598,7 +564,7 @@ fn score(section: Section) -> Result<Options> {
 }
 
 /// A reader of whole numbers from `least` on.
-fn at_least<T: TryFrom<i64> + PartialOrd + Copy>(least: T) -> impl Fn(&DeValue) -> Option<T> {
+pub(super) fn at_least<T: TryFrom<i64> + PartialOrd + Copy>(least: T) -> impl Fn(&DeValue) -> Option<T> {
     move |value| whole::<T>(value).filter(|number| *number >= least)
 }
 

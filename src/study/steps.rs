@@ -10,6 +10,7 @@
 
 use super::spec::{Network, Spec};
 use crate::attack::Method;
+use crate::data::{Choice, How};
 use crate::score::Which;
 use crate::sweep::Scope;
 use crate::sweep::bits::hex;
@@ -161,9 +162,19 @@ impl Graph<'_> {
         let spec = self.spec;
         let (network, folders) = (&spec.networks[at], Folders::of(spec, at));
         let data = &spec.data[network.data];
-        let of = json!({
+        let mut of = json!({
             "arch": network.arch.name(), "dataset": data.kind.name(), "image_size": data.image_size, "seed": network.seed,
         });
+        // Only what is asked for, here and below, so that the keys of studies without it stay what they were.
+        if let Some(prepare) = data.prepare.recorded(data.kind) {
+            of["prepare"] = json!(prepare);
+        }
+        if let Some(classes) = &data.classes {
+            of["classes"] = json!(classes.display().to_string());
+        }
+        if data.skip_broken {
+            of["skip_broken"] = json!(true);
+        }
         let trained = spec.train.as_ref().map(|train| {
             let settings = json!({
                 "network": of, "epochs": network.epochs.last().map(|(epoch, _)| epoch), "save_every": train.save_every,
@@ -173,6 +184,13 @@ impl Graph<'_> {
             self.of(at, Task::Train, folders.train(), settings, &[])
         });
         let images = spec.sweep.images.as_ref().map(|images| images.value);
+        let picked = spec.choice(network.data).filter(|choice| choice.how != How::First);
+        let with_choice = |mut settings: Value| {
+            if let Some(Choice { how, seed, .. }) = picked {
+                settings["pick"] = json!({ "how": how, "seed": seed });
+            }
+            settings
+        };
         let (clamp, bn) = (spec.sweep.clamp, spec.sweep.bn);
         let last = network.epochs.len() - 1;
         let eps = spec.sweep.eps.is_none().then(|| {
@@ -180,7 +198,7 @@ impl Graph<'_> {
                 "network": of, "checkpoint": given(network, last), "images": images, "clamp": clamp, "bn": bn,
                 "compute": self.compute,
             });
-            self.of(at, Task::Eps, folders.eps(), settings, trained.as_slice())
+            self.of(at, Task::Eps, folders.eps(), with_choice(settings), trained.as_slice())
         });
         let before: Vec<usize> = trained.into_iter().chain(eps).collect();
         let mut retrained = Vec::new();
@@ -192,12 +210,11 @@ impl Graph<'_> {
                 "eps": sweep.eps.map(|eps| eps.0), "attack": sweep.attack, "clamp": clamp, "bn": bn,
                 "compute": self.compute,
             });
-            // Only where it is not FGSM, so that the keys of studies without PGD stay what they were.
             if let Method::Pgd(pgd) = sweep.method(network.seed) {
                 settings["pgd"] = json!(pgd);
             }
             let folder = folders.sweep(*epoch);
-            let swept = self.of(at, Task::Sweep(position), folder.clone(), settings, &before);
+            let swept = self.of(at, Task::Sweep(position), folder.clone(), with_choice(settings), &before);
             self.of(at, Task::Score(position), folder, json!(spec.score), &[swept]);
             if let Some(retrain) = &spec.retrain
                 && retrain.from.contains(epoch)
@@ -220,7 +237,7 @@ impl Graph<'_> {
                 "compute": self.compute,
             });
             let before: Vec<usize> = trained.into_iter().chain(retrained).collect();
-            self.of(at, Task::Attack, folders.attack(), settings, &before);
+            self.of(at, Task::Attack, folders.attack(), with_choice(settings), &before);
         }
     }
 

@@ -5,6 +5,7 @@ use super::plan::{CheckpointPlan, Plan};
 use super::record::Settings;
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
+use crate::input::Input;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs;
@@ -96,6 +97,9 @@ pub struct RunFile {
     pub block: usize,
     /// How the run came about.
     pub provenance: Provenance,
+    /// What was read; runs of versions that did not tell have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
     /// For a merged run: how its parts came about.
     pub merged_from: Vec<Provenance>,
     /// The plan of each checkpoint.
@@ -107,12 +111,18 @@ impl RunFile {
     pub const NAME: &str = "run.json";
 
     /// The file of a run of `plan`.
-    pub fn new(plan: &Plan, provenance: Provenance, merged_from: Vec<Provenance>) -> RunFile {
+    pub fn new(
+        plan: &Plan,
+        provenance: Provenance,
+        input: Option<Input>,
+        merged_from: Vec<Provenance>,
+    ) -> RunFile {
         RunFile {
             hash: plan.hash.clone(),
             settings: plan.settings.clone(),
             block: plan.block,
             provenance,
+            input,
             merged_from,
             plan: plan.checkpoints.clone(),
         }
@@ -149,10 +159,14 @@ impl RunFile {
 
     /// The file's text: settings and provenance for people to read, the plan's many numbers a line per checkpoint.
     fn to_text(&self) -> serde_json::Result<String> {
-        let RunFile { hash, settings, block, provenance, merged_from, plan } = self;
+        let RunFile { hash, settings, block, provenance, input, merged_from, plan } = self;
+        let input = match input {
+            Some(input) => format!("\"input\": {},\n", serde_json::to_string_pretty(input)?),
+            None => String::new(),
+        };
         let plan = plan.iter().map(serde_json::to_string).collect::<serde_json::Result<Vec<_>>>()?;
         Ok(format!(
-            "{{\n\"hash\": \"{hash}\",\n\"settings\": {},\n\"block\": {block},\n\"provenance\": {},\n\"merged_from\": {},\n\"plan\": [\n{}\n]\n}}\n",
+            "{{\n\"hash\": \"{hash}\",\n\"settings\": {},\n\"block\": {block},\n\"provenance\": {},\n{input}\"merged_from\": {},\n\"plan\": [\n{}\n]\n}}\n",
             serde_json::to_string_pretty(settings)?,
             serde_json::to_string_pretty(provenance)?,
             serde_json::to_string_pretty(merged_from)?,
@@ -197,9 +211,10 @@ impl RunDir {
         shard: Shard,
         resume: bool,
         provenance: Provenance,
+        input: Option<Input>,
     ) -> Result<RunDir> {
         fs::create_dir_all(path).map_err(Error::write(path))?;
-        let ours = RunFile::new(plan, provenance, Vec::new());
+        let ours = RunFile::new(plan, provenance, input, Vec::new());
         let found = match RunFile::read(path)? {
             Some(found) => Some(found),
             None if ours.write_new(path)? => None,

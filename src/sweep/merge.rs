@@ -50,6 +50,7 @@ pub fn merge(parts: &[PathBuf], out: &Path, provenance: Provenance) -> Result<us
             return Err(Error::input(part.join(RunFile::NAME), "plan", expected, "another"));
         }
     }
+    let input = runs[0].input.clone();
     let merged_from = runs.iter().map(|run| run.provenance.clone()).collect();
     let plan = runs.swap_remove(0).into_plan(first)?;
 
@@ -74,7 +75,7 @@ pub fn merge(parts: &[PathBuf], out: &Path, provenance: Provenance) -> Result<us
     }
     let cells = export(out, &plan, &ledger)?;
     journal.commit()?;
-    RunFile::new(&plan, provenance, merged_from).write_new(out)?;
+    RunFile::new(&plan, provenance, input, merged_from).write_new(out)?;
     Ok(cells)
 }
 

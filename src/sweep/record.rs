@@ -3,6 +3,7 @@
 use super::bits::{Bits, hex};
 use crate::attack::{Method, Pgd};
 use crate::columnar::{Field, Kind, Value};
+use crate::data::{Picked, Prepare};
 use crate::filter::FilterKind;
 use crate::named_choice::named_choice;
 use serde::{Deserialize, Serialize, Serializer};
@@ -72,8 +73,16 @@ pub struct Settings {
     pub dataset: String,
     /// SHA-256 of its test images, hexadecimal.
     pub dataset_digest: String,
-    /// The images that are measured: first, and one past the last.
+    /// The images that are measured: first, and one past the last, of those that were taken.
     pub images: [usize; 2],
+    /// How these were chosen; `None` for all and for the first in file order.
+    // Left out for them: so run folders of versions without a choice keep their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pick: Option<Picked>,
+    /// How they were prepared, beyond an image size of a folder; `None` for images as they are.
+    // Likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prepare: Option<Prepare>,
     /// What is filtered at once.
     pub scope: Scope,
     /// The filtered tensors in network order; empty in network scope, which filters all of them.
@@ -392,6 +401,8 @@ mod tests {
             dataset: "digits".into(),
             dataset_digest: "ef".into(),
             images: [0, 1000],
+            pick: None,
+            prepare: None,
             scope: Scope::Layer,
             layers: vec!["conv1.weight".into(), "fc.weight".into()],
             filters: FilterKind::ALL.to_vec(),

@@ -7,6 +7,7 @@ use super::measure::{Measure, Outcome};
 use super::plan::{Plan, Unit};
 use crate::error::{Error, Result};
 use crate::filter::Mask;
+use crate::input::Input;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,6 +51,8 @@ pub struct Job<'j> {
     pub resume: bool,
     /// How the run came about.
     pub provenance: Provenance,
+    /// What was read.
+    pub input: Option<Input>,
 }
 
 /// Sweeps one shard of `plan` in a run folder. `open` makes the [`Measure`] of a checkpoint (by position) when its
@@ -66,7 +69,7 @@ pub fn sweep<'m>(
     progress: &mut dyn FnMut(&Progress),
     interrupted: &AtomicBool,
 ) -> Result<Finished> {
-    let mut dir = RunDir::open(job.folder, plan, job.shard, job.resume, job.provenance)?;
+    let mut dir = RunDir::open(job.folder, plan, job.shard, job.resume, job.provenance, job.input)?;
     run(plan, &mut dir, open, progress, interrupted)?;
 
     let ledger = Ledger::read(&[job.folder], plan)?;

@@ -15,6 +15,7 @@ use super::settings::TrainSettings;
 use crate::atomic_file::AtomicFile;
 use crate::checkpoint::Checkpoint;
 use crate::error::{Error, Result};
+use crate::input::Input;
 use crate::versioned;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -43,6 +44,9 @@ pub struct TrainFile {
     pub test_digest: String,
     /// The processes that worked on the run, in order.
     pub sessions: Vec<Session>,
+    /// What was read; runs of versions that did not tell have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<Input>,
 }
 
 /// A run's folder that is ready to be worked in.
@@ -142,6 +146,7 @@ fn first_difference(ours: &TrainFile, found: &TrainFile) -> Option<String> {
         let mut file = file.clone();
         file.settings.epochs = ours.settings.epochs;
         file.sessions.clear();
+        file.input = None;
         serde_json::to_value(file).unwrap_or_default()
     };
     versioned::difference("", &json(found), &json(ours))

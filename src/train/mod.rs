@@ -24,6 +24,7 @@ use crate::error::{Error, Result};
 use crate::eval::{Tally, evaluate};
 use crate::graph::Graph;
 use crate::graph::program::{Mode, Program};
+use crate::input::Input;
 use crate::network::{Network, Normalisation};
 use crate::random::Random;
 use crate::tape::Prepared;
@@ -57,6 +58,8 @@ pub struct Job<'a> {
     pub tensorboard: bool,
     /// What to record about this process.
     pub session: Session,
+    /// What was read.
+    pub input: Option<Input>,
 }
 
 /// How far an epoch is.
@@ -122,6 +125,7 @@ pub fn train<B: Backend>(
         train_digest: data.train.digest.clone(),
         test_digest: data.test.digest.clone(),
         sessions: vec![job.session],
+        input: job.input,
     };
     let dir = TrainDir::open(job.folder, &ours, job.resume)?;
     let initial;

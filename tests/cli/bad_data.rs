@@ -68,7 +68,8 @@ fn image_folders() {
     let class = folder.path().join("pictures/cats");
     fs::create_dir_all(&class).unwrap();
     fs::write(class.join("one.png"), "no picture").unwrap();
-    refused(&line, folder.path(), 3, &["one.png", "expected", "found"]);
+    refused(&line, folder.path(), 3, &["one.png", "expected", "found", "--skip-broken"]);
+    refused(&format!("{line} --skip-broken"), folder.path(), 3, &["one.png", "expected", "found"]);
     refused(&format!("{line} --image-size 0"), folder.path(), 2, &["--image-size 0"]);
 }
 
@@ -84,7 +85,6 @@ fn where_data_are() {
     case("--dataset digits --images 2001", 2, &["--images 2001", "2000 images"]);
     case("--dataset digits --images 0", 2, &["--images 0"]);
     case("--dataset digits --images some", 2, &["--images", "some"]);
-    case("--dataset digits --image-size 28", 2, &["--image-size is for the data set `folder`"]);
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod bad_data;
 mod bad_runs;
 mod bad_settings;
 mod compare;
+mod images;
+mod old_folder;
 mod report;
 mod results;
 mod retrain;

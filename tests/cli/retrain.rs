@@ -43,6 +43,11 @@ fn arms_are_trained_measured_and_compared_and_what_is_done_is_not_done_again() {
     let out = folder.path().join("r");
     let found = document(&out);
     assert_eq!(found.settings.images, [100, 2000]);
+    // What the sweep chose comes first, and what is measured on is the rest.
+    let (pick, input) = (found.settings.labels.pick.as_ref().unwrap(), found.input.as_ref().unwrap());
+    assert_eq!((pick.images, Some(pick)), (100, input.images.pick.as_ref()));
+    assert!(input.images.rest_follows && input.images.images == 2000);
+    assert_eq!(input.train.as_ref().unwrap().split, "train");
     let arm = |arm: Arm| &found.arms[Arm::ALL.iter().position(|&other| other == arm).unwrap()];
     for result in &found.arms {
         let expected = match result.arm {

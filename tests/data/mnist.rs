@@ -133,5 +133,5 @@ fn what_is_missing_is_named_with_the_way_to_get_it() {
 #[test]
 fn settings_that_cannot_be_are_usage_errors() {
     usage(load(Mnist, None, Split::Test, None), &["mnist", "--data-dir"]);
-    usage(load(Mnist, Some(Path::new(".")), Split::Test, Some(28)), &["--image-size", "mnist"]);
+    usage(load(Mnist, Some(Path::new(".")), Split::Test, Some(5000)), &["--image-size 5000", "1 to 4096"]);
 }

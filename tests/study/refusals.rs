@@ -80,10 +80,18 @@ fn contradictions() {
     refused(&text, line - 1, "data[0].dir", &["the folder with the files of mnist", "nothing"]);
     case(
         "dataset",
-        "dataset = \"digits\"\nimage-size = 32",
+        "dataset = \"digits\"\nimage-size = 5000",
         "data[0].image-size",
-        &["only the data set folder"],
+        &["a preparation that can be", "1 to 4096"],
     );
+    let data = |rest: &str| format!("dataset = \"digits\"\n{rest}");
+    case("dataset", &data("image-size = 32\ncrop = 28"), "data[0].crop", &["none beside image-size"]);
+    case("dataset", &data("crop = \"half\""), "data[0].crop", &["or \"none\"", "\"half\""]);
+    case("dataset", &data("interpolation = \"bicubic\""), "data[0].interpolation", &["--resize beside it"]);
+    case("dataset", &data("color = \"red\""), "data[0].color", &["rgb or grey"]);
+    case("eps", "pick = \"first\"", "sweep.pick", &["`images` beside it"]);
+    case("eps", "images = 5\npick = \"some\"", "sweep.pick", &["stratified or first"]);
+    case("eps", "images = 5\npick = \"first\"\npick-seed = 1", "sweep.pick-seed", &["stratified"]);
     case("eps", "scope = \"channel\"", "sweep.scope", &["`layers` beside", "none"]);
     case(
         "eps",

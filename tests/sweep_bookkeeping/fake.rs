@@ -116,6 +116,8 @@ pub fn settings(scope: Scope) -> Settings {
         dataset: "digits".into(),
         dataset_digest: "digest".into(),
         images: [3, 40],
+        pick: None,
+        prepare: None,
         scope,
         layers: resolve_layers(scope, named(scope).as_deref(), &LAYERS).unwrap(),
         filters: FilterKind::ALL.to_vec(),
@@ -168,7 +170,7 @@ pub fn provenance() -> Provenance {
 }
 
 pub fn job(folder: &Path, shard: Shard, resume: bool) -> Job<'_> {
-    Job { folder, shard, resume, provenance: provenance() }
+    Job { folder, shard, resume, provenance: provenance(), input: None }
 }
 
 /// Sweeps with the fake; stops it after `fail_after` networks. Returns how many it measured, too.

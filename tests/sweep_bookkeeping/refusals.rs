@@ -113,7 +113,7 @@ fn damaged_runs_are_named() {
 #[test]
 fn one_process_writes_a_shard() {
     let folder = scratch();
-    let first = RunDir::open(folder.path(), &mut plan(20), Shard::WHOLE, false, provenance()).unwrap();
+    let first = RunDir::open(folder.path(), &mut plan(20), Shard::WHOLE, false, provenance(), None).unwrap();
     let error = sweep_until(job(folder.path(), Shard::WHOLE, true), &mut plan(20), 0).0.unwrap_err();
     assert!(
         error.to_string().ends_with("journal-1-of-1.jsonl: another process is writing this shard"),

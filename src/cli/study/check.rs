@@ -28,6 +28,7 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
             continue;
         }
         let measured = executor.images.measured(data)?;
+        let measured = &measured.images;
         for network in spec.networks.iter().filter(|network| network.data == data) {
             for (epoch, file) in &network.epochs {
                 let Some(file) = file else { continue };
@@ -40,7 +41,7 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
                     }
                 };
                 let model =
-                    Model::load(&file.value, Some(network.arch), kind, &measured, &Normalise::default())
+                    Model::load(&file.value, Some(network.arch), kind, measured, &Normalise::default())
                         .map_err(told)?;
                 let known = Trained { epoch: Some(*epoch), seed: Some(network.seed) };
                 model.trained(known, &file.value).map_err(told)?;
@@ -48,9 +49,9 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
         }
         if let Some(retrain) = &spec.retrain {
             for &(network, _, name) in works.iter().filter(|(_, task, _)| matches!(task, Task::Retrain(_))) {
-                let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
-                let settings = executor.retrain_settings(retrain, network, &images);
-                settings.check(&images, &test).map_err(|error| {
+                let (train, test) = (executor.images.train(data)?, executor.images.measured_first(data)?);
+                let settings = executor.retrain_settings(retrain, network, &train.images);
+                settings.check(&train.images, &test.images).map_err(|error| {
                     let expected = format!("settings that can do: {name}");
                     at_place(&spec.document, &retrain.place, expected, &error)
                 })?;
@@ -59,8 +60,8 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
         if let Some(train) = &spec.train {
             for &(network, _, name) in works.iter().filter(|(_, task, _)| *task == Task::Train) {
                 let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
-                let settings = executor.train_settings(train, network, &images);
-                settings.check(&images, &test).map_err(|error| {
+                let settings = executor.train_settings(train, network, &images.images);
+                settings.check(&images.images, &test.images).map_err(|error| {
                     at_place(&spec.document, &train.place, format!("settings that can do: {name}"), &error)
                 })?;
             }

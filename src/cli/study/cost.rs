@@ -4,6 +4,7 @@ use super::super::model::Model;
 use super::super::preparation::{Block, Preparation};
 use super::super::source::Normalise;
 use super::execute::Executor;
+use super::images::Read;
 use serde::Serialize;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -85,22 +86,24 @@ fn measure(executor: &Executor, step: &Step) -> Result<Cost> {
     };
     let data = executor.spec.networks[network].data;
     if let (Task::Train, Some(train)) = (task, &executor.spec.train) {
-        let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
-        let settings = executor.train_settings(train, network, &images);
-        return executor.compute.in_f32().run(true, Training { settings, images: &images, test: &test });
+        let (train_images, test) = (executor.images.train(data)?, executor.images.test(data)?);
+        let (images, test) = (&train_images.images, &test.images);
+        let settings = executor.train_settings(train, network, images);
+        return executor.compute.in_f32().run(true, Training { settings, images, test });
     }
     if let (Task::Retrain(_), Some(retrain)) = (task, &executor.spec.retrain) {
-        let (images, test) = (executor.images.train(data)?, executor.images.test(data)?);
-        let settings = executor.retrain_settings(retrain, network, &images);
+        let (train, test) = (executor.images.train(data)?, executor.images.measured_first(data)?);
+        let (images, test) = (&train.images, &test.images);
+        let settings = executor.retrain_settings(retrain, network, images);
         let Cost { seconds, how } =
-            executor.compute.in_f32().run(true, Training { settings, images: &images, test: &test })?;
+            executor.compute.in_f32().run(true, Training { settings, images, test })?;
         // The selective, the full and the random arm.
         let networks = 3.0 * retrain.seeds.len() as f64;
         let how = format!("{how}, for at most {networks} networks; measuring them is not estimated");
         return Ok(Cost { seconds: seconds.map(|seconds| seconds * networks), how });
     }
-    let images = executor.images.measured(data)?;
-    executor.compute.run(false, Measuring { executor, network, task, images: &images })
+    let read = executor.images.measured(data)?;
+    executor.compute.run(false, Measuring { executor, network, task, read: &read })
 }
 
 /// What a training from initial weights costs, on a device.
@@ -151,14 +154,14 @@ struct Measuring<'a> {
     executor: &'a Executor<'a>,
     network: usize,
     task: Task,
-    images: &'a Images,
+    read: &'a Read,
 }
 
 impl OnDevice for Measuring<'_> {
     type Output = Cost;
 
     fn run<B: Backend>(self, backend: &B, _: String) -> Result<Cost> {
-        let Measuring { executor, network, task, images } = self;
+        let Measuring { executor, network, task, read: Read { images, reading } } = self;
         let spec = executor.spec;
         let network = &spec.networks[network];
         let dataset = spec.data[network.data].kind;
@@ -188,6 +191,7 @@ impl OnDevice for Measuring<'_> {
             backend_name: executor.compute.backend_name(),
             dtype: executor.compute.dtype.name(),
             images,
+            reading: Some(reading),
             dataset,
             arch: Some(network.arch),
             checkpoints: &[],

@@ -9,7 +9,7 @@ use super::super::provenance;
 use super::super::retrain::{InFolder, Retraining};
 use super::super::source::Normalise;
 use super::super::train;
-use super::images::Store;
+use super::images::{Read, Store};
 use super::words;
 use std::cell::RefCell;
 use std::fs;
@@ -22,6 +22,7 @@ use synfilter::backend::Backend;
 use synfilter::backend::open::OnDevice;
 use synfilter::data::Images;
 use synfilter::eps::Eps;
+use synfilter::input::Input;
 use synfilter::invariance::{self, Allowed, compare, gather};
 use synfilter::report;
 use synfilter::retrain::{self, RETRAIN_PARQUET};
@@ -120,15 +121,16 @@ impl Executor<'_> {
             return Err(Error::Failed(format!("{}: the study trains nothing", step.name)));
         };
         let network = &self.spec.networks[at];
-        let (images, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
-        let settings = self.train_settings(train, at, &images);
+        let (train_images, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
+        let settings = self.train_settings(train, at, &train_images.images);
         let compute = self.compute.in_f32();
         let command = words::train(self.spec, train, at, &compute);
         let device = compute.run(
             true,
             Training {
                 settings,
-                data: Data { train: &images, test: &test, weights: None },
+                data: Data { train: &train_images.images, test: &test.images, weights: None },
+                input: Input::of_training(train_images.reading.clone(), test.reading.clone()),
                 folder: &step.folder,
                 tensorboard: train.tensorboard,
                 command: command.clone(),
@@ -145,7 +147,7 @@ impl Executor<'_> {
         let network = &self.spec.networks[at];
         let checkpoint = checkpoint_of(self.spec, at, network.epochs.len() - 1);
         let images = self.images.measured(network.data)?;
-        let search = Search { executor: self, network: at, checkpoint: &checkpoint, images: &images };
+        let search = Search { executor: self, network: at, checkpoint: &checkpoint, images: &images.images };
         let (found, device) = self.compute.run(false, search)?;
         let path = step.folder.join(EPS_JSON);
         let text = serde_json::to_string_pretty(&found).map_err(|error| Error::write(&path)(error.into()))?;
@@ -180,7 +182,7 @@ impl Executor<'_> {
                 network,
                 epoch: self.spec.networks[network].epochs[epoch].0,
                 checkpoint: &checkpoint,
-                images: &images,
+                read: &images,
                 choices: self.choices(eps),
                 folder: &step.folder,
                 command: command.clone(),
@@ -211,15 +213,16 @@ impl Executor<'_> {
         };
         let checkpoint = checkpoint_of(spec, at, epoch);
         let labels = Folders::of(spec, at).sweep(network.epochs[epoch].0);
-        let (train, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
+        let (train, test) = (self.images.train(network.data)?, self.images.measured_first(network.data)?);
         let compute = self.compute.in_f32();
         let command = words::retrain(spec, retrain, at, epoch, &step.folder, &compute);
         let retraining = Retraining {
             arch: Some(network.arch),
             checkpoint: &checkpoint,
             labels: &labels,
-            train: &train,
-            test: &test,
+            train: &train.images,
+            test: &test.images,
+            input: Input::of_training(train.reading.clone(), test.reading.clone()),
             dataset: spec.data[network.data].kind,
             normalise: &Normalise::default(),
             by: retrain.by,
@@ -290,7 +293,8 @@ impl Executor<'_> {
         let curves = Curves {
             arch: Some(network.arch),
             checkpoints: &checkpoints,
-            images: &images,
+            images: &images.images,
+            reading: &images.reading,
             dataset: spec.data[network.data].kind,
             normalise: &Normalise::default(),
             methods: &attack.methods,
@@ -344,6 +348,7 @@ impl Executor<'_> {
 struct Training<'a> {
     settings: TrainSettings,
     data: Data<'a>,
+    input: Input,
     folder: &'a Path,
     tensorboard: bool,
     command: Vec<String>,
@@ -353,9 +358,9 @@ impl OnDevice for Training<'_> {
     type Output = String;
 
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<String> {
-        let Training { settings, data, folder, tensorboard, command } = self;
+        let Training { settings, data, input, folder, tensorboard, command } = self;
         let session = Session { command, device: device.clone() };
-        let job = synfilter::train::Job { folder, resume: true, tensorboard, session };
+        let job = synfilter::train::Job { folder, resume: true, tensorboard, session, input: Some(input) };
         train::shown(backend, &settings, data, job)?;
         Ok(device)
     }
@@ -389,7 +394,7 @@ struct Sweep<'a> {
     network: usize,
     epoch: u32,
     checkpoint: &'a PathBuf,
-    images: &'a Images,
+    read: &'a Read,
     choices: Choices,
     folder: &'a Path,
     command: Vec<String>,
@@ -399,14 +404,15 @@ impl OnDevice for Sweep<'_> {
     type Output = String;
 
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<String> {
-        let Sweep { executor: Executor { spec, compute, .. }, images, folder, .. } = self;
+        let Sweep { executor: Executor { spec, compute, .. }, read, folder, .. } = self;
         let network = &spec.networks[self.network];
         let trained = Trained { epoch: Some(self.epoch), seed: Some(network.seed) };
         let prepared = Preparation {
             backend,
             backend_name: compute.backend_name(),
             dtype: compute.dtype.name(),
-            images,
+            images: &read.images,
+            reading: Some(&read.reading),
             dataset: spec.data[network.data].kind,
             arch: Some(network.arch),
             checkpoints: slice::from_ref(self.checkpoint),
@@ -420,7 +426,8 @@ impl OnDevice for Sweep<'_> {
         let mut plan = prepared.plan()?;
         let provenance =
             provenance::of_command(self.command, network.seed, device.clone(), prepared.checkpoints);
-        let job = Job { folder, shard: Shard::WHOLE, resume: true, provenance };
+        let input = Some(Input::of(read.reading.clone()));
+        let job = Job { folder, shard: Shard::WHOLE, resume: true, provenance, input };
         prepared.run(&mut plan, job)?;
         Ok(device)
     }

@@ -1,15 +1,24 @@
 //! The images of a study, those of one data set at a time.
 
+use super::super::source::FILE_ORDER;
 use std::cell::RefCell;
 use std::rc::Rc;
-use synfilter::data::{self, Images, Split};
+use synfilter::data::{Images, Reading, Request, Split, count, open};
 use synfilter::study::spec::{Spec, at_place};
 use synfilter::{Error, Result};
 
 /// The images that were read last.
 pub struct Store<'s> {
     spec: &'s Spec,
-    last: RefCell<Vec<(Part, Rc<Images>)>>,
+    last: RefCell<Vec<(Part, Rc<Read>)>>,
+}
+
+/// Images, and which they are.
+pub struct Read {
+    /// The images.
+    pub images: Images,
+    /// What was read.
+    pub reading: Reading,
 }
 
 /// A data set, by position, and what of it.
@@ -25,6 +34,8 @@ enum Which {
     Test,
     /// The test images that sweeps measure on.
     Measured,
+    /// All test images, those that sweeps measure on first.
+    MeasuredFirst,
 }
 
 impl<'s> Store<'s> {
@@ -37,7 +48,7 @@ impl<'s> Store<'s> {
     ///
     /// # Errors
     /// An input error that names the data set's place in the study file.
-    pub fn train(&self, data: usize) -> Result<Rc<Images>> {
+    pub fn train(&self, data: usize) -> Result<Rc<Read>> {
         self.part(data, Which::Train)
     }
 
@@ -45,7 +56,7 @@ impl<'s> Store<'s> {
     ///
     /// # Errors
     /// As [`Store::train`].
-    pub fn test(&self, data: usize) -> Result<Rc<Images>> {
+    pub fn test(&self, data: usize) -> Result<Rc<Read>> {
         self.part(data, Which::Test)
     }
 
@@ -53,14 +64,25 @@ impl<'s> Store<'s> {
     ///
     /// # Errors
     /// As [`Store::train`]; also if the study asks for more than there are.
-    pub fn measured(&self, data: usize) -> Result<Rc<Images>> {
+    pub fn measured(&self, data: usize) -> Result<Rc<Read>> {
         match self.spec.sweep.images {
             None => self.test(data),
             Some(_) => self.part(data, Which::Measured),
         }
     }
 
-    fn part(&self, data: usize, which: Which) -> Result<Rc<Images>> {
+    /// All test images, those that sweeps measure on first.
+    ///
+    /// # Errors
+    /// As [`Store::measured`].
+    pub fn measured_first(&self, data: usize) -> Result<Rc<Read>> {
+        match self.spec.sweep.images {
+            None => self.test(data),
+            Some(_) => self.part(data, Which::MeasuredFirst),
+        }
+    }
+
+    fn part(&self, data: usize, which: Which) -> Result<Rc<Read>> {
         let part = Part { data, which };
         let found =
             self.last.borrow().iter().find(|(found, _)| *found == part).map(|(_, images)| images.clone());
@@ -74,22 +96,32 @@ impl<'s> Store<'s> {
         Ok(images)
     }
 
-    fn load(&self, data: usize, which: Which) -> Result<Images> {
-        let (document, data) = (&self.spec.document, &self.spec.data[data]);
+    fn load(&self, at: usize, which: Which) -> Result<Read> {
+        let (document, data) = (&self.spec.document, &self.spec.data[at]);
         let split = if which == Which::Train { Split::Train } else { Split::Test };
-        let loaded = data::load(data.kind, data.dir.as_deref(), split, data.image_size);
-        let expected = || format!("the {split} images of {}", data.kind);
-        let all = loaded.map_err(|error| match error {
-            Error::Interrupted => error,
-            error => at_place(document, &data.place, expected(), &error),
-        })?;
-        match (which, &self.spec.sweep.images) {
-            (Which::Measured, Some(images)) => {
-                let count = all.len();
-                let expected = format!("at most the {count} test images of {}", data.name);
-                all.first(images.value).map_err(|_| document.fault(&images.place, expected, images.value))
-            }
-            _ => Ok(all),
+        let choice = match which {
+            Which::Train | Which::Test => None,
+            Which::Measured | Which::MeasuredFirst => self.spec.choice(at),
+        };
+        let rest_follows = which == Which::MeasuredFirst;
+        let request = Request { choice, rest_follows, ..data.request(split) };
+        let told = |error: Error| match (error, choice.and(self.spec.sweep.images.as_ref())) {
+            (Error::Interrupted, _) => Error::Interrupted,
+            (error, images) => match (images, count(&request)) {
+                (Some(images), Ok(all)) if images.value > all => {
+                    let expected = format!("at most the {all} test images of {}", data.name);
+                    document.fault(&images.place, expected, images.value)
+                }
+                _ => {
+                    let expected = format!("the {split} images of {}", data.kind);
+                    at_place(document, &data.place, expected, &error)
+                }
+            },
+        };
+        let (images, mut reading) = open(&request).map_err(told)?;
+        if data.in_file_order && choice.is_some_and(|choice| choice.images < reading.of) {
+            reading.notes.push(FILE_ORDER.to_owned());
         }
+        Ok(Read { images, reading })
     }
 }

@@ -72,7 +72,8 @@ struct Document<'a> {
 /// # Errors
 /// An input error with line and key for a study that cannot be; those of its steps.
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let spec = Spec::read(&args.file, args.out.as_deref())?;
+    let mut spec = Spec::read(&args.file, args.out.as_deref())?;
+    spec.keep_file_order()?;
     let compute = json!({ "backend": args.compute.backend_name(), "dtype": args.compute.dtype.name() });
     let steps = steps(&spec, &compute);
     let store = Store::new(&spec);

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use synfilter::attack::{Method, MethodName, Pgd};
 use synfilter::backend::Optimizer;
+use synfilter::data::{Choice, How, Prepare};
 use synfilter::eps::Eps;
 use synfilter::invariance::Allowed;
 use synfilter::study::spec::{Attack, Network, Retrain, Spec, Train};
@@ -28,6 +29,12 @@ impl Words {
         self.0.push(value.to_string());
     }
 
+    fn maybe(&mut self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+    }
+
     fn list(&mut self, name: &str, values: impl IntoIterator<Item = impl Display>) {
         let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
         self.set(name, values.join(","));
@@ -39,8 +46,19 @@ impl Words {
         if let Some(dir) = &data.dir {
             self.set("data-dir", dir.display());
         }
-        if let Some(size) = data.image_size {
-            self.set("image-size", size);
+        let Prepare { resize, crop, interpolation, color } = data.prepare;
+        match data.image_size {
+            Some(size) => self.set("image-size", size),
+            None => {
+                self.maybe("resize", resize);
+                self.maybe("crop", crop);
+            }
+        }
+        self.maybe("interpolation", interpolation);
+        self.maybe("color", color);
+        self.maybe("classes", data.classes.as_ref().map(|classes| classes.display()));
+        if data.skip_broken {
+            self.flag("skip-broken");
         }
     }
 
@@ -49,8 +67,10 @@ impl Words {
         self.set("arch", spec.networks[network].arch);
         self.list("checkpoint", checkpoints);
         self.data(spec, &spec.networks[network]);
-        if let Some(images) = &spec.sweep.images {
-            self.set("images", images.value);
+        if let Some(Choice { images, how, seed }) = spec.choice(spec.networks[network].data) {
+            self.set("images", images);
+            self.set("pick", how);
+            self.maybe("pick-seed", (how != How::First).then_some(seed));
         }
         if !spec.sweep.clamp {
             self.flag("no-clamp");

@@ -5,8 +5,9 @@
 `NAME.jpg` / `NAME.png` are inputs. `NAME.rgb.png` is `Image.open(..).convert("RGB")` (16-bit: upper byte), and
 `NAME.S.png` is that image after torchvision's evaluation transform on Pillow images, written out below in its
 own terms: resize the shorter side to int(S * 8 / 7) with the antialiased bilinear filter, centre crop S. Pixels come
-from formulas, so the script gives the same files anywhere with this version of Pillow. (Pillow 13 resizes columns
-before rows where that is cheaper, as for tall.png at 28; up to 11, and in the program, rows always come first.)
+from formulas, so the script gives the same files anywhere with this version of Pillow. (`tall_png.28.png` is
+Pillow 13's: from that version on columns are resized before rows where the height loses more than twice as many pixels as
+the width, and so does the program.)
 """
 
 from pathlib import Path
