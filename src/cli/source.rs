@@ -11,10 +11,12 @@ use synfilter::{Error, Result};
 /// A data set, where its files lie and how its images are prepared.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Source {
-    /// digits, mnist, cifar10, tiny-imagenet or folder.
+    /// digits, mnist, fashion-mnist, kmnist, emnist-byclass (-bymerge, -balanced, -letters, -digits, -mnist), cifar10,
+    /// cifar100, tiny-imagenet, folder or arrays.
     #[arg(long, value_name = "D")]
     pub dataset: DatasetKind,
-    /// The folder with the data set's files, or a parent that has them in their usual sub-folder.
+    /// The folder with the data set's files, or a parent that has them in their usual sub-folder; for `arrays` also the
+    /// file.
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
     #[command(flatten)]

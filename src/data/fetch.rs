@@ -53,7 +53,7 @@ struct Plan {
 /// with the data; [`super::load`] takes it as well as `dir` itself.
 ///
 /// # Errors
-/// [`Error::Usage`] for `digits` and `folder`, which have no files to fetch. [`Error::Failed`] where no mirror
+/// [`Error::Usage`] for a data set that has no files to fetch, or whose files are not known here. [`Error::Failed`] where no mirror
 /// gives a file; the message says which files to put where by hand. [`Error::Input`] for a file in place that
 /// isn't the official one, which is left alone.
 pub fn fetch(kind: DatasetKind, dir: &Path, progress: &mut dyn Progress) -> Result<PathBuf> {
@@ -69,7 +69,9 @@ fn plan(kind: DatasetKind) -> Result<Plan> {
     };
     match kind {
         DatasetKind::Digits => Err(Error::usage("digits are part of the program: there is nothing to fetch")),
-        DatasetKind::Folder => Err(Error::usage("folder is your own data: there is nothing to fetch")),
+        DatasetKind::Folder | DatasetKind::Arrays => {
+            Err(Error::usage(format!("{kind} is your own data: there is nothing to fetch")))
+        }
         DatasetKind::Mnist => {
             let bases = [
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -135,6 +137,11 @@ fn plan(kind: DatasetKind) -> Result<Plan> {
             archive: Some(Form::Zip),
             marker: "wnids.txt",
         }),
+        other => {
+            let what =
+                "only mnist, cifar10 and tiny-imagenet can be fetched; docs/files.md says how the files of";
+            Err(Error::usage(format!("{what} {other} must lie")))
+        }
     }
 }
 

@@ -3,56 +3,68 @@
 //! **Classes** are the sub-folders, sorted by name, and images come in the order of torchvision's `ImageFolder`
 //! (class by class). Files with another extension are passed over with a warning.
 //!
-//! **Splits.** If the folder has `train/` beside `val/` or `test/`, or no sub-folder but these three, then `train/`
-//! is the train split and `val/` (in its absence `test/`) the test split. Classes are numbered by `train/` where it
-//! exists, so that a class without test images shifts no label; a test class that `train/` lacks is an error.
-//! Any other folder has one set of images: it is the test split, and there is no train split (training on the
-//! images that are measured would go unseen).
+//! **Splits.** Split folders are known by their names, in any case: `train`, `training_set`, `seg_train`, `val`,
+//! `valid`, `validation`, `test`, `Testing` and so on (see `splits.rs`). There are splits if the folder has one for
+//! training beside one for validation or test, or if all its sub-folders are split folders, which are never taken for
+//! classes. The test split is the test folder if its images lie in class folders, or else the validation folder.
+//! Classes are numbered by the train folder where there is one, so that a class without test images shifts no label; a
+//! test class that it lacks is an error. Any other folder has one set of images: it is the test split, and there is no
+//! train split (training on the images that are measured would go unseen).
 
 use super::listed::{Listed, Source};
+use super::reader::{IMAGENET_MEAN_STD, Reader};
+use super::splits::{self, Found};
 use super::{Split, listing};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
-const SPLITS: [&str; 3] = ["train", "val", "test"];
+/// Class folders of images.
+pub(super) struct Folder;
 
-/// Lists one split.
-pub(super) fn list(dir: &Path, split: Split) -> Result<Listed> {
-    let (root, classes) = root_and_classes(dir, split)?;
-    let (files, labels) = list_files(&root, &classes)?;
-    Ok(Listed { labels, classes, source: Source::Files(files), root, notes: Vec::new() })
+impl Reader for Folder {
+    fn name(&self) -> &'static str {
+        "folder"
+    }
+
+    fn mean_std(&self) -> (&'static [f32], &'static [f32]) {
+        IMAGENET_MEAN_STD
+    }
+
+    fn is_in(&self, dir: &Path) -> bool {
+        // A look, not a search: the folder may be anything.
+        let folders = |folder: &Path| listing::subfolders(folder).unwrap_or_default();
+        let holds = |folder: &Path| {
+            folders(folder).iter().any(|class| listing::has_images(&folder.join(class)).unwrap_or(false))
+        };
+        let split = |name: &String| splits::role(name).is_some() && holds(&dir.join(name));
+        holds(dir) || folders(dir).iter().any(split)
+    }
+
+    fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
+        list(dir, split)
+    }
 }
 
-/// The folder with the class folders of a split, and the names of all classes.
-fn root_and_classes(dir: &Path, split: Split) -> Result<(PathBuf, Vec<String>)> {
+/// Lists one split.
+fn list(dir: &Path, split: Split) -> Result<Listed> {
     if !dir.is_dir() {
         return Err(Error::input(dir, "data folder", "a folder of class sub-folders", "no such folder"));
     }
-    let names = listing::subfolders(dir)?;
-    let has = |name: &str| names.iter().any(|other| other == name);
-    let only_splits = !names.is_empty() && names.iter().all(|name| SPLITS.contains(&name.as_str()));
-    if !(only_splits || has("train") && (has("val") || has("test"))) {
-        return match split {
-            Split::Test => Ok((dir.to_owned(), names)),
-            Split::Train => Err(Error::input(
-                dir,
-                "train split",
-                "sub-folders train/ and val/ (or test/)",
-                "one set of images, which is the test split",
-            )),
-        };
-    }
-    let test = if has("val") { "val" } else { "test" };
-    let wanted = match split {
-        Split::Train => "train",
-        Split::Test => test,
+    let Found { root, numbered_by, mut notes } = match (splits::find(dir, split)?, split) {
+        (Some(found), _) => found,
+        (None, Split::Test) => Found { root: dir.to_owned(), numbered_by: dir.to_owned(), notes: Vec::new() },
+        (None, Split::Train) => {
+            let expected = "sub-folders train/ and val/ (or test/)";
+            let found = "one set of images, which is the test split";
+            return Err(Error::input(dir, "train split", expected, found));
+        }
     };
-    if !has(wanted) {
-        let found = names.iter().map(|name| format!("{name}/")).collect::<Vec<_>>().join(", ");
-        return Err(Error::input(dir, format_args!("{split} split"), format_args!("{wanted}/"), found));
+    let classes = listing::subfolders(&numbered_by)?;
+    let (files, labels) = list_files(&root, &classes)?;
+    if split == Split::Test && root == numbered_by {
+        notes.extend(splits::numbered_alone(dir, &classes));
     }
-    let numbered_by = if has("train") { "train" } else { wanted };
-    Ok((dir.join(wanted), listing::subfolders(&dir.join(numbered_by))?))
+    Ok(Listed { labels, classes, source: Source::Files(files), root, notes })
 }
 
 /// The image files of a split and their labels.

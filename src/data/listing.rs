@@ -1,6 +1,7 @@
 //! Class folders and the image files in them, in the order of torchvision's `ImageFolder`: classes sorted by
 //! name, within a class the folders sorted by path, within a folder the files sorted by name, always byte by
-//! byte. Names that begin with a dot are passed over.
+//! byte. Names that begin with a dot are passed over, and so is `__MACOSX`, which archives from a Mac hold beside their
+//! content.
 
 use crate::error::{Error, Result};
 use std::fs;
@@ -44,6 +45,16 @@ pub(super) fn image_files(class_folder: &Path) -> Result<(Vec<PathBuf>, usize)> 
     Ok((images, others))
 }
 
+/// Whether image files (by extension) lie in a folder itself.
+pub(super) fn has_images(folder: &Path) -> Result<bool> {
+    Ok(files(folder)?.iter().any(|path| has_image_extension(path)))
+}
+
+/// The files in a folder itself, sorted.
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    Ok(entries(folder)?.1)
+}
+
 /// A file's or folder's own name; one that isn't Unicode can't be a class name.
 pub(super) fn file_name(path: &Path) -> Result<String> {
     let name = path.file_name().and_then(|name| name.to_str());
@@ -56,7 +67,7 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
         let entry = entry.map_err(Error::read(folder))?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+        if entry.file_name().as_encoded_bytes().starts_with(b".") || entry.file_name() == "__MACOSX" {
             continue;
         }
         let path = entry.path();

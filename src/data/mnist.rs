@@ -1,151 +1,196 @@
-//! MNIST as IDX files, plain or gzip (LeCun, Cortes, Burges; also anything in the same form, such as
-//! Fashion-MNIST).
+//! MNIST (LeCun, Cortes, Burges) and the sets in its form: Fashion-MNIST (Xiao, Rasul, Vollgraf 2017), KMNIST (Clanuwat
+//! et al. 2018) and the six sets of EMNIST (Cohen et al. 2017). Images of one channel and of any size, a file of images
+//! and a file of labels per split, in IDX form (see `idx.rs`).
 //!
-//! IDX, all integers big-endian: magic `00 00 08 D` (08 = unsigned byte, D = number of dimensions), D sizes of
-//! four bytes, then the bytes, last dimension fastest. Images are `[N, 28, 28]`, labels `[N]`.
+//! A file may end in `.gz`, have a dot before `idx` (`t10k-images.idx3-ubyte`) and lie in a folder of its own name, as
+//! archives unpack it. Whether it is compressed is told by its first bytes.
+//!
+//! EMNIST's images lie transposed beside MNIST's; they are read as they lie, as torchvision reads them. Its classes are
+//! torchvision's too: the labels of `letters` count from 1, so the first of its 27 classes has no image.
 
+use super::Split;
+use super::idx::{Pictures, read_images, read_labels};
 use super::listed::{Listed, Source};
-use super::{DatasetKind, Split, locate};
+use super::reader::{Reader, missing, places};
 use crate::error::{Error, Result};
-use flate2::read::MultiGzDecoder;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// Side of an image, pixels.
-const SIDE: usize = 28;
-const CLASSES: usize = 10;
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
-
-/// Lists one split of the official files, in `dir`, `dir/mnist`, `dir/MNIST/raw` or `dir/raw`.
-pub(super) fn list(dir: &Path, split: Split) -> Result<Listed> {
-    let stem = match split {
-        Split::Train => "train",
-        Split::Test => "t10k",
-    };
-    let image_name = format!("{stem}-images-idx3-ubyte");
-    let label_name = format!("{stem}-labels-idx1-ubyte");
-    let probes = [image_name.as_str(), &format!("{image_name}.gz")];
-    let folder = locate(DatasetKind::Mnist, dir, &["mnist", "MNIST/raw", "raw"], &probes)?;
-    let image_path = plain_or_gz(&folder, &image_name);
-    let label_path = plain_or_gz(&folder, &label_name);
-    let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::read(path));
-    read_pair(&image_path, open(&image_path)?, &label_path, open(&label_path)?)
+/// A data set in MNIST's form.
+pub(super) struct IdxSet {
+    name: &'static str,
+    /// What its files' names begin with.
+    prefix: &'static str,
+    /// Its usual folders.
+    folders: &'static [&'static str],
+    /// A word in its folder's path that tells it from the others with the same file names.
+    mark: &'static str,
+    /// Class names, separated by commas.
+    classes: &'static str,
+    mean: &'static [f32],
+    std: &'static [f32],
 }
 
-/// Reads a file of images and the file of their labels. A path that ends in `.gz` says that its reader gives
-/// gzip data; the paths are otherwise only named in errors.
-pub(super) fn read_pair(
-    image_path: &Path,
-    images: impl Read,
-    label_path: &Path,
-    labels: impl Read,
-) -> Result<Listed> {
-    let (count, pixels) = read_idx(image_path, images, &[SIDE, SIDE])?;
-    let (label_count, labels) = read_idx(label_path, labels, &[])?;
-    if label_count != count {
-        let expected = format!("{count} labels, as many as images in {}", image_path.display());
-        return Err(Error::input(label_path, "byte 4, number of items", expected, label_count));
+const DIGITS: &str = "0,1,2,3,4,5,6,7,8,9";
+/// Upper and lower case are one class where they look alike.
+const MERGED: &str =
+    "0,1,2,3,4,5,6,7,8,9,A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T,U,V,W,X,Y,Z,a,b,d,e,f,g,h,n,q,r,t";
+const CASES: &str = "0,1,2,3,4,5,6,7,8,9,A,B,C,D,E,F,G,H,I,J,K,L,M,N,O,P,Q,R,S,T,U,V,W,X,Y,Z,\
+                     a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z";
+const LETTERS: &str = "N/A,a,b,c,d,e,f,g,h,i,j,k,l,m,n,o,p,q,r,s,t,u,v,w,x,y,z";
+
+/// MNIST.
+pub(super) static MNIST: IdxSet = IdxSet {
+    name: "mnist",
+    prefix: "",
+    folders: &["mnist", "MNIST/raw", "raw"],
+    mark: "",
+    classes: DIGITS,
+    mean: &[0.1307],
+    std: &[0.3081],
+};
+/// Fashion-MNIST.
+pub(super) static FASHION_MNIST: IdxSet = IdxSet {
+    name: "fashion-mnist",
+    folders: &["fashion-mnist", "FashionMNIST/raw", "raw", "fashion_mnist", "fashion", "data/fashion"],
+    mark: "fashion",
+    classes: "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot",
+    mean: &[0.2860],
+    std: &[0.3530],
+    ..MNIST
+};
+/// KMNIST.
+pub(super) static KMNIST: IdxSet = IdxSet {
+    name: "kmnist",
+    folders: &["kmnist", "KMNIST/raw", "raw"],
+    mark: "kmnist",
+    classes: "o,ki,su,tsu,na,ha,ma,ya,re,wo",
+    mean: &[0.1918],
+    std: &[0.3483],
+    ..MNIST
+};
+/// EMNIST, all characters, 62 classes.
+pub(super) static EMNIST_BYCLASS: IdxSet = emnist("emnist-byclass", "emnist-byclass-", CASES);
+/// EMNIST, all characters, 47 classes.
+pub(super) static EMNIST_BYMERGE: IdxSet = emnist("emnist-bymerge", "emnist-bymerge-", MERGED);
+/// EMNIST, as many images of each of 47 classes.
+pub(super) static EMNIST_BALANCED: IdxSet = emnist("emnist-balanced", "emnist-balanced-", MERGED);
+/// EMNIST, letters.
+pub(super) static EMNIST_LETTERS: IdxSet = emnist("emnist-letters", "emnist-letters-", LETTERS);
+/// EMNIST, digits.
+pub(super) static EMNIST_DIGITS: IdxSet = emnist("emnist-digits", "emnist-digits-", DIGITS);
+/// EMNIST, digits, as many as MNIST has.
+pub(super) static EMNIST_MNIST: IdxSet = emnist("emnist-mnist", "emnist-mnist-", DIGITS);
+
+const fn emnist(name: &'static str, prefix: &'static str, classes: &'static str) -> IdxSet {
+    let folders = &["emnist", "EMNIST/raw", "raw", "gzip", "emnist/gzip", "EMNIST/raw/gzip"];
+    IdxSet { name, prefix, folders, mark: "", classes, mean: &[0.1307], std: &[0.3081] }
+}
+
+/// One of the two files of a split.
+#[derive(Clone, Copy)]
+enum Part {
+    Images,
+    Labels,
+}
+
+impl Part {
+    /// The names that the file has, the official one first.
+    fn names(self, prefix: &str, split: Split) -> Vec<String> {
+        let (part, form) = match self {
+            Part::Images => ("images", "idx3-ubyte"),
+            Part::Labels => ("labels", "idx1-ubyte"),
+        };
+        let stems: &[&str] = match (split, prefix) {
+            (Split::Train, _) => &["train"],
+            (Split::Test, "") => &["t10k", "test"],
+            (Split::Test, _) => &["test", "t10k"],
+        };
+        let with_dot = |dot: char| stems.iter().map(move |stem| format!("{prefix}{stem}-{part}{dot}{form}"));
+        with_dot('-').chain(with_dot('.')).flat_map(|name| [name.clone(), name + ".gz"]).collect()
     }
-    if let Some(index) = labels.iter().position(|&label| usize::from(label) >= CLASSES) {
-        return Err(Error::input(label_path, format_args!("label {index}"), "0 to 9", labels[index]));
+
+    /// The file in a folder, or in a folder of its own in there.
+    fn find(self, folder: &Path, prefix: &str, split: Split) -> Option<PathBuf> {
+        let names = self.names(prefix, split);
+        let inner = names.iter().flat_map(|outer| names.iter().map(move |name| Path::new(outer).join(name)));
+        let all = names.iter().map(PathBuf::from).chain(inner);
+        all.map(|name| folder.join(name)).find(|path| path.is_file())
     }
-    let labels = labels.into_iter().map(u16::from).collect();
-    let classes = (0..CLASSES).map(|digit| digit.to_string()).collect();
-    let source = Source::Memory { shape: [1, SIDE, SIDE], pixels };
-    Ok(Listed { labels, classes, source, root: image_path.to_owned(), notes: Vec::new() })
 }
 
-fn plain_or_gz(folder: &Path, name: &str) -> PathBuf {
-    let plain = folder.join(name);
-    let gz = folder.join(format!("{name}.gz"));
-    if !plain.exists() && gz.exists() { gz } else { plain }
+impl IdxSet {
+    /// The first of the usual folders with the images of a split, and the file of these.
+    fn find(&self, dir: &Path, split: Split) -> Option<(PathBuf, PathBuf)> {
+        places(dir, self.folders).find_map(|folder| {
+            let images = Part::Images.find(&folder, self.prefix, split)?;
+            Some((folder, images))
+        })
+    }
 }
 
-/// The number of items and the bytes of an IDX file whose items have the sizes `item`.
-fn read_idx(path: &Path, mut reader: impl Read, item: &[usize]) -> Result<(usize, Vec<u8>)> {
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        let mut magic = [0; 2];
-        let got = read_up_to(path, &mut reader, &mut magic)?;
-        if magic[..got] != GZIP_MAGIC {
-            let expected = format!("gzip magic {}", spaced(&GZIP_MAGIC));
-            return Err(Error::input(path, "byte 0", expected, spaced(&magic[..got])));
+impl Reader for IdxSet {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn mean_std(&self) -> (&'static [f32], &'static [f32]) {
+        (self.mean, self.std)
+    }
+
+    fn is_in(&self, dir: &Path) -> bool {
+        let found = [Split::Train, Split::Test].into_iter().find_map(|split| self.find(dir, split));
+        let Some((folder, _)) = found else { return false };
+        // Three sets have the same file names: the folder's path tells which.
+        let path = folder.to_string_lossy().to_lowercase();
+        let marked = [&FASHION_MNIST, &KMNIST].into_iter().find(|set| path.contains(set.mark));
+        !self.prefix.is_empty() || marked.map_or(MNIST.mark, |set| set.mark) == self.mark
+    }
+
+    fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
+        let Some((folder, images)) = self.find(dir, split) else {
+            let names = Part::Images.names(self.prefix, split);
+            let official: Vec<_> = names.iter().take(2).map(String::as_str).collect();
+            let fetched = self.name == MNIST.name;
+            return Err(missing(self.name, dir, self.folders, &official, fetched));
+        };
+        let labels = Part::Labels
+            .find(&folder, self.prefix, split)
+            .unwrap_or_else(|| folder.join(Part::Labels.names(self.prefix, split).swap_remove(0)));
+        let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::read(path));
+        let mut listed = self.read_pair(&images, open(&images)?, &labels, open(&labels)?)?;
+        if !self.prefix.is_empty() {
+            listed.notes.push(format!("{}: EMNIST's images lie transposed, and are read so", self.name));
         }
-        parse_idx(path, MultiGzDecoder::new(GZIP_MAGIC.as_slice().chain(reader)), item)
-    } else {
-        parse_idx(path, reader, item)
+        Ok(listed)
     }
 }
 
-fn parse_idx(path: &Path, mut reader: impl Read, item: &[usize]) -> Result<(usize, Vec<u8>)> {
-    let dims = 1 + item.len();
-    let mut header = vec![0; 4 + 4 * dims];
-    let got = read_up_to(path, &mut reader, &mut header)?;
-    let magic = [0, 0, 8, dims as u8];
-    if got >= 4 && header[..4] != magic {
-        let hint = if header[..2] == GZIP_MAGIC { " (gzip data: its name must end in .gz)" } else { "" };
-        let expected = format!("magic {}", spaced(&magic));
-        return Err(Error::input(path, "byte 0", expected, spaced(&header[..4]) + hint));
-    }
-    if got < header.len() {
-        let expected = format!("a header of {} bytes", header.len());
-        return Err(Error::input(path, "header", expected, format_args!("{got} bytes")));
-    }
-    let size =
-        |dim: usize| header[4 + 4 * dim..8 + 4 * dim].iter().fold(0usize, |v, &b| v << 8 | usize::from(b));
-    let count = size(0);
-    if count == 0 {
-        return Err(Error::input(path, "byte 4, number of items", "at least 1", 0));
-    }
-    for (dim, &expected) in item.iter().enumerate() {
-        let found = size(dim + 1);
-        if found != expected {
-            let place = format!("byte {}, size of dimension {}", 8 + 4 * dim, dim + 1);
-            return Err(Error::input(path, place, expected, found));
+impl IdxSet {
+    /// Reads a file of images and the file of their labels. The paths are only named in errors.
+    pub(super) fn read_pair(
+        &self,
+        image_path: &Path,
+        images: impl Read,
+        label_path: &Path,
+        labels: impl Read,
+    ) -> Result<Listed> {
+        let Pictures { count, height, width, pixels } = read_images(image_path, images)?;
+        let labels = read_labels(label_path, labels)?;
+        if labels.len() != count {
+            let expected = format!("{count} labels, as many as images in {}", image_path.display());
+            return Err(Error::input(label_path, "byte 4, number of items", expected, labels.len()));
         }
-    }
-    let expected = count * item.iter().product::<usize>();
-    // The buffer grows with what is really there, not with what the header claims; one byte more than claimed
-    // is asked for to see that the file ends.
-    let mut bytes = Vec::new();
-    reader.take(expected as u64 + 1).read_to_end(&mut bytes).map_err(|error| broken(path, error))?;
-    if bytes.len() != expected {
-        let found = if bytes.len() > expected { "more".to_owned() } else { format!("{} bytes", bytes.len()) };
-        let expected = format!("{expected} bytes after the header");
-        return Err(Error::input(path, format_args!("byte {}", header.len()), expected, found));
-    }
-    Ok((count, bytes))
-}
-
-/// Fills `buffer` as far as the reader goes and says how far that was.
-fn read_up_to(path: &Path, reader: &mut impl Read, buffer: &mut [u8]) -> Result<usize> {
-    let mut done = 0;
-    while done < buffer.len() {
-        match reader.read(&mut buffer[done..]) {
-            Ok(0) => break,
-            Ok(n) => done += n,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(broken(path, error)),
+        let classes: Vec<_> = self.classes.split(',').map(str::to_owned).collect();
+        if let Some((index, &label)) =
+            labels.iter().enumerate().find(|(_, label)| usize::from(**label) >= classes.len())
+        {
+            let expected = format!("0 to {}", classes.len() - 1);
+            return Err(Error::input(label_path, format_args!("label {index}"), expected, label));
         }
+        let labels = labels.into_iter().map(u16::from).collect();
+        let source = Source::Memory { shape: [1, height, width], pixels };
+        Ok(Listed { labels, classes, source, root: image_path.to_owned(), notes: Vec::new() })
     }
-    Ok(done)
-}
-
-/// A truncated or corrupt gzip stream is a matter of content; anything else is a failing read.
-fn broken(path: &Path, error: std::io::Error) -> Error {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
-    match error.kind() {
-        InvalidData | InvalidInput | UnexpectedEof => {
-            Error::input(path, "gzip stream", "intact data to its end", error)
-        }
-        _ => Error::read(path)(error),
-    }
-}
-
-/// Bytes as `1f 8b`, or `nothing`.
-fn spaced(bytes: &[u8]) -> String {
-    if bytes.is_empty() {
-        return "nothing".to_owned();
-    }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }

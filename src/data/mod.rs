@@ -6,29 +6,39 @@
 //!
 //! | module | what it reads |
 //! |---|---|
-//! | [`mnist`] | IDX, plain or gzip |
-//! | [`cifar10`] | the binary version's 3,073-byte records |
-//! | [`tiny_imagenet`] | 64×64 JPEG files, with a decoded cache beside them |
-//! | [`folder`] | any folder of class sub-folders with JPEG or PNG files |
-//! | [`digits`] | a subset of MNIST that is part of the program |
+//! | `mnist` | MNIST, Fashion-MNIST, KMNIST, EMNIST: IDX files, plain or gzip |
+//! | `cifar` | CIFAR-10 and CIFAR-100, binary or Python version |
+//! | `tiny_imagenet` | 64×64 JPEG files, with a decoded cache beside them |
+//! | `folder` | any folder of class sub-folders with JPEG or PNG files |
+//! | `arrays` | images and labels as arrays of NumPy or safetensors |
+//! | `digits` | a subset of MNIST that is part of the program |
+//!
+//! Each has a [`Reader`]; a data set more is a module and a line of `data_sets!` below.
 
+mod arrays;
 mod assemble;
 mod cache;
-pub mod cifar10;
+mod cifar;
+mod cifar_python;
 mod classes;
 mod decode;
-pub mod digits;
+mod digits;
+mod elsewhere;
 pub mod fetch;
-pub mod folder;
+mod folder;
+mod idx;
 mod listed;
 mod listing;
-pub mod mnist;
+mod mnist;
+mod numpy;
 mod pick;
 mod prepare;
+mod reader;
 mod reading;
 mod request;
 mod resize;
-pub mod tiny_imagenet;
+mod splits;
+mod tiny_imagenet;
 mod unpack;
 
 pub use pick::{Choice, How, Picked, order};
@@ -38,60 +48,82 @@ pub use request::{Request, count, open};
 
 use crate::error::{Error, Result};
 use listed::Listed;
+use reader::Reader;
 use sha2::{Digest, Sha256};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
-/// Which data set.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum DatasetKind {
+/// The data sets, in the order in which they are listed to the user, each with its reader.
+macro_rules! data_sets {
+    ($($(#[$doc:meta])* $kind:ident => $reader:path,)*) => {
+        /// Which data set.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum DatasetKind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl DatasetKind {
+            /// Every data set, in the order in which they are listed to the user.
+            pub const ALL: [DatasetKind; [$(DatasetKind::$kind),*].len()] = [$(DatasetKind::$kind),*];
+
+            fn reader(self) -> &'static dyn Reader {
+                match self {
+                    $(DatasetKind::$kind => &$reader,)*
+                }
+            }
+        }
+    };
+}
+
+data_sets! {
     /// The embedded subset of MNIST: 8,000 train, 2,000 test.
-    Digits,
+    Digits => digits::Digits,
     /// MNIST in IDX form: 60,000 train, 10,000 test, 1×28×28.
-    Mnist,
-    /// CIFAR-10, binary version: 50,000 train, 10,000 test, 3×32×32.
-    Cifar10,
+    Mnist => mnist::MNIST,
+    /// Fashion-MNIST in IDX form: as many as MNIST.
+    FashionMnist => mnist::FASHION_MNIST,
+    /// KMNIST in IDX form: as many as MNIST.
+    Kmnist => mnist::KMNIST,
+    /// EMNIST ByClass: 62 classes, 1×28×28.
+    EmnistByclass => mnist::EMNIST_BYCLASS,
+    /// EMNIST ByMerge: 47 classes.
+    EmnistBymerge => mnist::EMNIST_BYMERGE,
+    /// EMNIST Balanced: 47 classes.
+    EmnistBalanced => mnist::EMNIST_BALANCED,
+    /// EMNIST Letters: 26 classes that count from 1, so 27.
+    EmnistLetters => mnist::EMNIST_LETTERS,
+    /// EMNIST Digits: 10 classes.
+    EmnistDigits => mnist::EMNIST_DIGITS,
+    /// EMNIST MNIST: 10 classes.
+    EmnistMnist => mnist::EMNIST_MNIST,
+    /// CIFAR-10: 50,000 train, 10,000 test, 3×32×32.
+    Cifar10 => cifar::CIFAR10,
+    /// CIFAR-100 with its fine labels: as many as CIFAR-10.
+    Cifar100 => cifar::CIFAR100,
     /// Tiny ImageNet: 100,000 train, the 10,000 images of the official val folder as test, 3×64×64.
-    TinyImagenet,
+    TinyImagenet => tiny_imagenet::TinyImagenet,
     /// Any folder of class sub-folders with JPEG or PNG images.
-    Folder,
+    Folder => folder::Folder,
+    /// Arrays of images and labels in a file of NumPy or safetensors.
+    Arrays => arrays::Arrays,
 }
 
 impl DatasetKind {
-    /// Every data set, in the order in which they are listed to the user.
-    pub const ALL: [DatasetKind; 5] = [
-        DatasetKind::Digits,
-        DatasetKind::Mnist,
-        DatasetKind::Cifar10,
-        DatasetKind::TinyImagenet,
-        DatasetKind::Folder,
-    ];
-
     /// The name on the command line, in checkpoints and in results.
     pub fn name(self) -> &'static str {
-        match self {
-            DatasetKind::Digits => "digits",
-            DatasetKind::Mnist => "mnist",
-            DatasetKind::Cifar10 => "cifar10",
-            DatasetKind::TinyImagenet => "tiny-imagenet",
-            DatasetKind::Folder => "folder",
-        }
+        self.reader().name()
     }
 
     /// Mean and standard deviation that images of this data set are normalised with, in pixel space (0..=1),
     /// `channels` values each. A checkpoint that records its own overrides them.
     ///
-    /// MNIST and digits 0.1307 / 0.3081; CIFAR-10 0.5 / 0.5; Tiny ImageNet and folders ImageNet's values. Where
-    /// the count of channels isn't the data set's own, channel `c` gets the value of channel `c mod own`.
+    /// MNIST, digits and EMNIST 0.1307 / 0.3081; Fashion-MNIST 0.2860 / 0.3530; KMNIST 0.1918 / 0.3483; CIFAR-10 and
+    /// arrays 0.5 / 0.5; CIFAR-100 its own (0.5071, 0.4867, 0.4408) / (0.2675, 0.2565, 0.2761); Tiny ImageNet and
+    /// folders ImageNet's values. Where the count of channels isn't the data set's own, channel `c` gets the value of
+    /// channel `c mod own`.
     pub fn default_mean_std(self, channels: usize) -> (Vec<f32>, Vec<f32>) {
-        let (mean, std): (&[f32], &[f32]) = match self {
-            DatasetKind::Digits | DatasetKind::Mnist => (&[0.1307], &[0.3081]),
-            DatasetKind::Cifar10 => (&[0.5], &[0.5]),
-            DatasetKind::TinyImagenet | DatasetKind::Folder => {
-                (&[0.485, 0.456, 0.406], &[0.229, 0.224, 0.225])
-            }
-        };
+        let (mean, std) = self.reader().mean_std();
         let take = |values: &[f32]| values.iter().copied().cycle().take(channels).collect();
         (take(mean), take(std))
     }
@@ -216,30 +248,7 @@ fn list(kind: DatasetKind, dir: Option<&Path>, split: Split) -> Result<Listed> {
         return digits::list(split);
     }
     let dir = dir.ok_or_else(|| Error::usage(format!("the data set {kind} needs --data-dir")))?;
-    match kind {
-        DatasetKind::Digits | DatasetKind::Mnist => mnist::list(dir, split),
-        DatasetKind::Cifar10 => cifar10::list(dir, split),
-        DatasetKind::TinyImagenet => tiny_imagenet::list(dir, split),
-        DatasetKind::Folder => folder::list(dir, split),
-    }
-}
-
-/// The folder with a data set's files: `dir` itself or one of `subfolders`, the first that has one of `probes`.
-/// Where none has, the error says what was looked for and how to get it.
-fn locate(kind: DatasetKind, dir: &Path, subfolders: &[&str], probes: &[&str]) -> Result<PathBuf> {
-    let candidates = std::iter::once(dir.to_owned()).chain(subfolders.iter().map(|sub| dir.join(sub)));
-    for folder in candidates {
-        if probes.iter().any(|probe| folder.join(probe).exists()) {
-            return Ok(folder);
-        }
-    }
-    let expected = format!(
-        "{} here or in {} (`synfilter data fetch {kind}` gets the official files)",
-        probes.join(" or "),
-        subfolders.iter().map(|sub| format!("{sub}/")).collect::<Vec<_>>().join(", ")
-    );
-    let found = if dir.is_dir() { "none of them" } else { "no such folder" };
-    Err(Error::input(dir, format_args!("files of {kind}"), expected, found))
+    kind.reader().list(dir, split).map_err(|error| elsewhere::named(error, kind, dir))
 }
 
 /// SHA-256 over shape, count, pixels, labels and class names, each with its length, so that no two different
@@ -289,7 +298,9 @@ mod tests {
         assert_eq!(error.exit_code(), 2);
         assert_eq!(
             error.to_string(),
-            "unknown data set \"mnits\"; known are digits, mnist, cifar10, tiny-imagenet, folder"
+            "unknown data set \"mnits\"; known are digits, mnist, fashion-mnist, kmnist, emnist-byclass, emnist-bymerge, \
+             emnist-balanced, emnist-letters, emnist-digits, emnist-mnist, cifar10, cifar100, tiny-imagenet, folder, \
+             arrays"
         );
     }
 
@@ -323,6 +334,8 @@ mod tests {
     fn default_normalisation_follows_the_data_set() {
         assert_eq!(DatasetKind::Digits.default_mean_std(1), (vec![0.1307], vec![0.3081]));
         assert_eq!(DatasetKind::Cifar10.default_mean_std(3), (vec![0.5; 3], vec![0.5; 3]));
+        assert_eq!(DatasetKind::Cifar100.default_mean_std(3).0, vec![0.5071, 0.4867, 0.4408]);
+        assert_eq!(DatasetKind::FashionMnist.default_mean_std(1), (vec![0.2860], vec![0.3530]));
         assert_eq!(DatasetKind::Folder.default_mean_std(3).1, vec![0.229, 0.224, 0.225]);
     }
 }

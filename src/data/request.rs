@@ -16,7 +16,8 @@ pub struct Request {
     /// The data set.
     pub kind: DatasetKind,
     /// The folder that holds the official files, or a parent that has them in their usual sub-folder (`mnist/`,
-    /// `MNIST/raw/`, `cifar-10-batches-bin/`, `tiny-imagenet-200/`). `digits` needs none and ignores it.
+    /// `MNIST/raw/`, `cifar-10-batches-bin/`, `tiny-imagenet-200/`), or the file of `arrays`. `digits` needs none and
+    /// ignores it.
     pub dir: Option<PathBuf>,
     /// The part of it.
     pub split: Split,

@@ -4,9 +4,14 @@
 //! index is the position in the sorted WordNet ids; train images come in the order of torchvision's `ImageFolder`,
 //! and the official val images, in the order of `val_annotations.txt`, are the test split. Grey images are
 //! repeated in the three channels. The decoded pixels are kept in a cache file beside them (`cache.rs`).
+//!
+//! Many sort the val images into class folders, for `ImageFolder`: where `val/images` holds none, the test split is
+//! `val/<wnid>/*.JPEG` or `val/<wnid>/images/*.JPEG`, in the order of `ImageFolder`. Train images may lie in
+//! `train/<wnid>` itself as well.
 
 use super::listed::{Listed, Source};
-use super::{DatasetKind, Split, listing, locate};
+use super::reader::{IMAGENET_MEAN_STD, Reader, missing, places};
+use super::{Split, listing};
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::fs;
@@ -15,16 +20,67 @@ use std::path::{Component, Path, PathBuf};
 /// Width and height of every image.
 pub(super) const SIZE: (usize, usize) = (64, 64);
 
-/// Lists one split of the official files, in `dir` or `dir/tiny-imagenet-200`.
-pub(super) fn list(dir: &Path, split: Split) -> Result<Listed> {
-    let top = locate(DatasetKind::TinyImagenet, dir, &["tiny-imagenet-200"], &["wnids.txt"])?;
-    let classes = read_wnids(&top.join("wnids.txt"))?;
-    let (root, list): (_, fn(&Path, &[String]) -> _) = match split {
-        Split::Train => (top.join("train"), list_train),
-        Split::Test => (top.join("val"), list_val),
+const FOLDERS: [&str; 1] = ["tiny-imagenet-200"];
+const WNIDS: &str = "wnids.txt";
+
+/// Tiny ImageNet.
+pub(super) struct TinyImagenet;
+
+impl Reader for TinyImagenet {
+    fn name(&self) -> &'static str {
+        "tiny-imagenet"
+    }
+
+    fn mean_std(&self) -> (&'static [f32], &'static [f32]) {
+        IMAGENET_MEAN_STD
+    }
+
+    fn is_in(&self, dir: &Path) -> bool {
+        find(dir).is_some()
+    }
+
+    fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
+        let top = find(dir).ok_or_else(|| missing(self.name(), dir, &FOLDERS, &[WNIDS], true))?;
+        list(&top, split)
+    }
+}
+
+/// The folder with the official files.
+fn find(dir: &Path) -> Option<PathBuf> {
+    places(dir, &FOLDERS).find(|folder| folder.join(WNIDS).is_file())
+}
+
+/// Lists one split of the official files.
+fn list(top: &Path, split: Split) -> Result<Listed> {
+    let classes = read_wnids(&top.join(WNIDS))?;
+    let mut notes = Vec::new();
+    let (root, (files, labels)) = match split {
+        Split::Train => {
+            let root = top.join("train");
+            let listed = list_classes(&root, &classes)?;
+            // The labels ascend, class folder by class folder.
+            let mut missing =
+                classes.iter().zip(0..).filter(|(_, label)| listed.1.binary_search(label).is_err());
+            if let Some((class, _)) = missing.next() {
+                return Err(Error::input(root.join(class), "class folder", "JPEG images", "none"));
+            }
+            (root, listed)
+        }
+        Split::Test => {
+            let root = top.join("val");
+            let listed = if is_sorted(&root)? {
+                notes.push(format!(
+                    "{}: the images lie in class folders, which give the labels",
+                    root.display()
+                ));
+                list_classes(&root, &classes)?
+            } else {
+                list_val(&root, &classes)?
+            };
+            (root, listed)
+        }
     };
-    let (files, labels) = list(&root, &classes)?;
-    Ok(Listed { labels, classes, source: Source::Files(files), root, notes: Vec::new() })
+    Ok(Listed { labels, classes, source: Source::Files(files), root, notes })
 }
 
 /// Where the decoded split is kept whose files lie in `root`.
@@ -47,20 +103,32 @@ fn read_wnids(path: &Path) -> Result<Vec<String>> {
     Ok(wnids)
 }
 
-fn list_train(folder: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>)> {
-    let folders = listing::subfolders(folder)?;
-    if let Some(stranger) = folders.iter().find(|name| classes.binary_search(name).is_err()) {
-        return Err(Error::input(folder.join(stranger), "class", "a WordNet id of wnids.txt", stranger));
+/// Whether the val images were sorted into class folders: `images` has none (any more), and other folders are there.
+fn is_sorted(val: &Path) -> Result<bool> {
+    let official = val.join("images");
+    if official.is_dir() && listing::has_images(&official)? {
+        return Ok(false);
     }
+    Ok(val.is_dir() && listing::subfolders(val)?.iter().any(|name| name != "images"))
+}
+
+/// The images of class folders named by WordNet ids, and their labels.
+fn list_classes(folder: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>)> {
     let mut files = Vec::new();
     let mut labels = Vec::new();
-    for (label, class) in classes.iter().enumerate() {
-        let (images, _) = listing::image_files(&folder.join(class))?;
-        if images.is_empty() {
-            return Err(Error::input(folder.join(class), "class folder", "JPEG images", "none"));
+    for class in listing::subfolders(folder)? {
+        let class_folder = folder.join(&class);
+        let (images, _) = listing::image_files(&class_folder)?;
+        match classes.binary_search(&class) {
+            Ok(label) => labels.resize(labels.len() + images.len(), label as u16),
+            // What sorting leaves behind.
+            Err(_) if class == "images" && images.is_empty() => {}
+            Err(_) => return Err(Error::input(class_folder, "class", "a WordNet id of wnids.txt", class)),
         }
-        labels.resize(labels.len() + images.len(), label as u16);
         files.extend(images);
+    }
+    if files.is_empty() {
+        return Err(Error::input(folder, "class folders", "JPEG images", "none"));
     }
     Ok((files, labels))
 }

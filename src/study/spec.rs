@@ -8,7 +8,7 @@
 //! seeds = [0, 1]
 //!
 //! [[data]]
-//! dataset = "digits"                  # mnist, cifar10, tiny-imagenet and folder need `dir`
+//! dataset = "digits"                  # the others need `dir`
 //!
 //! [train]
 //! epochs = [1, 2, 3]                  # the ones that are analysed; training ends with the last

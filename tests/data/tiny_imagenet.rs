@@ -46,6 +46,50 @@ fn classes_are_sorted_and_images_come_in_the_official_order() {
 }
 
 #[test]
+fn val_images_may_lie_in_class_folders() {
+    let plain = tempfile::tempdir().unwrap();
+    good(plain.path());
+    let official = get(plain.path(), Split::Test).unwrap();
+    for inner in ["", "images"] {
+        let dir = tempfile::tempdir().unwrap();
+        good(dir.path());
+        let val = dir.path().join("val");
+        for (class, name) in [("n01", "val_1.JPEG"), ("n02", "val_2.JPEG"), ("n03", "val_0.JPEG")] {
+            fs::create_dir_all(val.join(class).join(inner)).unwrap();
+            fs::rename(val.join("images").join(name), val.join(class).join(inner).join(name)).unwrap();
+        }
+        // An empty `images` and the annotations are what sorting may leave behind.
+        let sorted = get(dir.path(), Split::Test).unwrap();
+        assert_eq!((sorted.labels.as_slice(), &sorted.classes), (&[0, 1, 2][..], &official.classes));
+        // The official order is n02, n03, n01.
+        for (index, official_index) in [(0, 2), (1, 0), (2, 1)] {
+            assert_eq!(sorted.image(index), official.image(official_index));
+        }
+        fs::remove_dir_all(val.join("images")).unwrap();
+        fs::remove_file(val.join("val_annotations.txt")).unwrap();
+        assert_eq!(get(dir.path(), Split::Test).unwrap(), sorted);
+        write(val.join("n99/1.JPEG"), golden_bytes("colour.jpg"));
+        refused(TinyImagenet, dir.path(), Split::Test, None, &["val/n99", "a WordNet id of wnids.txt"]);
+    }
+}
+
+#[test]
+fn train_images_may_lie_in_the_class_folder_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    good(dir.path());
+    let official = get(dir.path(), Split::Train).unwrap();
+    for class in ["n01", "n02", "n03"] {
+        let folder = dir.path().join("train").join(class);
+        for file in fs::read_dir(folder.join("images")).unwrap() {
+            let file = file.unwrap();
+            fs::rename(file.path(), folder.join(file.file_name())).unwrap();
+        }
+        fs::remove_dir(folder.join("images")).unwrap();
+    }
+    assert_eq!(get(dir.path(), Split::Train).unwrap(), official);
+}
+
+#[test]
 fn the_second_start_reads_the_cache() {
     let dir = tempfile::tempdir().unwrap();
     good(dir.path());
@@ -112,7 +156,7 @@ fn malformed_folders_are_named_with_place_expected_and_found() {
         ("wnids.txt", None, Split::Test, &["wnids.txt", "tiny-imagenet-200/", "data fetch tiny-imagenet"]),
         ("wnids.txt", Some(b"\n"), Split::Test, &["wnids.txt", "found 0"]),
         ("wnids.txt", Some(b"n01\nn02\nn01\n"), Split::Test, &["wnids.txt", "n01 twice"]),
-        ("wnids.txt", Some(b"n01\nn02\nn03\nn04\n"), Split::Train, &["train/n04", "cannot read"]),
+        ("wnids.txt", Some(b"n01\nn02\nn03\nn04\n"), Split::Train, &["train/n04", "JPEG images", "none"]),
         ("wnids.txt", Some(b"n01\nn02\n"), Split::Train, &["train/n03", "a WordNet id of wnids.txt"]),
         (annotations, None, Split::Test, &["val_annotations.txt", "cannot read"]),
         (annotations, Some(b""), Split::Test, &["val_annotations.txt", "at least one line"]),

@@ -191,3 +191,15 @@ fn every_official_file_has_mirrors_and_a_whole_digest() {
         assert_eq!(plan(kind).unwrap_err().exit_code(), 2);
     }
 }
+
+#[test]
+fn a_data_set_that_cannot_be_fetched_is_a_usage_error() {
+    for (kind, needle) in [
+        (DatasetKind::Digits, "part of the program"),
+        (DatasetKind::Arrays, "arrays is your own data"),
+        (DatasetKind::Cifar100, "only mnist, cifar10 and tiny-imagenet can be fetched"),
+    ] {
+        let error = plan(kind).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains(needle), "{error}");
+    }
+}

@@ -1,0 +1,157 @@
+//! `arrays`: images and labels as arrays in a `.npz` file of NumPy or in a safetensors file.
+//!
+//! `--data-dir` is the file, or a folder with one such file, or with one per split (`train.npz`, `test.npz`). Which array
+//! is what is told by names (`names.rs`): `images` and `labels`, `x_test` and `y_test`, and so on. How images become
+//! planes of bytes is in `pixels.rs`, how labels become classes in `labels.rs`. Nothing pickled is read.
+
+mod container;
+mod labels;
+mod names;
+mod npy;
+mod pixels;
+
+use super::listed::{Listed, Source};
+use super::reader::Reader;
+use super::splits::{self, Role};
+use super::{Split, listing};
+use crate::error::{Error, Result};
+use container::Container;
+use names::Chosen;
+use std::path::{Path, PathBuf};
+
+/// Arrays in a file.
+pub(super) struct Arrays;
+
+impl Reader for Arrays {
+    fn name(&self) -> &'static str {
+        "arrays"
+    }
+
+    fn mean_std(&self) -> (&'static [f32], &'static [f32]) {
+        (&[0.5], &[0.5])
+    }
+
+    fn is_in(&self, dir: &Path) -> bool {
+        // A safetensors file in a folder is rather a checkpoint.
+        let in_folder =
+            || listing::files(dir).is_ok_and(|files| files.iter().any(|path| has_extension(path, &["npz"])));
+        if dir.is_dir() { in_folder() } else { has_extension(dir, &EXTENSIONS) && dir.is_file() }
+    }
+
+    fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
+        let file = locate(dir, split)?;
+        let mut container = Container::open(&file.path)?;
+        let Chosen { images, labels, classes, counted, mut notes } =
+            names::choose(&file.path, container.specs(), split, file.whole)?;
+
+        let mut known = 0;
+        for &index in &counted {
+            known = known.max(labels::count(&labels::read(&file.path, &container.read(index)?)?));
+        }
+        if let Some(beside) = &file.beside {
+            known = known.max(count_in(beside)?);
+        }
+        let labels = labels::read(&file.path, &container.read(labels)?)?;
+        let known = known.max(labels::count(&labels));
+        let classes = match classes {
+            Some(index) => labels::names(&file.path, &container.read(index)?, known)?,
+            None => {
+                notes.push(format!("{known} classes, as the greatest label says"));
+                (0..known).map(|class| class.to_string()).collect()
+            }
+        };
+        let planes = pixels::read(&file.path, container.read(images)?)?;
+        if planes.count != labels.len() {
+            let place = format!("array `{}`", container.specs()[images].name);
+            let expected = format!("{} images, as many as labels", labels.len());
+            return Err(Error::input(&file.path, place, expected, planes.count));
+        }
+        notes.extend(planes.notes);
+        let source = Source::Memory { shape: planes.shape, pixels: planes.pixels };
+        Ok(Listed { labels, classes, source, root: file.path, notes })
+    }
+}
+
+const EXTENSIONS: [&str; 2] = ["npz", "safetensors"];
+
+/// The file of a split.
+struct Located {
+    path: PathBuf,
+    /// Whether arrays whose names say no split are this split's.
+    whole: bool,
+    /// The train file beside it, whose labels count as well.
+    beside: Option<PathBuf>,
+}
+
+fn locate(dir: &Path, split: Split) -> Result<Located> {
+    if dir.is_file() {
+        return Ok(Located { path: dir.to_owned(), whole: split == Split::Test, beside: None });
+    }
+    let expected = "a .npz or .safetensors file, or a folder with one, or with one per split";
+    if !dir.is_dir() {
+        return Err(Error::input(dir, "arrays", expected, "no such file or folder"));
+    }
+    let mut files = listing::files(dir)?;
+    files.retain(|path| has_extension(path, &EXTENSIONS));
+    if let [only] = files.as_slice() {
+        return Ok(Located { path: only.clone(), whole: split == Split::Test, beside: None });
+    }
+    let of = |role: Role| {
+        let stem = |path: &PathBuf| {
+            path.file_stem().is_some_and(|stem| splits::role_in(&stem.to_string_lossy()) == Some(role))
+        };
+        let mut found = files.iter().filter(|path| stem(path));
+        match (found.next(), found.next()) {
+            (Some(only), None) => Some(only.clone()),
+            _ => None,
+        }
+    };
+    let (own, beside) = match split {
+        Split::Train => (of(Role::Train), None),
+        Split::Test => (of(Role::Test).or_else(|| of(Role::Validation)), of(Role::Train)),
+    };
+    own.map(|path| Located { path, whole: true, beside }).ok_or_else(|| {
+        let names: Vec<_> = files.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+        let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Error::input(dir, format_args!("arrays of the {split} split"), expected, found)
+    })
+}
+
+/// How many classes the labels of a train file need.
+fn count_in(path: &Path) -> Result<usize> {
+    let mut container = Container::open(path)?;
+    let chosen = names::choose(path, container.specs(), Split::Train, true)?;
+    Ok(labels::count(&labels::read(path, &container.read(chosen.labels)?)?))
+}
+
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    path.extension().is_some_and(|found| known.iter().any(|known| found.eq_ignore_ascii_case(known)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_taken_is_told() {
+        let notes = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/arrays").join(name);
+            Arrays.list(&path, Split::Test).unwrap().notes.join("\n")
+        };
+        for (name, needles) in [
+            (
+                "chw.npz",
+                &["images are `images` (uint8 [3, 3, 4, 5]), labels `labels` (int64 [3])", "3 classes"][..],
+            ),
+            ("hwc.npz", &["`x_test`", "`y_test`", "4 classes, as the greatest label says"]),
+            ("positional.npz", &["their shapes do", "`arr_0`", "`arr_1`"]),
+            ("unit32.npz", &["floats from 0 to 1, taken times 255"]),
+            ("between.npz", &["floats from 0 to 255 and rounded by up to 0.25"]),
+        ] {
+            let found = notes(name);
+            assert!(needles.iter().all(|needle| found.contains(needle)), "{name}: {found}");
+        }
+        assert!(!notes("unit32.npz").contains("rounded"));
+        assert!(!notes("classes.npz").contains("greatest label"));
+    }
+}

@@ -1,0 +1,163 @@
+//! Split folders by name: which images are taken, and what is refused. Every image here is one flat colour, by which it
+//! is known.
+
+use crate::support::{refused, write};
+use std::fs;
+use std::path::Path;
+use synfilter::data::{DatasetKind::Folder, Images, Split, load};
+
+/// A PNG of 4×4 pixels of one grey.
+fn flat(grey: u8) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, 4, 4);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header().unwrap().write_image_data(&[grey; 16]).unwrap();
+    file
+}
+
+/// One image per class.
+fn classes(folder: &Path, greys: &[(&str, u8)]) {
+    for (class, grey) in greys {
+        write(folder.join(class).join("1.png"), flat(*grey));
+    }
+}
+
+fn get(dir: &Path, split: Split) -> Images {
+    load(Folder, Some(dir), split, None).unwrap()
+}
+
+/// Label and grey of each image.
+fn content(images: &Images) -> Vec<(u16, u8)> {
+    (0..images.len()).map(|index| (images.labels[index], images.image(index)[0])).collect()
+}
+
+const TRAIN: [(&str, u8); 2] = [("ant", 1), ("bee", 2)];
+const TEST: [(&str, u8); 2] = [("ant", 101), ("bee", 102)];
+
+#[test]
+fn every_usual_pair_of_names_is_known() {
+    for (train, test) in [
+        ("train", "val"),
+        ("train", "valid"),
+        ("train", "validation"),
+        ("Train", "Test"),
+        ("TRAIN", "VAL"),
+        ("training", "testing"),
+        ("training_set", "test_set"),
+        ("seg_train", "seg_test"),
+        ("train", "dev"),
+        ("trainset", "evalset"),
+        ("Training Images", "Validation Images"),
+        ("cars_train", "cars_test"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        classes(&dir.path().join(train), &TRAIN);
+        classes(&dir.path().join(test), &TEST);
+        assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 101), (1, 102)], "{train} {test}");
+        assert_eq!(content(&get(dir.path(), Split::Train)), [(0, 1), (1, 2)], "{train} {test}");
+    }
+}
+
+#[test]
+fn folders_as_archives_unpack_them_are_followed() {
+    // As Kaggle's archive of Intel's scenes: doubled folders, and one without labels.
+    let dir = tempfile::tempdir().unwrap();
+    classes(&dir.path().join("seg_train/seg_train"), &TRAIN);
+    classes(&dir.path().join("seg_test/seg_test"), &TEST);
+    write(dir.path().join("seg_pred/seg_pred/1.png"), flat(7));
+    assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 101), (1, 102)]);
+    // The split itself as the data folder.
+    assert_eq!(content(&get(&dir.path().join("seg_test"), Split::Test)), [(0, 101), (1, 102)]);
+    // A folder above, and what a Mac leaves.
+    let outer = tempfile::tempdir().unwrap();
+    fs::rename(dir.path(), outer.path().join("archive")).unwrap();
+    write(outer.path().join("__MACOSX/archive/._x.png"), "");
+    write(outer.path().join("archive/seg_test/__MACOSX/ant/._1.png"), "");
+    assert_eq!(content(&get(outer.path(), Split::Test)), [(0, 101), (1, 102)]);
+}
+
+#[test]
+fn the_test_images_are_taken_or_else_the_validation_images() {
+    let dir = tempfile::tempdir().unwrap();
+    classes(&dir.path().join("train"), &TRAIN);
+    classes(&dir.path().join("val"), &[("ant", 51), ("bee", 52)]);
+    classes(&dir.path().join("test"), &TEST);
+    assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 101), (1, 102)]);
+    // Test images without labels: in the folder itself, in one of another name, in empty class folders.
+    fs::remove_dir_all(dir.path().join("test")).unwrap();
+    for unlabelled in ["test/1.png", "test/unknown/1.png", "test/test/1.png", "test/ant/note.txt"] {
+        write(dir.path().join(unlabelled), flat(9));
+        assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 51), (1, 52)], "{unlabelled}");
+        fs::remove_dir_all(dir.path().join("test")).unwrap();
+    }
+    // Without validation images there is nothing to take.
+    fs::remove_dir_all(dir.path().join("val")).unwrap();
+    write(dir.path().join("test/1.png"), flat(9));
+    refused(
+        Folder,
+        dir.path(),
+        Split::Test,
+        None,
+        &["test", "class sub-folders like those of train/", "none"],
+    );
+    write(dir.path().join("test/unknown/1.png"), flat(9));
+    refused(Folder, dir.path(), Split::Test, None, &["test/unknown", "train/ has too"]);
+}
+
+#[test]
+fn classes_are_numbered_by_the_train_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    classes(&dir.path().join("Train"), &[("ant", 1), ("bee", 2), ("cow", 3)]);
+    classes(&dir.path().join("Validation"), &[("cow", 103), ("bee", 102)]);
+    let test = get(dir.path(), Split::Test);
+    assert_eq!((content(&test), test.classes.len()), (vec![(1, 102), (2, 103)], 3));
+    // The split alone has only its own folders to number by.
+    let alone = get(&dir.path().join("Validation"), Split::Test);
+    assert_eq!(
+        (content(&alone), alone.classes),
+        (vec![(0, 102), (1, 103)], vec!["bee".to_owned(), "cow".to_owned()])
+    );
+}
+
+#[test]
+fn folders_that_all_look_like_splits_are_never_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    classes(&dir.path().join("Training"), &TRAIN);
+    let needles = ["test split", "test/ or val/", "found Training/"];
+    refused(Folder, dir.path(), Split::Test, None, &needles);
+    classes(&dir.path().join("valid"), &TEST);
+    classes(&dir.path().join("validation"), &TEST);
+    refused(
+        Folder,
+        dir.path(),
+        Split::Test,
+        None,
+        &["one folder of validation images", "valid/, validation/"],
+    );
+    // A plain name goes before others.
+    classes(&dir.path().join("val"), &[("ant", 51)]);
+    assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 51)]);
+    let flat_ones = tempfile::tempdir().unwrap();
+    write(flat_ones.path().join("test/1.png"), flat(1));
+    write(flat_ones.path().join("dev/2.png"), flat(2));
+    refused(Folder, flat_ones.path(), Split::Test, None, &["class sub-folders", "none"]);
+}
+
+#[test]
+fn classes_may_have_names_like_splits() {
+    for names in [["control", "test"], ["bicycle", "train"], ["testing", "training day"]] {
+        let dir = tempfile::tempdir().unwrap();
+        classes(dir.path(), &[(names[0], 1), (names[1], 2)]);
+        if names[0] == "testing" {
+            write(dir.path().join("meeting/1.png"), flat(3));
+        }
+        let set = get(dir.path(), Split::Test);
+        assert_eq!(set.classes[..1], [if names[0] == "testing" { "meeting" } else { names[0] }]);
+        assert_eq!(set.len(), set.classes.len());
+    }
+    // Class folders hold images, split folders hold class folders.
+    let dir = tempfile::tempdir().unwrap();
+    classes(dir.path(), &[("evaluation", 1), ("meeting", 2), ("training", 3)]);
+    assert_eq!(get(dir.path(), Split::Test).classes, ["evaluation", "meeting", "training"]);
+}
