@@ -175,6 +175,7 @@ mod tests {
                 file: "net.safetensors".into(),
                 checkpoint: CheckpointId {
                     sha256: "cd".into(),
+                    key: None,
                     epoch: Some(3),
                     seed: Some(0),
                     mean: vec![0.1307],

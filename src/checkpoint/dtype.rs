@@ -98,6 +98,11 @@ impl Dtype {
         })
     }
 
+    /// Whether elements are real floating-point numbers, which weights have to be.
+    pub(super) fn is_floating(self) -> bool {
+        matches!(self, Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::Bf16)
+    }
+
     /// The elements as f32, rounded to nearest; `None` unless the type is a real floating-point one.
     pub(super) fn to_f32(self, bytes: &[u8]) -> Option<Vec<f32>> {
         Some(match self {

@@ -1,6 +1,16 @@
 //! What a checkpoint says about itself, and its form as text: safetensors metadata are strings.
+//!
+//! What this program wrote is held to its word. What stands under the same names in files of other programs are
+//! their own notes: a `mean` may be an accuracy over seeds, `channels` a hyper-parameter. They count only where they
+//! can be what they would be taken for.
 
+use super::{Fault, Parsed};
 use std::collections::BTreeMap;
+
+/// Least standard deviation of pixels in [0, 1] that is believed in a file of another program.
+const LEAST_STD: f32 = 0.01;
+/// The entries that every checkpoint of this program has.
+const OWN: [&str; 6] = ["arch", "dataset", "classes", "channels", "mean", "std"];
 
 /// Where a checkpoint comes from; a field is `None` where the file does not tell.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,7 +37,86 @@ pub struct Metadata {
     pub extra: BTreeMap<String, String>,
 }
 
+/// What stands beside the weights of a file, as text; a list is separated by commas.
+pub(super) type Notes = BTreeMap<String, String>;
+
 impl Metadata {
+    /// The entries of a file, each held to its word.
+    ///
+    /// # Errors
+    /// The first entry that is not what one of this name has to be.
+    pub(super) fn exact(notes: &Notes) -> Parsed<Metadata> {
+        let mut meta = Metadata::default();
+        for (key, text) in notes {
+            meta.set(key, text).map_err(|expected| {
+                let place = format!("metadata `{}`", key.escape_debug());
+                Fault::new(place, expected, format!("`{}`", text.escape_debug()))
+            })?;
+        }
+        Ok(meta)
+    }
+
+    /// The entries of a file as far as they can be meant, and a sentence for each that cannot; `channels` and `classes`
+    /// are those of the network.
+    ///
+    /// # Errors
+    /// As [`Metadata::exact`], for a file that this program wrote.
+    pub(super) fn believed(
+        notes: &Notes,
+        own: bool,
+        channels: usize,
+        classes: usize,
+    ) -> Parsed<(Metadata, Vec<String>)> {
+        if own {
+            return Ok((Metadata::exact(notes)?, Vec::new()));
+        }
+        let (mut meta, mut told) = (Metadata::default(), Vec::new());
+        let mut pass_over = |key: &str, why: String| {
+            let text: String = notes.get(key).map_or("", String::as_str).chars().take(60).collect();
+            told.push(format!("`{key}` = {} beside the weights is passed over: {why}", text.escape_debug()));
+        };
+        let (mean, std) = (notes.get("mean"), notes.get("std"));
+        if mean.or(std).is_some() {
+            let of = |text: Option<&String>, valid: fn(f32) -> bool| {
+                floats(text?, valid).filter(|values| values.len() == channels)
+            };
+            let mean = of(mean, |mean| (0.0..=1.0).contains(&mean));
+            let std = of(std, |std| (LEAST_STD..=1.0).contains(&std));
+            if mean.is_some() && std.is_some() {
+                (meta.mean, meta.std) = (mean, std);
+            } else {
+                let key = if notes.contains_key("mean") { "mean" } else { "std" };
+                let why = "no normalisation of pixels in [0, 1] has such";
+                pass_over(
+                    key,
+                    format!("{why} mean and std for {channels} channels (--mean and --std say it)"),
+                );
+            }
+        }
+        for (key, actual) in [("classes", classes), ("channels", channels)] {
+            if let Some(text) = notes.get(key)
+                && positive(text) != Some(actual)
+            {
+                pass_over(key, format!("the network has {actual}"));
+            }
+        }
+        for key in ["epoch", "seed"] {
+            if let Some(text) = notes.get(key)
+                && meta.set(key, text).is_err()
+            {
+                pass_over(key, "no whole number from 0 on".to_owned());
+            }
+        }
+        for (key, text) in notes {
+            match key.as_str() {
+                "mean" | "std" | "classes" | "channels" | "epoch" | "seed" => {}
+                // Text of any kind: nothing that could be refused.
+                _ => drop(meta.set(key, text)),
+            }
+        }
+        Ok((meta, told))
+    }
+
     /// Takes over one entry of a file: into its field, or into `extra` if there is none of that name.
     ///
     /// # Errors
@@ -90,6 +179,11 @@ impl Metadata {
         }
         Ok(entries)
     }
+}
+
+/// Whether entries are those that this program writes.
+pub(super) fn is_own(notes: &Notes) -> bool {
+    OWN.iter().all(|key| notes.contains_key(*key))
 }
 
 fn positive(text: &str) -> Option<usize> {

@@ -2,23 +2,31 @@
 //! written as safetensors.
 //!
 //! Names and shapes are torchvision's, convolution weights OIHW, everything f32 in memory.
-//! Nothing in a file is ever executed: PyTorch's pickles go through the allow-list machine of
-//! `pickle.rs`, and what a file declares about itself is checked against its length before memory is
-//! taken for it.
+//! A [`File`] is opened first, which lists what is in it; [`File::find`] looks in it for the tensors of a network, by
+//! names and shapes, and [`File::read`] reads just these. [`Checkpoint::load`] does without: it takes all tensors of a
+//! file whose layout is known.
+//!
+//! Nothing in a file is ever executed: PyTorch's pickles go through the machine of `crate::pickle`, which makes plain
+//! values only, and what a file declares about itself is checked before memory is taken for it.
 
 mod check;
 mod dtype;
+mod file;
+mod find;
+mod format;
 mod metadata;
-mod pickle;
+mod mismatch;
 mod pth;
 mod safetensors;
-mod state_dict;
+mod torch;
+mod tree;
 
+pub use file::{File, Listed};
+pub use find::{Expected, Found};
 pub use metadata::Metadata;
 
 use crate::error::{Error, Result};
-use dtype::Dtype;
-use sha2::{Digest, Sha256};
+use find::Content;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
@@ -55,16 +63,11 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Reads a checkpoint: safetensors, or a file of `torch.save` (the zip form or the one before
-    /// PyTorch 1.6), told apart by content whatever the extension.
-    ///
-    /// A PyTorch file may hold the state dict itself or wrap it (`state_dict`, `model_state_dict`,
-    /// `model`, `net`; Lightning's `.ckpt` too); prefixes that all its names share (`module.`,
-    /// `model.`, `_orig_mod.`) are dropped; plain values beside it become [`Metadata`].
+    /// Reads all tensors of a file, under the names that they have in it: of a file whose layout is known, such as those
+    /// that [`Checkpoint::save`] writes. For other files see [`File::find`].
     ///
     /// # Errors
-    /// [`Error::Read`] if the file cannot be read, [`Error::Input`] if it is damaged, of another
-    /// format, without tensors, or names Python code that is not on the list of known rebuild functions.
+    /// Those of [`File::open`]; [`Error::Input`] for a tensor that is not of floating-point numbers.
     pub fn load(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let bytes = fs::read(path).map_err(Error::read(path))?;
@@ -76,9 +79,8 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::Input`] as `load` gives it.
     pub fn from_bytes(bytes: &[u8], path: impl AsRef<Path>) -> Result<Self> {
-        let mut checkpoint = Self::parse(bytes).map_err(|fault| fault.at(path.as_ref()))?;
-        checkpoint.sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(checkpoint)
+        let path = path.as_ref();
+        File::from_bytes(bytes.to_vec(), path)?.whole().map_err(|fault| fault.at(path))
     }
 
     /// Writes a safetensors file. The same checkpoint gives the same bytes every time.
@@ -101,48 +103,49 @@ impl Checkpoint {
             .filter(|(name, _)| !name.starts_with(OPTIMIZER_PREFIX))
             .map(|(name, tensor)| (name.as_str(), tensor))
     }
+}
 
-    fn parse(bytes: &[u8]) -> Parsed<Self> {
-        const EXPECTED: &str = "a safetensors file or a checkpoint written by torch.save";
-        // A safetensors file starts with the length of its header, so its ninth byte is the header's brace;
-        // none of PyTorch's formats can have one there.
-        if bytes.get(8) == Some(&b'{') {
-            safetensors::read(bytes)
-        } else if bytes.starts_with(b"PK\x03\x04") {
-            pth::read_zip(bytes)
-        } else if bytes.starts_with(&[pickle::PROTO]) {
-            pth::read_legacy(bytes)
-        } else if bytes.get(257..262) == Some(b"ustar") {
-            Err(Fault::new(
-                "format",
-                EXPECTED,
-                "a tar archive as PyTorch before 0.2 wrote it; load it with PyTorch and torch.save it again",
-            ))
-        } else {
-            let start = &bytes[..bytes.len().min(9)];
-            let found = if start.is_empty() { "an empty file".into() } else { format!("{start:02x?}") };
-            Err(Fault::new("byte 0", EXPECTED, found))
-        }
+impl File {
+    /// Reads a network that was found: the tensors under the names of `expected`, and nothing else. Pruned weights are
+    /// multiplied with their masks; `meta` is left empty (see [`File::metadata`]).
+    ///
+    /// # Errors
+    /// [`Error::Input`] for shapes that differ from `expected` (another number of classes is told as such), numbers that
+    /// are not finite, and damaged data.
+    pub fn read(&self, found: &Found, expected: &[Expected]) -> Result<Checkpoint> {
+        let checkpoint = self.taken(found, expected).map_err(|fault| fault.at(self.path()))?;
+        checkpoint.check_shapes(self.path(), expected)?;
+        Ok(checkpoint)
     }
 
-    /// Adds one tensor of a file, its elements contiguous, row-major and little endian.
-    fn insert(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: &[u8]) -> Parsed<()> {
-        if is_counter(name)
-            && let Some(count) = dtype.to_count(bytes)
-        {
-            self.counters.insert(name.to_owned(), count);
-            return Ok(());
+    fn taken(&self, found: &Found, expected: &[Expected]) -> Parsed<Checkpoint> {
+        let entries: Vec<usize> = found.content.iter().flat_map(|content| content.entries()).collect();
+        let mut tensors = self.floats(&entries)?.into_iter();
+        let mut checkpoint = Checkpoint { sha256: self.sha256().to_owned(), ..Checkpoint::default() };
+        let names = expected.iter().filter(|(name, _)| !is_batch_counter(name));
+        for (content, (name, _)) in found.content.iter().zip(names) {
+            let Some(mut tensor) = tensors.next() else { break };
+            let mask = if matches!(content, Content::Masked(..)) { tensors.next() } else { None };
+            for (value, mask) in tensor.data.iter_mut().zip(mask.iter().flat_map(|mask| &mask.data)) {
+                *value *= mask;
+            }
+            checkpoint.tensors.insert(name.clone(), tensor);
         }
-        let data = dtype.to_f32(bytes).ok_or_else(|| {
-            Fault::new(tensor_place(name), "float32, float64, float16 or bfloat16", dtype.name())
-        })?;
-        self.tensors.insert(name.to_owned(), Tensor { shape: shape.to_vec(), data });
-        Ok(())
+        let below = tree::joined(&found.key, "");
+        for (at, entry) in self.entries.iter().enumerate() {
+            if let Some(name) = entry.name.strip_prefix(&below)
+                && is_batch_counter(name)
+                && let Some(count) = self.count(at)
+            {
+                checkpoint.counters.insert(name.to_owned(), count);
+            }
+        }
+        Ok(checkpoint)
     }
 }
 
 /// What is wrong with a file, before its path is known.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct Fault {
     place: String,
     expected: String,

@@ -5,13 +5,15 @@
 //! hash map, so that the same checkpoint would get another SHA-256 each time.
 
 use super::dtype::Dtype;
+use super::file::{Entry, Place, Source};
+use super::metadata::Notes;
 use super::{Checkpoint, Fault, Parsed, Tensor, is_counter, tensor_place};
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,14 +24,14 @@ const WORD: usize = 8;
 
 /// One tensor as the header declares it.
 #[derive(Deserialize)]
-struct Entry {
+struct Declared {
     dtype: String,
     shape: Vec<usize>,
     data_offsets: (usize, usize),
 }
 
-/// Parses a whole file.
-pub(super) fn read(bytes: &[u8]) -> Parsed<Checkpoint> {
+/// Parses a file: its tensors in the order of their elements, and its metadata.
+pub(super) fn read(bytes: &[u8]) -> Parsed<(Vec<Entry>, Notes)> {
     let (header, data) = split(bytes)?;
     let text = std::str::from_utf8(header).map_err(|error| {
         let at = WORD + error.valid_up_to();
@@ -38,40 +40,62 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<Checkpoint> {
     let mut header: Map<String, Value> =
         serde_json::from_str(text).map_err(|error| Fault::new("header", "a JSON object", error))?;
 
-    let mut checkpoint = Checkpoint::default();
+    let mut notes = Notes::new();
     if let Some(entries) = header.remove(METADATA) {
-        read_metadata(&mut checkpoint, entries)?;
+        notes = Notes::deserialize(entries)
+            .map_err(|error| Fault::new(METADATA, "a map from text to text", error))?;
     }
-    let mut entries = Vec::with_capacity(header.len());
+    let mut declared = Vec::with_capacity(header.len());
     for (name, value) in header {
-        let entry = Entry::deserialize(value).map_err(|error| {
+        let entry = Declared::deserialize(value).map_err(|error| {
             Fault::new(tensor_place(&name), "an entry of dtype, shape and data_offsets", error)
         })?;
-        entries.push((name, entry));
+        declared.push((name, entry));
     }
-    entries.sort_by_key(|(_, entry)| entry.data_offsets);
-    if entries.is_empty() {
+    declared.sort_by_key(|(_, entry)| entry.data_offsets);
+    if declared.is_empty() {
         return Err(Fault::new("header", "at least one tensor", "none"));
     }
 
+    let first = bytes.len() - data.len();
     let mut next = 0;
-    for (name, entry) in &entries {
+    let mut tensors = Vec::with_capacity(declared.len());
+    for (name, entry) in declared {
         let (start, end) = entry.data_offsets;
         if start != next || end < start || end > data.len() {
+            let cut = if end > data.len() { "; the file is truncated: half a download?" } else { "" };
             return Err(Fault::new(
-                tensor_place(name),
+                tensor_place(&name),
                 format!("offsets that start at {next} and end within the {} bytes of data", data.len()),
-                format!("offsets {start} to {end}"),
+                format!("offsets {start} to {end}{cut}"),
             ));
         }
         next = end;
-        read_tensor(&mut checkpoint, name, entry, &data[start..end])?;
+        let content = source(&name, &entry, first + start..first + end);
+        tensors.push(Entry { name, content });
     }
     if next != data.len() {
         let found = format!("{} bytes", data.len());
         return Err(Fault::new("data", format!("{next} bytes as the header declares"), found));
     }
-    Ok(checkpoint)
+    Ok((tensors, notes))
+}
+
+/// A tensor whose elements are these bytes of the file, or why it is none.
+fn source(name: &str, entry: &Declared, bytes: Range<usize>) -> Parsed<Source> {
+    let dtype = Dtype::from_safetensors(&entry.dtype).ok_or_else(|| {
+        let found = format!("`{}`", entry.dtype.escape_debug());
+        Fault::new(tensor_place(name), "dtype F32, F64, F16 or BF16", found)
+    })?;
+    let declared = entry.shape.iter().try_fold(dtype.size(), |product, &extent| product.checked_mul(extent));
+    if declared != Some(bytes.len()) {
+        return Err(Fault::new(
+            tensor_place(name),
+            format!("as many bytes as {} of shape {:?} take", dtype.name(), entry.shape),
+            format!("{} bytes", bytes.len()),
+        ));
+    }
+    Ok(Source { dtype, shape: entry.shape.clone(), place: Place::Bytes(bytes) })
 }
 
 /// Writes `checkpoint` to `path`: see [`Checkpoint::save`].
@@ -98,37 +122,6 @@ fn split(bytes: &[u8]) -> Parsed<(&[u8], &[u8])> {
         let expected = format!("a header length of at most the {} bytes that follow", rest.len());
         Fault::new("bytes 0 to 8", expected, length)
     })
-}
-
-fn read_metadata(checkpoint: &mut Checkpoint, entries: Value) -> Parsed<()> {
-    let entries = BTreeMap::<String, String>::deserialize(entries)
-        .map_err(|error| Fault::new(METADATA, "a map from text to text", error))?;
-    for (key, text) in &entries {
-        checkpoint.meta.set(key, text).map_err(|expected| {
-            Fault::new(
-                format!("metadata `{}`", key.escape_debug()),
-                expected,
-                format!("`{}`", text.escape_debug()),
-            )
-        })?;
-    }
-    Ok(())
-}
-
-fn read_tensor(checkpoint: &mut Checkpoint, name: &str, entry: &Entry, bytes: &[u8]) -> Parsed<()> {
-    let dtype = Dtype::from_safetensors(&entry.dtype).ok_or_else(|| {
-        let found = format!("`{}`", entry.dtype.escape_debug());
-        Fault::new(tensor_place(name), "dtype F32, F64, F16 or BF16", found)
-    })?;
-    let declared = entry.shape.iter().try_fold(dtype.size(), |product, &extent| product.checked_mul(extent));
-    if declared != Some(bytes.len()) {
-        return Err(Fault::new(
-            tensor_place(name),
-            format!("as many bytes as {} of shape {:?} take", dtype.name(), entry.shape),
-            format!("{} bytes", bytes.len()),
-        ));
-    }
-    checkpoint.insert(name, dtype, &entry.shape, bytes)
 }
 
 /// The header of a checkpoint, padded; or why it cannot be written so that it reads back equal.

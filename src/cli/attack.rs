@@ -3,10 +3,10 @@
 use super::device::Compute;
 use super::eval::{by_chunks, chunk, mode};
 use super::making::Descent;
-use super::model::Model;
+use super::network::{Named, tell};
 use super::output::{Output, note};
 use super::provenance;
-use super::source::{Normalise, TestImages};
+use super::source::TestImages;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::num::NonZeroUsize;
@@ -22,7 +22,8 @@ use synfilter::data::{DatasetKind, Images};
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::filter::{Census, FilterKind, Mask, WeightRange, variants};
-use synfilter::models::{Arch, Stem};
+use synfilter::model::{Choice, Model};
+use synfilter::models::Stem;
 use synfilter::network::Network;
 use synfilter::sweep::plan::resolve_layers;
 use synfilter::sweep::{BnMode, CheckpointId, Scope};
@@ -31,13 +32,8 @@ use synfilter::{Error, Result};
 /// The flags of `attack`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// The network; may be left out where the checkpoints' metadata name it.
-    #[arg(long, value_name = "A")]
-    arch: Option<Arch>,
-    /// The stem of a ResNet where the file leaves it open: torchvision's (imagenet), a 3×3 convolution of stride 1 for small
-    /// images without or with the max pool, or torchvision's without the pool.
-    #[arg(long, value_name = "imagenet|3x3|3x3-pool|7x7-no-pool")]
-    stem: Option<Stem>,
+    #[command(flatten)]
+    named: Named,
     /// The weights: safetensors, or PyTorch state dicts; several separated by commas, such as retrained ones and the one
     /// that they come from.
     #[arg(long, value_name = "F,..", value_delimiter = ',', required = true)]
@@ -118,12 +114,10 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     }
     let images = args.images.load()?;
     let curves = Curves {
-        arch: args.arch,
-        stem: args.stem,
         checkpoints: &args.checkpoint,
         images: &images,
         dataset: args.images.source.dataset,
-        normalise: &args.images.normalise,
+        choice: &args.named.choice(&args.images.normalise),
         methods: &methods,
         eps: &eps,
         cell: Some(&args.cell),
@@ -190,18 +184,14 @@ fn ascending(eps: &[Eps]) -> Result<Vec<Eps>> {
 
 /// Security curves of checkpoints; they are left in a folder.
 pub struct Curves<'a> {
-    /// What the user says the architecture is.
-    pub arch: Option<Arch>,
-    /// And its stem.
-    pub stem: Option<Stem>,
     /// The files.
     pub checkpoints: &'a [PathBuf],
     /// The images to attack.
     pub images: &'a Images,
     /// Their data set.
     pub dataset: DatasetKind,
-    /// What the user says about normalisation.
-    pub normalise: &'a Normalise,
+    /// What the user says of the networks.
+    pub choice: &'a Choice,
     /// The attacks.
     pub methods: &'a [Method],
     /// Their sizes, ascending.
@@ -227,14 +217,18 @@ impl OnDevice for Curves<'_> {
 
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<Document> {
         // What cannot be is known before the first attack: of several checkpoints each is read twice.
-        let (mut first, mut ids, mut stems) = (None, Vec::new(), Vec::new());
+        let (mut first, mut ids, mut readings) = (None, Vec::new(), Vec::new());
+        let mut stems = Vec::new();
         for path in self.checkpoints.iter().rev() {
             let model = self.load(path)?;
             stems.push(model.stem);
             ids.push((model.id(), self.filtered(&model, path)?.map(|(filtered, _)| filtered)));
+            readings.push(model.reading.clone());
             first = Some(model);
         }
         ids.reverse();
+        readings.reverse();
+        tell(&readings);
         stems.reverse();
         let unfinished = Unfinished::open(self.folder, &self.settings(&ids, &stems))?;
         let (mut networks, mut outcomes) = (Vec::new(), Vec::new());
@@ -266,7 +260,7 @@ impl OnDevice for Curves<'_> {
 
 impl Curves<'_> {
     fn load(&self, path: &Path) -> Result<Model> {
-        Model::load(path, self.arch, self.stem, self.dataset, self.images, self.normalise)
+        Model::open(path, self.choice, self.dataset, self.images)
     }
 
     /// What is filtered of a network, and the mask that does it.

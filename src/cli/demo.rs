@@ -5,7 +5,6 @@ use super::output::{Output, note, percent};
 use super::preparation::{Block, Choices, Preparation};
 use super::progress::duration;
 use super::provenance;
-use super::source::Normalise;
 use super::train;
 use serde::Serialize;
 use std::cell::RefCell;
@@ -21,6 +20,7 @@ use synfilter::backend::{Backend, Optimizer};
 use synfilter::data::{DatasetKind, Images, Split, digits};
 use synfilter::eps::Eps;
 use synfilter::filter::FilterKind;
+use synfilter::model::Choice;
 use synfilter::models::Arch;
 use synfilter::report::{self, write_html};
 use synfilter::score::{Options, Score, Scores, score_run, table};
@@ -216,15 +216,14 @@ impl OnDevice for Sweep<'_> {
             dtype: args.compute.dtype.name(),
             images: &images,
             dataset: DatasetKind::Digits,
-            arch: Some(ARCH),
-            stem: None,
             checkpoints: slice::from_ref(checkpoint),
             trained: &[],
-            normalise: &Normalise::default(),
+            choice: &Choice { arch: Some(ARCH), ..Choice::default() },
             choices: &choices,
             method: Method::Fgsm,
             block: Block::Fitting,
             last: RefCell::default(),
+            readings: RefCell::default(),
         };
         let mut plan = prepared.plan()?;
         let provenance = provenance::of_this_command(args.compute.seed, description, prepared.checkpoints);

@@ -2,7 +2,7 @@
 
 use super::device::Compute;
 use super::interrupt;
-use super::model::Model;
+use super::network::{Named, tell};
 use super::output::{Output, note, percent};
 use super::progress::Meter;
 use super::source::TestImages;
@@ -21,7 +21,8 @@ use synfilter::data::Images;
 use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally, evaluate};
 use synfilter::graph::program::Mode;
-use synfilter::models::{Arch, Stem};
+use synfilter::model::Model;
+use synfilter::models::Stem;
 use synfilter::network::{Network, STATISTICS_BATCH};
 use synfilter::study::{Halving, halving};
 use synfilter::sweep::BnMode;
@@ -33,13 +34,8 @@ const DEFAULT_CHUNK: usize = 1000;
 /// The flags of `eval`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// The network; may be left out where the checkpoint's metadata name it.
-    #[arg(long, value_name = "A")]
-    arch: Option<Arch>,
-    /// The stem of a ResNet where the file leaves it open: torchvision's (imagenet), a 3×3 convolution of stride 1 for small
-    /// images without or with the max pool, or torchvision's without the pool.
-    #[arg(long, value_name = "imagenet|3x3|3x3-pool|7x7-no-pool")]
-    stem: Option<Stem>,
+    #[command(flatten)]
+    named: Named,
     /// The weights: safetensors, or a PyTorch state dict.
     #[arg(long, value_name = "F")]
     checkpoint: PathBuf,
@@ -120,8 +116,9 @@ impl OnDevice for Eval<'_> {
 fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()> {
     let images = args.images.load()?;
     let dataset = args.images.source.dataset;
-    let model =
-        Model::load(&args.checkpoint, args.arch, args.stem, dataset, &images, &args.images.normalise)?;
+    let choice = args.named.choice(&args.images.normalise);
+    let model = Model::open(&args.checkpoint, &choice, dataset, &images)?;
+    tell([&model.reading]);
     // Asked for before the work starts: a folder that cannot be written is known at once.
     let file = args.save_outputs.as_ref().map(AtomicFile::create).transpose()?;
 

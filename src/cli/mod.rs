@@ -11,10 +11,11 @@ mod device;
 mod devices;
 mod estimate;
 mod eval;
+mod inspect;
 mod interrupt;
 mod making;
 mod merge;
-mod model;
+mod network;
 mod output;
 mod preparation;
 mod progress;
@@ -60,6 +61,8 @@ enum Command {
     Demo(demo::Args),
     /// Train a network and keep checkpoints.
     Train(train::Args),
+    /// What is in a checkpoint file, which networks it holds, and what would be taken.
+    Inspect(inspect::Args),
     /// Accuracy of a checkpoint on clean images and under FGSM.
     Eval(eval::Args),
     /// Security curves: accuracy of checkpoints against ε, under FGSM and PGD.
@@ -112,6 +115,7 @@ fn run(command: Command, output: Output) -> Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args, output),
         Command::Train(args) => train::run(&args, output),
+        Command::Inspect(args) => inspect::run(&args, output),
         Command::Eval(args) => eval::run(&args, output),
         Command::Attack(args) => attack::run(&args, output),
         Command::Sweep(args) => sweep::run(&args, output),

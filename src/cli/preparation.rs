@@ -2,10 +2,8 @@
 
 use super::estimate;
 use super::interrupt::INTERRUPTED;
-use super::model::{Model, Trained};
 use super::output::note;
 use super::progress::Meter;
-use super::source::Normalise;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use synfilter::attack::{Attack, Method};
@@ -15,7 +13,7 @@ use synfilter::eps::Eps;
 use synfilter::filter::{self, FilterKind};
 use synfilter::graph::Graph;
 use synfilter::graph::program::{Mode, Program};
-use synfilter::models::{Arch, Stem};
+use synfilter::model::{Choice, Model, Reading, Trained};
 use synfilter::network::Network;
 use synfilter::sweep::dir::RunFile;
 use synfilter::sweep::engine::bytes_per_image;
@@ -82,16 +80,12 @@ pub struct Preparation<'a, B: Backend> {
     pub images: &'a Images,
     /// Their data set.
     pub dataset: DatasetKind,
-    /// What the user says the architecture is.
-    pub arch: Option<Arch>,
-    /// And its stem.
-    pub stem: Option<Stem>,
     /// The files.
     pub checkpoints: &'a [PathBuf],
     /// What is known of their training, of each or of none.
     pub trained: &'a [Trained],
-    /// What the user says about normalisation.
-    pub normalise: &'a Normalise,
+    /// What the user says of the networks.
+    pub choice: &'a Choice,
     /// What is measured.
     pub choices: &'a Choices,
     /// How adversarial images are made.
@@ -100,6 +94,8 @@ pub struct Preparation<'a, B: Backend> {
     pub block: Block,
     /// The checkpoint that was read last, by position: the first engine needs no second reading.
     pub last: RefCell<Option<(usize, Model)>>,
+    /// What was taken from each checkpoint that was planned.
+    pub readings: RefCell<Vec<Reading>>,
 }
 
 impl<'a, B: Backend> Preparation<'a, B> {
@@ -112,6 +108,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         filter::check_settings(&choices.filters, choices.thresholds)?;
         let mut settings: Option<Settings> = None;
         let (mut plans, mut block) = (Vec::new(), 0);
+        self.readings.take();
         for (at, path) in self.checkpoints.iter().enumerate() {
             self.last.take();
             let model = self.model(at)?;
@@ -140,6 +137,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
                 block = self.block_size(&model.graph, &plan);
             }
             plans.push(plan);
+            self.readings.borrow_mut().push(model.reading.clone());
             self.last.replace(Some((at, model)));
         }
         let settings = settings.ok_or_else(|| Error::usage("--checkpoint: expected at least one"))?;
@@ -217,8 +215,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
     fn model(&self, at: usize) -> Result<Model> {
         let path = &self.checkpoints[at];
         let trained = self.trained.get(at).copied().unwrap_or_default();
-        Model::load(path, self.arch, self.stem, self.dataset, self.images, self.normalise)?
-            .trained(trained, path)
+        Model::open(path, self.choice, self.dataset, self.images)?.trained(trained, path)
     }
 
     fn engine_of(&self, model: Model, plan: &CheckpointPlan) -> Engine<'a, B> {

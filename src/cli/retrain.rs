@@ -2,12 +2,12 @@
 
 use super::device::Compute;
 use super::eval::{chunk, in_chunks, mode};
-use super::model::Model;
+use super::network::{Named, Normalise, tell};
 use super::output::{Output, note};
 use super::progress::duration;
 use super::provenance;
 use super::score::Labelling;
-use super::source::{Normalise, Source};
+use super::source::Source;
 use super::study::cost::{Training as Trial, evaluation};
 use super::train::{Learning, only_f32, shown};
 use serde::Serialize;
@@ -21,7 +21,7 @@ use synfilter::eps::Eps;
 use synfilter::eval::{Evaluation, Tally};
 use synfilter::graph::{Graph, ParamKind};
 use synfilter::lock::Lock;
-use synfilter::models::{Arch, Stem};
+use synfilter::model::{Choice, Model};
 use synfilter::network::Network;
 use synfilter::retrain::document::{ALPHA, ArmResult, Labels, Network as Trained, Training, VERSION};
 use synfilter::retrain::labels::labels;
@@ -39,13 +39,8 @@ const SETTINGS: &str = "settings.json";
 /// The flags of `retrain`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// The network; may be left out where the checkpoint's metadata name it.
-    #[arg(long, value_name = "A")]
-    arch: Option<Arch>,
-    /// The stem of a ResNet where the file leaves it open: torchvision's (imagenet), a 3×3 convolution of stride 1 for small
-    /// images without or with the max pool, or torchvision's without the pool.
-    #[arg(long, value_name = "imagenet|3x3|3x3-pool|7x7-no-pool")]
-    stem: Option<Stem>,
+    #[command(flatten)]
+    named: Named,
     /// The checkpoint that all arms start from.
     #[arg(long, value_name = "F")]
     checkpoint: PathBuf,
@@ -119,14 +114,12 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     }
     let (train, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
     let retraining = Retraining {
-        arch: args.arch,
-        stem: args.stem,
         checkpoint: &args.checkpoint,
         labels: &args.labels,
         train: &train,
         test: &test,
         dataset: args.source.dataset,
-        normalise: &args.normalise,
+        choice: &args.named.choice(&args.normalise),
         by: args.by,
         options: args.labelling.options(),
         training: Training {
@@ -172,10 +165,6 @@ fn dry_run(retraining: &Retraining, compute: &Compute, output: Output) -> Result
 
 /// A retraining with its controls.
 pub struct Retraining<'a> {
-    /// What the user says the architecture is.
-    pub arch: Option<Arch>,
-    /// And its stem.
-    pub stem: Option<Stem>,
     /// The checkpoint that all arms start from.
     pub checkpoint: &'a Path,
     /// The sweep of it.
@@ -186,8 +175,8 @@ pub struct Retraining<'a> {
     pub test: &'a Images,
     /// Their data set.
     pub dataset: DatasetKind,
-    /// What the user says about normalisation.
-    pub normalise: &'a Normalise,
+    /// What the user says of the network.
+    pub choice: &'a Choice,
     /// The score that decides.
     pub by: Which,
     /// How it is made.
@@ -259,8 +248,7 @@ impl Plan {
 impl Retraining<'_> {
     /// Reads checkpoint and labels, and looks whether they fit the images and one another.
     fn plan(&self) -> Result<Plan> {
-        let model =
-            Model::load(self.checkpoint, self.arch, self.stem, self.dataset, self.test, self.normalise)?;
+        let model = Model::open(self.checkpoint, self.choice, self.dataset, self.test)?;
         let layers: Vec<&str> =
             model.graph.filterable().into_iter().map(|layer| &*model.graph.params[layer].name).collect();
         let of = (&*model.sha256, model.stem);
@@ -377,6 +365,7 @@ impl OnDevice for InFolder<'_> {
     fn run<B: Backend>(self, backend: &B, device: String) -> Result<Document> {
         let InFolder { retraining, folder } = self;
         let mut plan = retraining.plan()?;
+        tell([&plan.model.reading]);
         let _lock = open(folder, &plan.settings)?;
         let mut found: Vec<(Arm, Vec<Outcome>)> = Vec::new();
         let mut arms = Vec::new();
@@ -502,8 +491,12 @@ fn measured<B: Backend>(
     path: &Path,
     keep: &Path,
 ) -> Result<Outcome> {
-    let (test, arch, stem) = (retraining.test, Some(plan.model.arch), Some(plan.model.stem));
-    let model = Model::load(path, arch, stem, retraining.dataset, test, retraining.normalise)?;
+    let test = retraining.test;
+    // The retrained networks are checkpoints of this program: what was said of the first one's file is not of theirs.
+    let (arch, stem) = (Some(plan.model.arch), Some(plan.model.stem));
+    let choice = Choice { arch, stem, key: None, ..retraining.choice.clone() };
+    let choice = if path == retraining.checkpoint { retraining.choice } else { &choice };
+    let model = Model::open(path, choice, retraining.dataset, test)?;
     let [first, end] = plan.settings.images;
     if let Some(outcome) = Outcome::read(keep, &model.sha256, end - first, plan.settings.eps.len())? {
         return Ok(outcome);

@@ -1,9 +1,9 @@
 //! The flags that say which images are used, and how they are normalised.
 
+use super::network::Normalise;
 use std::path::PathBuf;
+use synfilter::Result;
 use synfilter::data::{self, DatasetKind, Images, Split};
-use synfilter::network::Normalisation;
-use synfilter::{Error, Result};
 
 /// A data set and where its files lie.
 #[derive(clap::Args, Clone, Debug)]
@@ -52,40 +52,5 @@ impl TestImages {
             Some(n) => images.first(n),
             None => Ok(images),
         }
-    }
-}
-
-/// A normalisation in the place of the checkpoint's or the data set's own.
-#[derive(clap::Args, Clone, Debug, Default)]
-pub struct Normalise {
-    /// Mean of each channel in pixel units, in the place of the checkpoint's own or the data set's default.
-    #[arg(long, value_name = "M,..", value_delimiter = ',', allow_hyphen_values = true)]
-    mean: Option<Vec<f32>>,
-    /// Standard deviation of each channel in pixel units, likewise.
-    #[arg(long, value_name = "S,..", value_delimiter = ',', allow_hyphen_values = true)]
-    std: Option<Vec<f32>>,
-}
-
-impl Normalise {
-    /// `own`, with what was given in its place.
-    ///
-    /// # Errors
-    /// A usage error for another number of values than `own` has, and for values that cannot be.
-    pub fn over(&self, own: Normalisation) -> Result<Normalisation> {
-        let channels = own.mean.len();
-        let chosen =
-            |flag: &str, given: &Option<Vec<f32>>, own, valid: fn(f32) -> bool, what: &str| match given {
-                None => Ok(own),
-                Some(values) if values.len() == channels && values.iter().all(|&v| valid(v)) => {
-                    Ok(values.clone())
-                }
-                Some(values) => Err(Error::usage(format!(
-                    "--{flag}: expected {channels} {what}, one per channel, found {values:?}"
-                ))),
-            };
-        Ok(Normalisation {
-            mean: chosen("mean", &self.mean, own.mean, f32::is_finite, "finite numbers")?,
-            std: chosen("std", &self.std, own.std, |v| v.is_finite() && v > 0.0, "positive numbers")?,
-        })
     }
 }

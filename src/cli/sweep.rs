@@ -3,7 +3,7 @@
 use super::device::Compute;
 use super::estimate;
 use super::making::Descent;
-use super::model::Trained;
+use super::network::{Named, tell};
 use super::output::{Output, note};
 use super::preparation::{Block, Choices, Preparation, summary};
 use super::progress::duration;
@@ -17,7 +17,7 @@ use std::time::Instant;
 use synfilter::attack::MethodName;
 use synfilter::backend::Backend;
 use synfilter::backend::open::OnDevice;
-use synfilter::models::{Arch, Stem};
+use synfilter::model::Trained;
 use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
 use synfilter::sweep::plan::Counts;
 use synfilter::sweep::run::Job;
@@ -27,13 +27,8 @@ use synfilter::{Error, Result};
 /// The flags of `sweep`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Args {
-    /// The network; may be left out where the checkpoints' metadata name it.
-    #[arg(long, value_name = "A")]
-    arch: Option<Arch>,
-    /// The stem of a ResNet where the file leaves it open: torchvision's (imagenet), a 3×3 convolution of stride 1 for small
-    /// images without or with the max pool, or torchvision's without the pool.
-    #[arg(long, value_name = "imagenet|3x3|3x3-pool|7x7-no-pool")]
-    stem: Option<Stem>,
+    #[command(flatten)]
+    named: Named,
     /// The weights: safetensors, or PyTorch state dicts; several of one architecture separated by commas.
     #[arg(long, value_name = "F,..", value_delimiter = ',', required = true)]
     checkpoint: Vec<PathBuf>,
@@ -156,11 +151,9 @@ fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Outp
         dtype: args.compute.dtype.name(),
         images: &images,
         dataset: args.images.source.dataset,
-        arch: args.arch,
-        stem: args.stem,
         checkpoints: &args.checkpoint,
         trained: &trained,
-        normalise: &args.images.normalise,
+        choice: &args.named.choice(&args.images.normalise),
         choices: &args.choices,
         method,
         block: match (args.batch_size, args.block_mib) {
@@ -169,8 +162,10 @@ fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Outp
             (None, None) => Block::Fitting,
         },
         last: RefCell::default(),
+        readings: RefCell::default(),
     };
     let mut plan = prepared.plan()?;
+    tell(&*prepared.readings.borrow());
     let (Some(folder), false) = (&args.out, args.dry_run) else {
         let seconds = estimate::seconds(&plan, args.shard, &mut prepared.engine(&plan, 0)?)?;
         return dry_run(&plan, args.shard, seconds, output);

@@ -2,10 +2,11 @@
 
 use super::device::{Compute, Dtype};
 use super::interrupt::INTERRUPTED;
+use super::network::Normalise;
 use super::output::{Output, note};
 use super::progress::{Meter, duration};
 use super::provenance;
-use super::source::{Normalise, Source};
+use super::source::Source;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use synfilter::backend::open::OnDevice;
@@ -146,7 +147,8 @@ fn trained<B: Backend>(
 ) -> Result<()> {
     let (images, test) = (args.source.load(Split::Train)?, args.source.load(Split::Test)?);
     let own = TrainSettings::new(args.arch, args.source.dataset, &images);
-    let norm = args.normalise.over(Normalisation { mean: own.mean.clone(), std: own.std.clone() })?;
+    let norm =
+        args.normalise.choice().over(Normalisation { mean: own.mean.clone(), std: own.std.clone() })?;
     let settings = TrainSettings {
         stem: args.stem,
         mean: norm.mean,

@@ -350,6 +350,7 @@ mod tests {
             images: [10, 20],
             checkpoint: CheckpointId {
                 sha256: "01".into(),
+                key: None,
                 epoch: None,
                 seed: Some(4),
                 mean: vec![0.1307],

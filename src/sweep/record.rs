@@ -47,6 +47,9 @@ named_choice!(
 pub struct CheckpointId {
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
+    /// Which network of the file it is, where there are several: what leads to it, joined by dots.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The epoch that its metadata names.
     pub epoch: Option<u32>,
     /// The seed of training that its metadata names.
@@ -398,6 +401,7 @@ mod tests {
         Settings {
             checkpoints: vec![CheckpointId {
                 sha256: "ab".into(),
+                key: None,
                 epoch: Some(10),
                 seed: None,
                 mean: vec![0.1307],

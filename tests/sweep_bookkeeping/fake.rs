@@ -105,6 +105,7 @@ pub fn settings(scope: Scope) -> Settings {
         checkpoints: [10, 20]
             .map(|epoch| CheckpointId {
                 sha256: format!("{epoch:064x}"),
+                key: None,
                 epoch: Some(epoch),
                 seed: None,
                 mean: vec![0.5],

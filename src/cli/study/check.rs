@@ -1,8 +1,7 @@
 //! What of a study can only be known from its files: refused before anything runs.
 
-use super::super::model::{Model, Trained};
-use super::super::source::Normalise;
 use super::execute::Executor;
+use synfilter::model::{Choice, Model, Trained};
 use synfilter::study::spec::at_place;
 use synfilter::study::{Step, Task, Work};
 use synfilter::{Error, Result};
@@ -39,9 +38,9 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
                         at_place(&spec.document, &file.place, expected, &error)
                     }
                 };
-                let (arch, stem) = (Some(network.arch), Some(network.stem));
-                let model = Model::load(&file.value, arch, stem, kind, &measured, &Normalise::default())
-                    .map_err(told)?;
+                let choice =
+                    Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() };
+                let model = Model::open(&file.value, &choice, kind, &measured).map_err(told)?;
                 let known = Trained { epoch: Some(*epoch), seed: Some(network.seed) };
                 model.trained(known, &file.value).map_err(told)?;
             }

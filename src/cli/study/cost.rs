@@ -1,8 +1,6 @@
 //! What the steps of a study would cost.
 
-use super::super::model::Model;
 use super::super::preparation::{Block, Preparation};
-use super::super::source::Normalise;
 use super::execute::Executor;
 use serde::Serialize;
 use std::cell::RefCell;
@@ -16,6 +14,7 @@ use synfilter::data::Images;
 use synfilter::eps::Eps;
 use synfilter::eval::evaluate;
 use synfilter::graph::program::Mode;
+use synfilter::model::{Choice, Model};
 use synfilter::network::Network;
 use synfilter::study::spec::Network as Described;
 use synfilter::study::{Record, Step, Task, Work, halving::GRID};
@@ -189,15 +188,14 @@ impl OnDevice for Measuring<'_> {
             dtype: executor.compute.dtype.name(),
             images,
             dataset,
-            arch: Some(network.arch),
-            stem: Some(network.stem),
             checkpoints: &[],
             trained: &[],
-            normalise: &Normalise::default(),
+            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
             choices: &choices,
             method: spec.sweep.method(network.seed),
             block: Block::Fitting,
             last: RefCell::default(),
+            readings: RefCell::default(),
         };
         let seconds = prepared.estimate(model)?;
         let how = "from measured variants of a few layers of the untrained network".to_owned();

@@ -3,11 +3,9 @@
 use super::super::attack::Curves;
 use super::super::device::Compute;
 use super::super::eval::{chunk, searched};
-use super::super::model::{Model, Trained};
 use super::super::preparation::{Block, Choices, Preparation};
 use super::super::provenance;
 use super::super::retrain::{InFolder, Retraining};
-use super::super::source::Normalise;
 use super::super::train;
 use super::images::Store;
 use super::words;
@@ -23,6 +21,7 @@ use synfilter::backend::open::OnDevice;
 use synfilter::data::Images;
 use synfilter::eps::Eps;
 use synfilter::invariance::{self, Allowed, compare, gather};
+use synfilter::model::{Choice, Model, Trained};
 use synfilter::report;
 use synfilter::retrain::{self, RETRAIN_PARQUET};
 use synfilter::score::{self, SCORES_PARQUET, score_run};
@@ -217,14 +216,12 @@ impl Executor<'_> {
         let compute = self.compute.in_f32();
         let command = words::retrain(spec, retrain, at, epoch, &step.folder, &compute);
         let retraining = Retraining {
-            arch: Some(network.arch),
-            stem: Some(network.stem),
             checkpoint: &checkpoint,
             labels: &labels,
             train: &train,
             test: &test,
             dataset: spec.data[network.data].kind,
-            normalise: &Normalise::default(),
+            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
             by: retrain.by,
             options: spec.score,
             training: retrain::document::Training {
@@ -291,12 +288,10 @@ impl Executor<'_> {
         let images = self.images.measured(network.data)?;
         let command = words::attack(spec, attack, at, &checkpoints, &step.folder, self.compute);
         let curves = Curves {
-            arch: Some(network.arch),
-            stem: Some(network.stem),
             checkpoints: &checkpoints,
             images: &images,
             dataset: spec.data[network.data].kind,
-            normalise: &Normalise::default(),
+            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
             methods: &attack.methods,
             eps: &attack.eps,
             cell: None,
@@ -380,9 +375,8 @@ impl OnDevice for Search<'_> {
         let spec = self.executor.spec;
         let network = &spec.networks[self.network];
         let kind = spec.data[network.data].kind;
-        let (arch, stem) = (Some(network.arch), Some(network.stem));
-        let normalise = Normalise::default();
-        let model = Model::load(self.checkpoint, arch, stem, kind, self.images, &normalise)?;
+        let choice = Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() };
+        let model = Model::open(self.checkpoint, &choice, kind, self.images)?;
         let found = searched(backend, model, self.images, spec.sweep.bn, spec.sweep.clamp)?;
         Ok((found, device))
     }
@@ -413,15 +407,14 @@ impl OnDevice for Sweep<'_> {
             dtype: compute.dtype.name(),
             images,
             dataset: spec.data[network.data].kind,
-            arch: Some(network.arch),
-            stem: Some(network.stem),
             checkpoints: slice::from_ref(self.checkpoint),
             trained: &[trained],
-            normalise: &Normalise::default(),
+            choice: &Choice { arch: Some(network.arch), stem: Some(network.stem), ..Choice::default() },
             choices: &self.choices,
             method: spec.sweep.method(network.seed),
             block: Block::Fitting,
             last: RefCell::default(),
+            readings: RefCell::default(),
         };
         let mut plan = prepared.plan()?;
         let provenance =

@@ -1,12 +1,13 @@
 //! The stack machine: opcodes of Python's `pickletools`, protocols 2 to 5, as far as a value needs them.
 
-use super::{Id, Object, PROTO, Step, trouble};
+use super::{Global, Id, Made, Object, PROTO, Step, trouble};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Most values of one pickle, and most entries of its memo: a state dict needs a few dozen per tensor.
-pub(super) const MAX_OBJECTS: usize = 1 << 22;
+const MAX_OBJECTS: usize = 1 << 22;
 /// Longest module name and longest name of Python code.
-pub(super) const MAX_GLOBAL: usize = 256;
+const MAX_GLOBAL: usize = 256;
 
 pub(super) struct Machine<'a> {
     bytes: &'a [u8],
@@ -14,12 +15,14 @@ pub(super) struct Machine<'a> {
     /// Start of the opcode being run.
     pub(super) opcode_at: usize,
     pub(super) objects: Vec<Object>,
-    pub(super) stack: Vec<Id>,
+    stack: Vec<Id>,
     /// Heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// Items of dicts that were copied out of lists.
-    pub(super) copied: usize,
+    /// Items of dicts that were copied out of lists, and characters that were copied out of texts.
+    copied: usize,
+    /// Names of Python code, each once however often it is used.
+    globals: HashMap<(String, String), Arc<Global>>,
 }
 
 impl<'a> Machine<'a> {
@@ -33,6 +36,7 @@ impl<'a> Machine<'a> {
             marks: Vec::new(),
             memo: HashMap::new(),
             copied: 0,
+            globals: HashMap::new(),
         }
     }
 
@@ -154,7 +158,7 @@ impl<'a> Machine<'a> {
                     let items = self.pop_to_mark()?;
                     self.set_items(items)?;
                 }
-                0x8f => self.push(Object::Opaque)?, // EMPTY_SET
+                0x8f => self.push(Object::List(Vec::new()))?, // EMPTY_SET
                 0x90 => {
                     // ADDITEMS
                     let items = self.pop_to_mark()?;
@@ -162,8 +166,8 @@ impl<'a> Machine<'a> {
                 }
                 0x91 => {
                     // FROZENSET
-                    self.pop_to_mark()?;
-                    self.push(Object::Opaque)?;
+                    let items = self.pop_to_mark()?;
+                    self.push(Object::List(items))?;
                 }
 
                 b'p' => {
@@ -211,11 +215,29 @@ impl<'a> Machine<'a> {
                     let callable = self.pop()?;
                     self.call(callable, arguments)?;
                 }
+                b'i' => {
+                    // INST: a class of Python 2, its arguments down to the mark
+                    let module = self.line()?;
+                    let name = self.line()?;
+                    let arguments = self.pop_to_mark()?;
+                    self.global(module, name)?;
+                    self.push(Object::Tuple(arguments))?;
+                    let arguments = self.pop()?;
+                    let callee = self.pop()?;
+                    self.call(callee, arguments)?;
+                }
+                b'o' => {
+                    // OBJ: as INST, the class on the stack
+                    let mut items = self.pop_to_mark()?.into_iter();
+                    let callee = items.next().ok_or_else(|| trouble("a class", "none"))?;
+                    self.push(Object::Tuple(items.collect()))?;
+                    let arguments = self.pop()?;
+                    self.call(callee, arguments)?;
+                }
                 b'b' => self.build()?,
                 b'Q' => {
                     let id = self.pop()?;
-                    let storage = self.storage(id)?;
-                    self.push(Object::Storage(storage))?;
+                    self.push(Object::Persistent(id))?;
                 }
                 other => return Err(trouble("a pickle opcode of torch.save", format!("byte {other:#04x}"))),
             }
@@ -255,7 +277,7 @@ impl<'a> Machine<'a> {
         line.parse().map_err(|_| trouble("a memo index", format!("`{}`", line.escape_debug())))
     }
 
-    pub(super) fn push(&mut self, object: Object) -> Step<()> {
+    fn push(&mut self, object: Object) -> Step<()> {
         if self.objects.len() == MAX_OBJECTS {
             return Err(trouble(format!("at most {MAX_OBJECTS} values"), "more"));
         }
@@ -269,7 +291,7 @@ impl<'a> Machine<'a> {
         self.marks.last().copied().unwrap_or(0)
     }
 
-    pub(super) fn pop(&mut self) -> Step<Id> {
+    fn pop(&mut self) -> Step<Id> {
         if self.stack.len() <= self.floor() {
             return Err(trouble("a value on the stack", "none"));
         }
@@ -288,13 +310,13 @@ impl<'a> Machine<'a> {
         Ok(self.stack.split_off(height))
     }
 
-    pub(super) fn top(&mut self) -> Step<&mut Object> {
+    fn top(&mut self) -> Step<&mut Object> {
         let top = self.pop()?;
         self.stack.push(top);
         Ok(&mut self.objects[top as usize])
     }
 
-    pub(super) fn get(&self, id: Id) -> &Object {
+    fn get(&self, id: Id) -> &Object {
         &self.objects[id as usize]
     }
 
@@ -338,13 +360,13 @@ impl<'a> Machine<'a> {
         let bytes = self.take(length)?;
         self.push(match std::str::from_utf8(bytes) {
             Ok(text) => Object::Str(text.to_owned()),
-            Err(_) => Object::Bytes,
+            Err(_) => Object::Bytes(bytes.to_vec()),
         })
     }
 
     fn byte_string(&mut self, length: u64) -> Step<()> {
-        self.take(length)?;
-        self.push(Object::Bytes)
+        let bytes = self.take(length)?;
+        self.push(Object::Bytes(bytes.to_vec()))
     }
 
     fn tuple(&mut self, count: usize) -> Step<()> {
@@ -359,8 +381,8 @@ impl<'a> Machine<'a> {
     fn extend_list(&mut self, items: Vec<Id>) -> Step<()> {
         match self.top()? {
             Object::List(list) => list.extend(items),
-            Object::Opaque => {}
-            other => return Err(trouble("a list to append to", other.kind())),
+            Object::Made(made) => made.list.extend(items),
+            _ => return Err(trouble("a list to append to", "another value")),
         }
         Ok(())
     }
@@ -370,11 +392,98 @@ impl<'a> Machine<'a> {
         if !rest.is_empty() {
             return Err(trouble("keys and values in pairs", "a key without a value"));
         }
+        let pairs = pairs.iter().map(|&[key, value]| (key, value));
         match self.top()? {
-            Object::Dict(dict) => dict.extend(pairs.iter().map(|&[key, value]| (key, value))),
-            Object::Opaque => {}
-            other => return Err(trouble("a dict to set items of", other.kind())),
+            Object::Dict(dict) => dict.extend(pairs),
+            Object::Made(made) => made.items.extend(pairs),
+            _ => return Err(trouble("a dict to set items of", "another value")),
         }
         Ok(())
     }
+
+    fn global(&mut self, module: &str, name: &str) -> Step<()> {
+        let (module, name) = (module.to_owned(), name.to_owned());
+        let known = self.globals.entry((module, name));
+        let (module, name) = known.key();
+        let global = Arc::new(Global { module: module.clone(), name: name.clone() });
+        let global = known.or_insert(global).clone();
+        self.push(Object::Global(global))
+    }
+
+    fn stack_global(&mut self) -> Step<()> {
+        let ids = [self.pop()?, self.pop()?];
+        let [Object::Str(name), Object::Str(module)] = ids.map(|id| self.get(id)) else {
+            return Err(trouble("a module and a name", "other values"));
+        };
+        if name.len().max(module.len()) > MAX_GLOBAL {
+            return Err(trouble(format!("a name of at most {MAX_GLOBAL} bytes"), "a longer one"));
+        }
+        let (module, name) = (module.clone(), name.clone());
+        self.global(&module, &name)
+    }
+
+    /// What a call gives. Nothing is called: dicts, and bytes that Python 3 writes as text for Python 2, are built
+    /// from the arguments, of everything else it is noted what would have been called.
+    fn call(&mut self, callee: Id, arguments: Id) -> Step<()> {
+        let Object::Tuple(given) = self.get(arguments) else {
+            return Err(trouble("a tuple of arguments", "another value"));
+        };
+        let first = given.first().map(|&id| self.get(id));
+        let made = match self.get(callee) {
+            Object::Global(global) => match (global.module.as_str(), global.name.as_str()) {
+                ("collections", "OrderedDict" | "defaultdict") => match first {
+                    Some(Object::List(pairs)) => {
+                        let pairs = self.pairs(pairs)?;
+                        self.copied += pairs.len();
+                        Some(Object::Dict(pairs))
+                    }
+                    _ => Some(Object::Dict(Vec::new())),
+                },
+                ("_codecs", "encode") => match first {
+                    // A text that is encoded again and again stays a note.
+                    Some(Object::Str(text)) if self.copied + text.len() <= self.bytes.len() => {
+                        let encoded = latin1(text).map(Object::Bytes);
+                        self.copied += text.len();
+                        encoded
+                    }
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        };
+        let noted = Made { callee, arguments, items: Vec::new(), list: Vec::new(), state: None };
+        self.push(made.unwrap_or(Object::Made(noted)))
+    }
+
+    /// The items of a dict from a list of pairs, as Python 2 hands them to `OrderedDict`. This is the one
+    /// place where values multiply, so what it has copied in all is limited as the values are.
+    fn pairs(&self, pairs: &[Id]) -> Step<Vec<(Id, Id)>> {
+        if self.copied + pairs.len() > MAX_OBJECTS {
+            return Err(trouble(format!("at most {MAX_OBJECTS} items"), "more"));
+        }
+        let pair = |&id: &Id| match self.get(id) {
+            Object::List(pair) | Object::Tuple(pair) => <[Id; 2]>::try_from(&pair[..]).ok(),
+            _ => None,
+        };
+        let items: Option<Vec<[Id; 2]>> = pairs.iter().map(pair).collect();
+        let items = items.ok_or_else(|| trouble("pairs of key and value", "another value"))?;
+        Ok(items.into_iter().map(|[key, value]| (key, value)).collect())
+    }
+
+    /// Sets an object's attributes: noted for what a call made, of no use for a dict or list.
+    fn build(&mut self) -> Step<()> {
+        let state = self.pop()?;
+        match self.top()? {
+            Object::Made(made) => made.state = Some(state),
+            Object::Dict(_) | Object::List(_) => {}
+            _ => return Err(trouble("an object that has attributes", "another value")),
+        }
+        Ok(())
+    }
+}
+
+/// The bytes that text of characters up to U+00FF stands for.
+fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
 }

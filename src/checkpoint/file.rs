@@ -1,0 +1,392 @@
+//! A checkpoint file, opened: which tensors it holds, under which names, and what stands beside them. Elements are
+//! read when a network is taken from it ([`File::read`]), only those of that network.
+
+use super::dtype::Dtype;
+use super::format::{EXPECTED, Format, format, shortened};
+use super::metadata::{Metadata, Notes, is_own};
+use super::pth::{Zip, open_legacy};
+use super::torch::{self, TensorRef};
+use super::{Checkpoint, Fault, Parsed, Tensor, is_counter, safetensors, tensor_place};
+use crate::error::{Error, Result};
+use crate::pickle::{Object, Pickle};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// How many times as many bytes as the file has its tensors may take together, and a storage as its tensor. Views may
+/// share a storage, but a file that multiplies itself further is hostile, or not a checkpoint.
+const MAX_GROWTH: usize = 8;
+/// Longest text beside the weights that is kept, in bytes, and most such texts.
+const MAX_NOTE: usize = 1024;
+const MAX_NOTES: usize = 256;
+
+/// A checkpoint file.
+pub struct File {
+    pub(super) path: PathBuf,
+    bytes: Vec<u8>,
+    sha256: String,
+    container: Container,
+    /// All tensors, in the order of the file.
+    pub(super) entries: Vec<Entry>,
+    /// Plain values beside the weights.
+    notes: Notes,
+    /// Python objects beside the weights: their key, and what they are.
+    objects: Vec<(String, String)>,
+    /// The class of a network that was pickled whole, if there is one.
+    pub(super) whole_module: Option<String>,
+}
+
+/// Where the elements lie.
+enum Container {
+    Safetensors,
+    Zip(Zip),
+    Legacy(HashMap<String, Range<usize>>),
+}
+
+/// A tensor of the file. Its name is what leads to it, joined by dots.
+pub(super) struct Entry {
+    pub(super) name: String,
+    /// Where it lies, or why it cannot be read.
+    pub(super) content: Parsed<Source>,
+}
+
+/// Where a tensor's elements lie.
+pub(super) struct Source {
+    pub(super) dtype: Dtype,
+    pub(super) shape: Vec<usize>,
+    pub(super) place: Place,
+}
+
+pub(super) enum Place {
+    /// Contiguous in the file.
+    Bytes(Range<usize>),
+    /// In a storage of a PyTorch file.
+    View(TensorRef),
+}
+
+/// A tensor of a file, as a listing shows it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Listed {
+    /// The dict keys and list positions that lead to it, joined by dots.
+    pub name: String,
+    /// PyTorch's name of the element type; `unreadable` for tensors of a kind that is not read.
+    pub dtype: &'static str,
+    /// Extents, outermost first.
+    pub shape: Vec<usize>,
+}
+
+impl File {
+    /// Opens a checkpoint: safetensors, or a file of `torch.save` (the zip form or the one before
+    /// PyTorch 1.6), told apart by content whatever the extension.
+    ///
+    /// # Errors
+    /// [`Error::Read`] if the file cannot be read; [`Error::Input`] if it is damaged, without tensors, or of another
+    /// format, which is named.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let bytes = fs::read(path).map_err(|error| match error.kind() {
+            ErrorKind::IsADirectory => {
+                Error::input(path, "file", EXPECTED, "a folder; name the file in it that holds the weights")
+            }
+            _ => Error::read(path)(error),
+        })?;
+        Self::from_bytes(bytes, path)
+    }
+
+    /// As [`File::open`], for content that is in memory already; `path` is what errors call it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] as `open` gives it.
+    pub fn from_bytes(bytes: Vec<u8>, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        Self::parse(bytes, path).map_err(|fault| fault.at(path))
+    }
+
+    fn parse(bytes: Vec<u8>, path: &Path) -> Parsed<Self> {
+        let (container, entries, notes, pickle) = match format(&bytes)? {
+            Format::Safetensors => {
+                let (entries, notes) = safetensors::read(&bytes)?;
+                (Container::Safetensors, entries, notes, None)
+            }
+            Format::Zip => {
+                let (zip, pickle) = Zip::open(&bytes)?;
+                (Container::Zip(zip), entries(&pickle), notes(&pickle), Some(pickle))
+            }
+            Format::Legacy => {
+                let (storages, pickle) = open_legacy(&bytes)?;
+                (Container::Legacy(storages), entries(&pickle), notes(&pickle), Some(pickle))
+            }
+        };
+        if let (Some(pickle), true) = (&pickle, entries.is_empty()) {
+            return Err(Fault::new("content", "a state dict with tensors", without_tensors(pickle)));
+        }
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let (objects, whole_module) = pickle.map_or((Vec::new(), None), |pickle| {
+            let whole = torch::whole_module(&pickle);
+            (objects(&pickle), whole)
+        });
+        Ok(File { path: path.to_owned(), bytes, sha256, container, entries, notes, objects, whole_module })
+    }
+
+    /// The file's path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// SHA-256 of the file, hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.sha256
+    }
+
+    /// All tensors, in the order of the file.
+    pub fn tensors(&self) -> impl Iterator<Item = Listed> {
+        self.entries.iter().map(|entry| {
+            let (dtype, shape) = match &entry.content {
+                Ok(source) => (source.dtype.name(), source.shape.clone()),
+                Err(_) => ("unreadable", Vec::new()),
+            };
+            Listed { name: entry.name.clone(), dtype, shape }
+        })
+    }
+
+    /// The plain values beside the weights, as text; a list is separated by commas.
+    pub fn notes(&self) -> &std::collections::BTreeMap<String, String> {
+        &self.notes
+    }
+
+    /// The Python objects beside the weights: key, and class. None is ever made.
+    pub fn objects(&self) -> &[(String, String)] {
+        &self.objects
+    }
+
+    /// Whether this program wrote the file: its metadata have all entries that a checkpoint of its own has.
+    pub fn is_own(&self) -> bool {
+        matches!(self.container, Container::Safetensors) && is_own(&self.notes)
+    }
+
+    /// What the file says about the network and its training, as far as a network of so many channels and classes
+    /// lets it be believed, and a sentence for each value that is not.
+    ///
+    /// # Errors
+    /// [`Error::Input`] for a value of a file of this program that cannot be.
+    pub fn metadata(&self, channels: usize, classes: usize) -> Result<(Metadata, Vec<String>)> {
+        Metadata::believed(&self.notes, self.is_own(), channels, classes)
+            .map_err(|fault| fault.at(&self.path))
+    }
+
+    /// The numbers of a small tensor, by its name in the file; `None` if there is no such tensor of numbers.
+    pub fn small(&self, name: &str) -> Option<Vec<f32>> {
+        const MOST: usize = 16;
+        let at = self.entries.iter().position(|entry| entry.name == name)?;
+        let source = self.entries[at].content.as_ref().ok()?;
+        let few = source.length()? / source.dtype.size() <= MOST;
+        few.then(|| self.floats(&[at]).ok()?.pop()).flatten().map(|tensor| tensor.data)
+    }
+
+    /// All tensors, under the names that they have in the file: for files whose layout is known.
+    pub(super) fn whole(&self) -> Parsed<Checkpoint> {
+        let meta = if self.is_own() {
+            Metadata::exact(&self.notes)?
+        } else {
+            let channels = self.notes.get("mean").map_or(0, |mean| mean.split(',').count());
+            Metadata::believed(&self.notes, false, channels, 0)?.0
+        };
+        let mut checkpoint = Checkpoint { meta, sha256: self.sha256.clone(), ..Checkpoint::default() };
+        let mut total = 0usize;
+        for entry in &self.entries {
+            let source = entry.content.as_ref().map_err(Clone::clone)?;
+            total = total.saturating_add(source.length().unwrap_or(usize::MAX));
+            if total > self.bytes.len().saturating_mul(MAX_GROWTH) {
+                let file = self.bytes.len();
+                return Err(Fault::new(
+                    tensor_place(&entry.name),
+                    format!("tensors of at most {MAX_GROWTH} times the file's {file} bytes"),
+                    format!("shape {:?} beyond that", source.shape),
+                ));
+            }
+        }
+        let all: Vec<usize> = (0..self.entries.len()).collect();
+        for (entry, (dtype, shape, bytes)) in self.entries.iter().zip(self.elements(&all)?) {
+            let name = &entry.name;
+            if is_counter(name)
+                && let Some(count) = dtype.to_count(&bytes)
+            {
+                checkpoint.counters.insert(name.clone(), count);
+                continue;
+            }
+            let data = dtype.to_f32(&bytes).ok_or_else(|| not_floating(name, dtype))?;
+            checkpoint.tensors.insert(name.clone(), Tensor { shape, data });
+        }
+        Ok(checkpoint)
+    }
+
+    /// Some of the tensors, as f32.
+    pub(super) fn floats(&self, entries: &[usize]) -> Parsed<Vec<Tensor>> {
+        let elements = self.elements(entries)?;
+        let tensor = |(&at, (dtype, shape, bytes)): (&usize, (Dtype, Vec<usize>, Vec<u8>))| {
+            let data = dtype.to_f32(&bytes).ok_or_else(|| not_floating(&self.entries[at].name, dtype))?;
+            Ok(Tensor { shape, data })
+        };
+        entries.iter().zip(elements).map(tensor).collect()
+    }
+
+    /// The count that a scalar holds, if it is one.
+    pub(super) fn count(&self, entry: usize) -> Option<i64> {
+        let (dtype, shape, bytes) = self.elements(&[entry]).ok()?.pop()?;
+        if shape.iter().product::<usize>() == 1 { dtype.to_count(&bytes) } else { None }
+    }
+
+    /// Types, shapes and elements of some of the tensors, in the order asked for; each storage is unpacked once.
+    fn elements(&self, entries: &[usize]) -> Parsed<Vec<(Dtype, Vec<usize>, Vec<u8>)>> {
+        let key = |&position: &usize| match &self.entries[entries[position]].content {
+            Ok(Source { place: Place::View(view), .. }) => view.storage.key.as_str(),
+            _ => "",
+        };
+        let mut order: Vec<usize> = (0..entries.len()).collect();
+        order.sort_by_key(key);
+        let mut found: Vec<(Dtype, Vec<usize>, Vec<u8>)> =
+            vec![(Dtype::F32, Vec::new(), Vec::new()); entries.len()];
+        let mut unpacked: Option<(&str, Vec<u8>)> = None;
+        for position in order {
+            let entry = &self.entries[entries[position]];
+            let source = entry.content.as_ref().map_err(Clone::clone)?;
+            let elements = match &source.place {
+                Place::Bytes(range) => self.bytes[range.clone()].to_vec(),
+                Place::View(view) => {
+                    let wanted = view.storage.key.as_str();
+                    let storage = match unpacked.take() {
+                        Some((key, storage)) if key == wanted => storage,
+                        _ => self.storage(&entry.name, view)?,
+                    };
+                    let elements = view.within(&entry.name, &storage)?;
+                    unpacked = Some((wanted, storage));
+                    elements
+                }
+            };
+            found[position] = (source.dtype, source.shape.clone(), elements);
+        }
+        Ok(found)
+    }
+
+    /// The bytes of the storage of a tensor.
+    fn storage(&self, name: &str, view: &TensorRef) -> Parsed<Vec<u8>> {
+        let TensorRef { storage, .. } = view;
+        let key = storage.key.as_str();
+        match &self.container {
+            Container::Legacy(storages) => match storages.get(key) {
+                Some(range) => Ok(self.bytes[range.clone()].to_vec()),
+                None => {
+                    let place = format!("storage `{}` of {}", key.escape_debug(), tensor_place(name));
+                    Err(Fault::new(place, "its elements in the file", "none"))
+                }
+            },
+            Container::Zip(zip) => {
+                let declared = storage.elements.saturating_mul(storage.dtype.size());
+                let tensor = view.length().unwrap_or(usize::MAX);
+                let most = declared.min(self.bytes.len().max(tensor).saturating_mul(MAX_GROWTH));
+                zip.storage(&self.bytes, key, most as u64)
+            }
+            Container::Safetensors => Ok(Vec::new()), // which has no storages
+        }
+    }
+}
+
+impl Source {
+    /// Bytes of the elements; `None` beyond `usize`.
+    fn length(&self) -> Option<usize> {
+        self.shape.iter().try_fold(self.dtype.size(), |product, &extent| product.checked_mul(extent))
+    }
+}
+
+impl TensorRef {
+    /// The elements of a tensor out of its storage, which has to be as long as the pickle says.
+    fn within(&self, name: &str, storage: &[u8]) -> Parsed<Vec<u8>> {
+        let size = self.storage.dtype.size();
+        if self.storage.elements.checked_mul(size) != Some(storage.len()) {
+            return Err(Fault::new(
+                format!("storage `{}` of {}", self.storage.key.escape_debug(), tensor_place(name)),
+                format!("{} elements of {}", self.storage.elements, self.storage.dtype.name()),
+                format!("{} bytes", storage.len()),
+            ));
+        }
+        self.elements(storage).ok_or_else(|| {
+            Fault::new(
+                tensor_place(name),
+                format!("a storage that holds shape {:?} from its offset on", self.shape),
+                format!("{} elements of {}", storage.len() / size, self.storage.dtype.name()),
+            )
+        })
+    }
+}
+
+fn not_floating(name: &str, dtype: Dtype) -> Fault {
+    Fault::new(tensor_place(name), "float32, float64, float16 or bfloat16", dtype.name())
+}
+
+/// The tensors of a pickle.
+fn entries(pickle: &Pickle) -> Vec<Entry> {
+    let entry = |torch::Named { name, tensor }| {
+        let source = |view: TensorRef| Source {
+            dtype: view.storage.dtype,
+            shape: view.shape.clone(),
+            place: Place::View(view),
+        };
+        Entry { name, content: tensor.map(source) }
+    };
+    torch::tensors(pickle).into_iter().map(entry).collect()
+}
+
+/// The plain values of the outermost dict: texts, numbers, lists of numbers.
+fn notes(pickle: &Pickle) -> Notes {
+    let number = |id| match pickle.get(id) {
+        Object::Bool(value) => Some(value.to_string()),
+        Object::Int(value) => Some(value.to_string()),
+        Object::Float(value) => Some(value.to_string()),
+        _ => None,
+    };
+    let text = |id| match pickle.get(id) {
+        Object::Str(text) => Some(text.clone()),
+        Object::List(items) | Object::Tuple(items) if (1..=16).contains(&items.len()) => {
+            Some(items.iter().map(|&item| number(item)).collect::<Option<Vec<_>>>()?.join(","))
+        }
+        _ => number(id),
+    };
+    let items = pickle.items(pickle.root()).unwrap_or_default().iter();
+    let note = |&(key, value): &(_, _)| Some((pickle.text(key)?.to_owned(), text(value)?));
+    let short = |(key, text): &(String, String)| key.len() <= MAX_NOTE && text.len() <= MAX_NOTE;
+    items.filter_map(note).filter(short).take(MAX_NOTES).collect()
+}
+
+/// The Python objects in the outermost dict that are no tensors.
+fn objects(pickle: &Pickle) -> Vec<(String, String)> {
+    let items = pickle.items(pickle.root()).unwrap_or_default().iter();
+    let object = |&(key, value): &(_, _)| {
+        let made = matches!(pickle.get(value), Object::Made(_)) && !torch::is_tensor(pickle, value);
+        made.then(|| Some((shortened(pickle.text(key)?), pickle.describe(value)))).flatten()
+    };
+    items.filter_map(object).take(MAX_NOTES).collect()
+}
+
+/// What a pickle without tensors holds in their place.
+fn without_tensors(pickle: &Pickle) -> String {
+    const ADVICE: &str = "load it with the code that wrote it and torch.save its state_dict()";
+    if let Some(class) = torch::whole_module(pickle) {
+        return format!("a whole module, a `{class}`, pickled with its code's names; {ADVICE}");
+    }
+    let arrays = torch::numpy_arrays(pickle);
+    if arrays > 0 {
+        return format!("{arrays} numpy arrays in the place of tensors; save tensors (torch.from_numpy)");
+    }
+    let Some(items) = pickle.items(pickle.root()) else { return pickle.describe(pickle.root()) };
+    let named = |&(key, value): &(_, _)| {
+        Some(format!("`{}`: {}", shortened(pickle.text(key)?), pickle.describe(value)))
+    };
+    let mut keys: Vec<String> = items.iter().filter_map(named).take(5).collect();
+    if items.len() > keys.len() {
+        keys.push("…".to_owned());
+    }
+    format!("a dict of {} items {{{}}}", items.len(), keys.join(", "))
+}

@@ -1,0 +1,406 @@
+//! Finds a network in a file, by names and shapes.
+//!
+//! A network is a tree of modules ([`Tree`]), and so are the names of a file, whatever keys, prefixes and lists lead to
+//! a state dict. Every module of the file may be the network's root. At a root, module by module:
+//!
+//! 1. a module that does nothing but hold another one under a name that wrappers use (`_orig_mod` of `torch.compile`,
+//!    `module` of `DataParallel`) stands for that one;
+//! 2. modules of the same name belong together if all their tensors have the shapes that are wanted; a pruned weight is
+//!    `weight_orig` times `weight_mask`;
+//! 3. what is left over on both sides belongs together where exactly one way of pairing the shapes is possible
+//!    (`linear` for `fc`, `shortcut` for `downsample`), also with one module more in between (`fc.1`).
+//!
+//! Roots where names alone suffice come before those where step 3 is needed. Tensors beside the network are passed
+//! over. Tensors within its modules that it does not have are not: they make it another network.
+
+use super::file::File;
+use super::is_batch_counter;
+use super::tree::Tree;
+use crate::error::{Error, Result};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+/// A tensor's name and the shape the network wants.
+pub type Expected = (String, Vec<usize>);
+
+/// Names that wrappers put between a module and its tensors.
+const WRAPPERS: [&str; 5] =
+    ["_orig_mod", "module", "_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
+/// Keys under which training scripts keep the state dict, the most telling first.
+const KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
+/// Parts of keys of networks that stand beside the one that is trained.
+const BESIDE: [&str; 7] = ["ema", "teacher", "swa", "averag", "target", "momentum", "shadow"];
+/// Most modules of one level whose names are no help.
+const MAX_UNNAMED: usize = 64;
+
+/// A complete network in a file.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The path of the module of the file that is the network, empty if the file's own names are the network's.
+    pub key: String,
+    /// Modules that have another name in the file: the network's, the file's.
+    pub renamed: Vec<(String, String)>,
+    /// How many weights are pruned: an original times a mask.
+    pub masked: usize,
+    /// The other complete networks of the file, by key.
+    pub others: Vec<String>,
+    /// Tensors of the file that are not taken, by name; those of the other networks and step counters are not among them.
+    pub passed_over: Vec<String>,
+    /// For each wanted tensor, step counters left out, where it lies.
+    pub(super) content: Vec<Content>,
+}
+
+/// Where a tensor of the network lies in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Content {
+    Plain(usize),
+    /// Values, and a mask that they are multiplied with.
+    Masked(usize, usize),
+}
+
+impl Content {
+    /// The positions of its tensors.
+    pub(super) fn entries(self) -> impl Iterator<Item = usize> {
+        let (first, second) = match self {
+            Content::Plain(entry) => (entry, None),
+            Content::Masked(values, mask) => (values, Some(mask)),
+        };
+        std::iter::once(first).chain(second)
+    }
+}
+
+/// How exactly shapes and names have to agree.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tier {
+    /// The number of classes, and what the first convolution looks at, may differ.
+    loose: bool,
+    /// Modules may have other names.
+    rename: bool,
+}
+
+pub(super) const TIERS: [Tier; 4] = [
+    Tier { loose: false, rename: false },
+    Tier { loose: true, rename: false },
+    Tier { loose: false, rename: true },
+    Tier { loose: true, rename: true },
+];
+
+impl File {
+    /// The network of the `expected` tensors (names and shapes in the order of the network, so that the first belongs to
+    /// its first layer and the last to its classifier), which `what` is called in messages. The classifier may have
+    /// another number of classes, and the first convolution other channels and another kernel: [`File::read`] is exact.
+    ///
+    /// Of several complete networks it is that under `key`; without a key the one whose names fit best, then the one
+    /// under the key that is used most (`state_dict`, …), an average (`ema`) or teacher last; [`Found::others`] has the
+    /// rest.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a key under which there is no complete network; [`Error::Input`] where there is none at all,
+    /// naming what is missing or differs, and names that are there in its place.
+    pub fn find(&self, what: &str, expected: &[Expected], key: Option<&str>) -> Result<Found> {
+        let search = Search::new(self, expected);
+        let networks = search.networks();
+        let chosen = match key {
+            None => networks.first(),
+            Some(key) => {
+                match networks.iter().filter(|network| is_under(&network.key, key)).collect::<Vec<_>>()[..] {
+                    [] => return Err(no_such_key(self, what, key, &networks)),
+                    // A key of several networks, such as a list: the best of them.
+                    [first, ..] => Some(first),
+                }
+            }
+        };
+        let Some(chosen) = chosen else {
+            return Err(search.mismatch(what).at(&self.path));
+        };
+        let mut found = chosen.clone();
+        let others = networks.iter().filter(|network| network.key != found.key);
+        found.others = others.clone().map(|network| network.key.clone()).collect();
+        let taken: HashSet<usize> = networks.iter().flat_map(|network| network.entries()).collect();
+        let strangers = (0..self.entries.len()).filter(|entry| !taken.contains(entry));
+        let names = strangers.map(|entry| &self.entries[entry].name);
+        found.passed_over = names.filter(|name| !is_batch_counter(name)).cloned().collect();
+        Ok(found)
+    }
+
+    /// Every complete network of the `expected` tensors, the one that [`File::find`] would take first.
+    pub fn networks(&self, expected: &[Expected]) -> Vec<Found> {
+        Search::new(self, expected).networks()
+    }
+}
+
+impl Found {
+    /// The positions of its tensors in the file.
+    fn entries(&self) -> impl Iterator<Item = usize> {
+        self.content.iter().flat_map(|content| content.entries())
+    }
+
+    /// The shape in the file of tensor `at` of those that were expected, step counters left out.
+    pub fn shape<'f>(&self, file: &'f File, at: usize) -> &'f [usize] {
+        let entry = self.content.get(at).and_then(|content| content.entries().next());
+        let source = entry.and_then(|entry| file.entries[entry].content.as_ref().ok());
+        source.map_or(&[], |source| &source.shape)
+    }
+}
+
+/// Whether a network is meant by a key: its path, what it begins with, or one of its parts.
+fn is_under(path: &str, key: &str) -> bool {
+    let key = key.trim_end_matches('.');
+    path == key
+        || path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))
+        || path.split('.').any(|segment| segment == key)
+}
+
+fn no_such_key(file: &File, what: &str, key: &str, networks: &[Found]) -> Error {
+    let keys: Vec<String> =
+        networks.iter().map(|network| format!("`{}`", network.key.escape_debug())).collect();
+    let found = match keys.len() {
+        0 => "none under any key".to_owned(),
+        _ => format!("such under {}", keys.join(", ")),
+    };
+    let place = file.path.display();
+    Error::usage(format!("{place}: key `{}`: expected a complete {what}, found {found}", key.escape_debug()))
+}
+
+/// The search for one network in one file.
+pub(super) struct Search<'a> {
+    pub(super) file: &'a File,
+    /// The wanted tensors but for step counters, which may be missing.
+    pub(super) expected: Vec<&'a Expected>,
+    /// Their names.
+    wanted: Tree,
+    /// The file's names.
+    pub(super) names: Tree,
+    first_conv: Option<&'a str>,
+    classifier: Option<&'a str>,
+}
+
+/// What belongs together below a pair of modules.
+#[derive(Default)]
+struct Pairing {
+    content: Vec<(usize, Content)>,
+    renamed: Vec<(String, String)>,
+}
+
+impl<'a> Search<'a> {
+    fn new(file: &'a File, expected: &'a [Expected]) -> Self {
+        let expected: Vec<&Expected> = expected.iter().filter(|(name, _)| !is_batch_counter(name)).collect();
+        let name = |&(name, _): &&'a Expected| name.as_str();
+        let module = |name: &'a str| name.rsplit_once('.').map(|(module, _)| module);
+        Search {
+            file,
+            wanted: Tree::of(expected.iter().map(name)),
+            names: Tree::of(file.entries.iter().map(|entry| entry.name.as_str())),
+            first_conv: expected.first().map(name),
+            classifier: expected.last().map(name).and_then(module),
+            expected,
+        }
+    }
+
+    /// All complete networks, the best first.
+    fn networks(&self) -> Vec<Found> {
+        let mut found: Vec<(usize, Found)> = Vec::new();
+        if self.expected.is_empty() {
+            return Vec::new();
+        }
+        for (rank, tier) in TIERS.into_iter().enumerate() {
+            for root in
+                (0..self.names.len()).filter(|&root| self.names.get(root).count >= self.expected.len())
+            {
+                let key = &self.names.get(root).path;
+                if found.iter().all(|(_, other)| other.key != *key)
+                    && let Some(network) = self.at(root, tier)
+                    && self.foreign(root, &network).is_empty()
+                    && found.iter().all(|(_, other)| other.content != network.content)
+                {
+                    found.push((rank, network));
+                }
+            }
+        }
+        found.sort_by_key(|(rank, network)| (*rank, preference(&network.key), network.entries().min()));
+        found.into_iter().map(|(_, network)| network).collect()
+    }
+
+    /// The network at a module of the file, if it is there whole.
+    pub(super) fn at(&self, root: usize, tier: Tier) -> Option<Found> {
+        let Pairing { content, renamed } = self.pair(0, root, tier)?;
+        let mut all = vec![None; self.expected.len()];
+        for (position, found) in content {
+            all[position] = Some(found);
+        }
+        let content: Vec<Content> = all.into_iter().collect::<Option<_>>()?;
+        let masked = content.iter().filter(|content| matches!(content, Content::Masked(..))).count();
+        let key = self.names.get(root).path.clone();
+        let (others, passed_over) = (Vec::new(), Vec::new());
+        Some(Found { key, renamed, masked, others, passed_over, content })
+    }
+
+    /// Pairs a wanted module with one of the file, and all that is in them.
+    fn pair(&self, wanted: usize, found: usize, tier: Tier) -> Option<Pairing> {
+        let found = if wanted == 0 { found } else { self.unwrapped(wanted, found) };
+        let (want, have) = (self.wanted.get(wanted), self.names.get(found));
+        let mut pairing = Pairing::default();
+        for (name, &position) in &want.tensors {
+            pairing.content.push((position, self.tensor(found, name, position, tier)?));
+        }
+        let mut left = Vec::new();
+        let mut free: BTreeSet<usize> = have.modules.values().copied().collect();
+        for (name, &module) in &want.modules {
+            let same = have
+                .modules
+                .get(name)
+                .and_then(|&same| Some((same, self.pair_or_inner(module, same, tier)?)));
+            match same {
+                Some((same, inner)) => {
+                    free.remove(&same);
+                    pairing.extend(inner);
+                }
+                None => left.push(module),
+            }
+        }
+        if left.is_empty() {
+            return Some(pairing);
+        }
+        if !tier.rename || free.len() > MAX_UNNAMED {
+            return None;
+        }
+        for inner in self.only_way(left, free, tier)? {
+            pairing.extend(inner);
+        }
+        Some(pairing)
+    }
+
+    /// Pairs modules whose names differ, if there is exactly one way.
+    fn only_way(&self, mut left: Vec<usize>, mut free: BTreeSet<usize>, tier: Tier) -> Option<Vec<Pairing>> {
+        let mut ways: BTreeMap<usize, BTreeMap<usize, Pairing>> = BTreeMap::new();
+        for &wanted in &left {
+            let pairs = free.iter().filter_map(|&module| {
+                let mut inner = self.pair_or_inner(wanted, module, tier)?;
+                if !inner.renamed.iter().any(|(network, _)| *network == self.wanted.get(wanted).path) {
+                    let [network, file] =
+                        [self.wanted.get(wanted), self.names.get(module)].map(|m| m.path.clone());
+                    inner.renamed.insert(0, (network, file));
+                }
+                Some((module, inner))
+            });
+            ways.insert(wanted, pairs.collect());
+        }
+        let mut chosen = Vec::new();
+        // What has one way only takes it from the others, until all have or none is left that does.
+        while !left.is_empty() {
+            let at = left
+                .iter()
+                .position(|wanted| ways[wanted].keys().filter(|way| free.contains(way)).count() == 1)?;
+            let wanted = left.swap_remove(at);
+            let ways = ways.remove(&wanted)?;
+            let (module, pairing) = ways.into_iter().find(|(module, _)| free.contains(module))?;
+            free.remove(&module);
+            chosen.push(pairing);
+        }
+        Some(chosen)
+    }
+
+    /// Pairs two modules, or, where the wanted one is a layer, with the only layer in the other that fits.
+    fn pair_or_inner(&self, wanted: usize, found: usize, tier: Tier) -> Option<Pairing> {
+        if let Some(pairing) = self.pair(wanted, found, tier) {
+            return Some(pairing);
+        }
+        if !tier.rename || !self.wanted.get(wanted).modules.is_empty() {
+            return None;
+        }
+        let inner = self.names.with_tensors(found, MAX_UNNAMED);
+        let mut fitting = inner.into_iter().filter(|&inner| inner != found).filter_map(|inner| {
+            let pairing = self.pair(wanted, inner, tier)?;
+            Some((inner, pairing))
+        });
+        let (inner, mut pairing) = fitting.next()?;
+        if fitting.next().is_some() {
+            return None;
+        }
+        pairing.renamed.push((self.wanted.get(wanted).path.clone(), self.names.get(inner).path.clone()));
+        Some(pairing)
+    }
+
+    /// The module that one of the file stands for: itself, or what a wrapper holds.
+    fn unwrapped(&self, wanted: usize, mut found: usize) -> usize {
+        loop {
+            let module = self.names.get(found);
+            let mut inner = module.modules.iter();
+            match (inner.next(), inner.next()) {
+                (Some((name, &only)), None)
+                    if module.tensors.is_empty()
+                        && WRAPPERS.contains(&name.as_str())
+                        && !self.wanted.get(wanted).modules.contains_key(name) =>
+                {
+                    found = only;
+                }
+                _ => return found,
+            }
+        }
+    }
+
+    /// A tensor of a module of the file, if it is as wanted.
+    fn tensor(&self, module: usize, name: &str, position: usize, tier: Tier) -> Option<Content> {
+        let tensors = &self.names.get(module).tensors;
+        if let Some(&entry) = tensors.get(name) {
+            return self.fits(entry, position, tier.loose).then_some(Content::Plain(entry));
+        }
+        let [values, mask] = ["orig", "mask"].map(|part| tensors.get(&format!("{name}_{part}")).copied());
+        let (values, mask) = values.zip(mask)?;
+        let fit = [values, mask].into_iter().all(|entry| self.fits(entry, position, tier.loose));
+        fit.then_some(Content::Masked(values, mask))
+    }
+
+    fn fits(&self, entry: usize, position: usize, loose: bool) -> bool {
+        let Ok(source) = &self.file.entries[entry].content else { return false };
+        let (name, shape) = self.expected[position];
+        source.dtype.is_floating()
+            && (source.shape == *shape || loose && self.almost(name, shape, &source.shape))
+    }
+
+    /// Whether a shape differs by classes, or by channels and kernel of the first convolution.
+    fn almost(&self, name: &str, wanted: &[usize], found: &[usize]) -> bool {
+        let of_classifier = name.rsplit_once('.').is_some_and(|(module, _)| Some(module) == self.classifier);
+        let of_first = Some(name) == self.first_conv && wanted.len() == 4;
+        wanted.len() == found.len()
+            && (of_classifier && wanted.get(1..) == found.get(1..) || of_first && wanted[0] == found[0])
+    }
+
+    /// Tensors of the file within the modules of a network that it does not have, by position.
+    pub(super) fn foreign(&self, root: usize, network: &Found) -> Vec<usize> {
+        let path = &self.names.get(root).path;
+        let below = |name: &'a str| {
+            if path.is_empty() { Some(name) } else { name.strip_prefix(path.as_str())?.strip_prefix('.') }
+        };
+        let module = |entry: usize| {
+            let (module, _) = below(&self.file.entries[entry].name)?.split_once('.')?;
+            Some(module)
+        };
+        let taken: HashSet<usize> = network.entries().collect();
+        let modules: HashSet<&str> = taken.iter().filter_map(|&entry| module(entry)).collect();
+        let is_foreign = |&entry: &usize| {
+            let found = &self.file.entries[entry];
+            // A number beside a layer's weights (`total_ops`) computes nothing.
+            let one = found.content.as_ref().is_ok_and(|source| source.shape.iter().product::<usize>() <= 1);
+            !taken.contains(&entry)
+                && !one
+                && !is_batch_counter(&found.name)
+                && module(entry).is_some_and(|module| modules.contains(module))
+        };
+        (0..self.file.entries.len()).filter(is_foreign).collect()
+    }
+}
+
+impl Pairing {
+    fn extend(&mut self, other: Pairing) {
+        self.content.extend(other.content);
+        self.renamed.extend(other.renamed);
+    }
+}
+
+/// Smaller for keys that are rather meant.
+fn preference(key: &str) -> (bool, usize) {
+    let lower = key.to_ascii_lowercase();
+    let beside = BESIDE.iter().any(|part| lower.contains(part));
+    let known = key.split('.').next().and_then(|first| KEYS.iter().position(|key| *key == first));
+    (beside, known.unwrap_or(KEYS.len()))
+}

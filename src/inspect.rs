@@ -1,0 +1,205 @@
+//! What is in a checkpoint file: its tensors, the networks that they make up, what stands beside them, and what would be
+//! taken.
+
+use crate::checkpoint::{File, Listed};
+use crate::error::Result;
+use crate::graph::Shape;
+use crate::models::{Arch, Stem};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Images of this size pass through every architecture.
+const SIDE: usize = 224;
+/// How many of the renamed modules are shown of a network.
+const SHOWN: usize = 3;
+
+/// What is in a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inspection {
+    /// The file.
+    pub file: String,
+    /// SHA-256 of it, hexadecimal.
+    pub sha256: String,
+    /// Whether this program wrote it.
+    pub own: bool,
+    /// The complete networks in it; the first of an architecture is the one that is taken if nothing is said.
+    pub networks: Vec<Fit>,
+    /// Plain values beside the weights, as text. Which of them count depends on the network (see `metadata`).
+    pub notes: BTreeMap<String, String>,
+    /// What the network that is taken makes of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Believed>,
+    /// Python objects beside the weights, by key: their class. None is ever made.
+    pub objects: BTreeMap<String, String>,
+    /// All tensors, in the order of the file.
+    pub tensors: Vec<Listed>,
+}
+
+/// A complete network in a file.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fit {
+    /// The architecture.
+    pub arch: &'static str,
+    /// What leads to it, joined by dots: what `--key` takes.
+    pub key: String,
+    /// Its classes.
+    pub classes: usize,
+    /// Channels of the images it takes.
+    pub channels: usize,
+    /// Height and width of its first convolution.
+    pub kernel: [usize; 2],
+    /// Of a ResNet the stems that its first convolution fits: where torchvision's is not among them, `--stem` or the
+    /// metadata have to say which it is.
+    #[serde(skip_serializing_if = "<[Stem]>::is_empty")]
+    pub stems: &'static [Stem],
+    /// Modules that have another name in the file: the network's, the file's.
+    pub renamed: Vec<(String, String)>,
+    /// Weights that are an original times a pruning mask.
+    pub masked: usize,
+    /// Whether it is the one that is taken of its architecture if no key is said.
+    pub taken: bool,
+}
+
+/// What stands beside the weights and can be meant.
+#[derive(Clone, Debug, Serialize)]
+pub struct Believed {
+    /// Mean of each channel, in pixel units.
+    pub mean: Option<Vec<f32>>,
+    /// Standard deviation of each channel.
+    pub std: Option<Vec<f32>>,
+    /// Finished epochs of training.
+    pub epoch: Option<u32>,
+    /// Seed of the training run.
+    pub seed: Option<u64>,
+    /// A sentence for each value that is passed over.
+    pub passed_over: Vec<String>,
+}
+
+impl Inspection {
+    /// Looks into a file.
+    ///
+    /// # Errors
+    /// Those of [`File::open`]; an input error for metadata of a file of this program that cannot be.
+    pub fn of(path: &Path) -> Result<Inspection> {
+        let file = File::open(path)?;
+        let networks = networks(&file);
+        let metadata = match networks.iter().find(|fit| fit.taken) {
+            Some(fit) => {
+                let (meta, passed_over) = file.metadata(fit.channels, fit.classes)?;
+                let (mean, std, epoch, seed) = (meta.mean, meta.std, meta.epoch, meta.seed);
+                Some(Believed { mean, std, epoch, seed, passed_over })
+            }
+            None => None,
+        };
+        Ok(Inspection {
+            file: path.display().to_string(),
+            sha256: file.sha256().to_owned(),
+            own: file.is_own(),
+            networks,
+            notes: file.notes().clone(),
+            metadata,
+            objects: file.objects().iter().cloned().collect(),
+            tensors: file.tensors().collect(),
+        })
+    }
+
+    /// For people, line by line.
+    pub fn text(&self) -> String {
+        let mut text = format!("{}: {} tensors", self.file, self.tensors.len());
+        text += if self.own { ", written by synfilter\n" } else { "\n" };
+        if self.networks.is_empty() {
+            let known = Arch::ALL.map(Arch::name).join(", ");
+            text += &format!("no complete network of {known}\n");
+        }
+        for fit in &self.networks {
+            text += &fit.line();
+            if !fit.renamed.is_empty() {
+                let pairs = fit.renamed.iter().take(SHOWN);
+                let pairs: Vec<String> = pairs.map(|(own, file)| format!("{file} as {own}")).collect();
+                let more = if fit.renamed.len() > SHOWN { ", …" } else { "" };
+                text += &format!("    other names: {}{more}\n", pairs.join(", "));
+            }
+        }
+        if let Some(metadata) = &self.metadata {
+            text += &metadata.text();
+        }
+        for (key, class) in &self.objects {
+            text += &format!("beside it {key}: {class}, passed over\n");
+        }
+        for (key, value) in &self.notes {
+            text += &format!("beside it {}: {}\n", key.escape_debug(), value.escape_debug());
+        }
+        let name = |tensor: &Listed| tensor.name.escape_debug().to_string();
+        let names: Vec<String> = self.tensors.iter().map(name).collect();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
+        for (tensor, name) in self.tensors.iter().zip(&names) {
+            text += &format!("  {name:width$}  {:8} {:?}\n", tensor.dtype, tensor.shape);
+        }
+        text
+    }
+}
+
+impl Fit {
+    fn line(&self) -> String {
+        let under = match self.key.as_str() {
+            "" => String::new(),
+            key => format!(" under `{}`", key.escape_debug()),
+        };
+        let [r, s] = self.kernel;
+        let stems: Vec<String> = self.stems.iter().map(|stem| format!("--stem {stem}")).collect();
+        let stems = if stems.is_empty() { String::new() } else { format!(" ({})", stems.join(" or ")) };
+        let masked = if self.masked > 0 {
+            format!(", {} weights with pruning masks", self.masked)
+        } else {
+            String::new()
+        };
+        let taken = if self.taken { "" } else { "; not taken without --key" };
+        format!(
+            "{}{under}: {} classes, {} channels, first convolution {r}x{s}{stems}{masked}{taken}\n",
+            self.arch, self.classes, self.channels
+        )
+    }
+}
+
+impl Believed {
+    fn text(&self) -> String {
+        let mut text = String::new();
+        if let (Some(mean), Some(std)) = (&self.mean, &self.std) {
+            text += &format!("normalisation: mean {mean:?}, std {std:?}\n");
+        }
+        let told = [("epoch", self.epoch.map(u64::from)), ("seed", self.seed)];
+        for (what, value) in told {
+            text += &value.map_or(String::new(), |value| format!("{what}: {value}\n"));
+        }
+        for note in &self.passed_over {
+            text += &format!("note: {note}\n");
+        }
+        text
+    }
+}
+
+/// The complete networks of every architecture in a file.
+fn networks(file: &File) -> Vec<Fit> {
+    let mut fits = Vec::new();
+    for arch in Arch::ALL {
+        // Classes, channels and the first kernel are left open by the search; these are but an example.
+        let Ok(graph) = arch.build(Shape { c: 3, h: SIDE, w: SIDE }, 1000) else { continue };
+        let expected = graph.expected_tensors();
+        for (rank, found) in file.networks(&expected).into_iter().enumerate() {
+            let extent = |at: usize, dim: usize| found.shape(file, at).get(dim).copied().unwrap_or_default();
+            fits.push(Fit {
+                arch: arch.name(),
+                classes: extent(expected.len() - 1, 0),
+                channels: extent(0, 1),
+                kernel: [extent(0, 2), extent(0, 3)],
+                stems: if arch.has_stems() { Stem::fitting(found.shape(file, 0)) } else { &[] },
+                key: found.key.clone(),
+                masked: found.masked,
+                taken: rank == 0,
+                renamed: found.renamed,
+            });
+        }
+    }
+    fits
+}

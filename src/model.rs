@@ -1,0 +1,524 @@
+//! A network with its weights from a file: which architecture it is, where in the file it lies, how images are
+//! normalised for it, and what of all that was said, found or assumed ([`Reading`]).
+
+use crate::checkpoint::{Checkpoint, Expected, File, Found, Metadata};
+use crate::data::{DatasetKind, Images};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, Shape};
+use crate::models::{Arch, Stem, stem_of};
+use crate::named_choice::named_choice;
+use crate::network::Normalisation;
+use crate::sweep::CheckpointId;
+use crate::weights::Weights;
+use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+use std::path::Path;
+
+/// Names that a record of passed-over tensors, or of renamed modules, keeps.
+const NAMED: usize = 5;
+
+/// What a user says of a checkpoint; what is left out is found in the file or taken from the data set.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Choice {
+    /// The architecture.
+    pub arch: Option<Arch>,
+    /// The stem of a ResNet.
+    pub stem: Option<Stem>,
+    /// The key of the network in the file.
+    pub key: Option<String>,
+    /// Mean of each channel, in pixel units.
+    pub mean: Option<Vec<f32>>,
+    /// Standard deviation of each channel, in pixel units.
+    pub std: Option<Vec<f32>>,
+}
+
+/// A trained network.
+pub struct Model {
+    /// The architecture.
+    pub arch: Arch,
+    /// Its stem.
+    pub stem: Stem,
+    /// The network for the images at hand.
+    pub graph: Graph,
+    /// Its weights.
+    pub weights: Weights,
+    /// How the images are normalised.
+    pub norm: Normalisation,
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// The network's key, where the file holds several complete ones.
+    pub key: Option<String>,
+    /// Epochs of training, where the file tells.
+    pub epoch: Option<u32>,
+    /// Seed of the training, where the file tells.
+    pub seed: Option<u64>,
+    /// What was taken from the file.
+    pub reading: Reading,
+}
+
+named_choice!(
+    /// Who says something about a network.
+    Origin, "origin" {
+        /// The user.
+        Flag = "flag",
+        /// The checkpoint's metadata.
+        Metadata = "metadata",
+        /// The names and shapes of the checkpoint's tensors.
+        Tensors = "tensors",
+        /// What the data set's images are normalised with if nobody says anything.
+        Dataset = "dataset"
+    }
+);
+
+/// What was taken from a checkpoint and could have been meant otherwise: it is told and recorded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The file.
+    pub file: String,
+    /// Its SHA-256, hexadecimal.
+    pub sha256: String,
+    /// The architecture.
+    pub arch: String,
+    /// Who says so.
+    pub arch_from: Origin,
+    /// The stem of a ResNet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem: Option<Stem>,
+    /// Who says so; [`Origin::Tensors`] where torchvision's is taken because nobody says anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem_from: Option<Origin>,
+    /// What leads to the network in the file, keys and prefixes joined by dots; empty if nothing does.
+    pub key: String,
+    /// The keys of other complete networks in the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<String>,
+    /// Modules that have another name in the file: the network's, the file's; the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renamed: Vec<(String, String)>,
+    /// Modules of another name in all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub renamed_count: usize,
+    /// Weights that were multiplied with a pruning mask.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub masked: usize,
+    /// Tensors of the file that are not the network's: the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
+    /// How many there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub passed_over_count: usize,
+    /// Python objects beside the network, none of which was made.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub objects: usize,
+    /// Mean that the images are normalised with, per channel and in pixel units.
+    pub mean: Vec<f32>,
+    /// And the standard deviation.
+    pub std: Vec<f32>,
+    /// Who says so.
+    pub normalised_by: Origin,
+    /// Whatever else a reader should know, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What is known of a checkpoint's training beside its file: much that others leave tells neither epoch nor seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trained {
+    /// Epochs of training.
+    pub epoch: Option<u32>,
+    /// The seed.
+    pub seed: Option<u64>,
+}
+
+impl Model {
+    /// Opens a checkpoint for the images of a data set.
+    ///
+    /// # Errors
+    /// An input error for a file that is damaged or does not fit the images, a usage error for choices that cannot be or
+    /// contradict the file, and for an architecture or a stem that nobody names.
+    pub fn open(path: &Path, choice: &Choice, dataset: DatasetKind, images: &Images) -> Result<Model> {
+        let file = File::open(path)?;
+        let ([channels, h, w], classes) = (images.shape, images.classes.len());
+        let input = Shape { c: channels, h, w };
+        let (arch, arch_from, mut notes) = which(&file, choice.arch, input, classes)?;
+        // Names are the same with every stem.
+        let named = arch.build(input, classes)?.expected_tensors();
+        let found = file.find(arch.name(), &named, choice.key.as_deref())?;
+        let (meta, told) = file.metadata(channels, classes)?;
+        notes.extend(told);
+        if file.is_own() {
+            agree_with_images(path, &meta, dataset, images)?;
+        }
+        let (stem, stem_from) = stem_in(&file, &found, arch, choice.stem, &meta, &mut notes)?;
+        let graph = arch.build_with(input, classes, stem)?;
+        let expected = graph.expected_tensors();
+        if let Some(trained) = meta.dataset.as_deref().filter(|&trained| trained != dataset.name()) {
+            notes.push(format!("the network was trained on {}, not on {dataset}", trained.escape_debug()));
+        }
+        notes.extend(own_normalisation(&file, &found));
+        check_channels(&file, &found, &expected, dataset)?;
+        let checkpoint = file.read(&found, &expected)?;
+        let weights = Weights::from_checkpoint(&graph, &checkpoint, path)?;
+        let (norm, normalised_by) = normalisation(path, choice, &meta, dataset, channels)?;
+        let Checkpoint { sha256, .. } = checkpoint;
+        let key = (!found.others.is_empty()).then(|| found.key.clone());
+        let reading = Reading {
+            file: path.display().to_string(),
+            sha256: sha256.clone(),
+            arch: arch.name().to_owned(),
+            arch_from,
+            stem: stem_from.map(|_| stem),
+            stem_from,
+            key: found.key,
+            others: found.others,
+            renamed_count: found.renamed.len(),
+            renamed: first(found.renamed),
+            masked: found.masked,
+            passed_over_count: found.passed_over.len(),
+            passed_over: first(found.passed_over),
+            objects: file.objects().len(),
+            mean: norm.mean.clone(),
+            std: norm.std.clone(),
+            normalised_by,
+            notes,
+        };
+        let (epoch, seed) = (meta.epoch, meta.seed);
+        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch, seed, reading })
+    }
+
+    /// A network with initial weights for the images of a data set.
+    ///
+    /// # Errors
+    /// A usage error for images that are too small for it.
+    pub fn untrained(
+        (arch, stem): (Arch, Stem),
+        dataset: DatasetKind,
+        images: &Images,
+        seed: u64,
+    ) -> Result<Model> {
+        let [channels, h, w] = images.shape;
+        let graph = arch.build_with(Shape { c: channels, h, w }, images.classes.len(), stem)?;
+        let weights = Weights::init(&graph, seed);
+        let (mean, std) = dataset.default_mean_std(channels);
+        let norm = Normalisation { mean, std };
+        let reading = Reading {
+            file: String::new(),
+            sha256: String::new(),
+            arch: arch.name().to_owned(),
+            arch_from: Origin::Flag,
+            stem: arch.has_stems().then_some(stem),
+            stem_from: arch.has_stems().then_some(Origin::Flag),
+            key: String::new(),
+            others: Vec::new(),
+            renamed: Vec::new(),
+            renamed_count: 0,
+            masked: 0,
+            passed_over: Vec::new(),
+            passed_over_count: 0,
+            objects: 0,
+            mean: norm.mean.clone(),
+            std: norm.std.clone(),
+            normalised_by: Origin::Dataset,
+            notes: Vec::new(),
+        };
+        let (sha256, key) = (String::new(), None);
+        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch: None, seed: None, reading })
+    }
+
+    /// The network with what else is known of its training.
+    ///
+    /// # Errors
+    /// An input error if the file says something else.
+    pub fn trained(mut self, known: Trained, path: &Path) -> Result<Model> {
+        agrees(path, "epoch", known.epoch, self.epoch)?;
+        agrees(path, "seed", known.seed, self.seed)?;
+        (self.epoch, self.seed) = (self.epoch.or(known.epoch), self.seed.or(known.seed));
+        Ok(self)
+    }
+
+    /// The checkpoint as a sweep records it.
+    pub fn id(&self) -> CheckpointId {
+        CheckpointId {
+            sha256: self.sha256.clone(),
+            key: self.key.clone(),
+            epoch: self.epoch,
+            seed: self.seed,
+            mean: self.norm.mean.clone(),
+            std: self.norm.std.clone(),
+        }
+    }
+}
+
+impl Reading {
+    /// What was taken, for people: a few lines without line ends.
+    pub fn lines(&self) -> Vec<String> {
+        let from = match self.arch_from {
+            Origin::Flag => String::new(),
+            origin => format!(" (as its {origin} say)"),
+        };
+        let mut lines = vec![format!("network: {}{from} from {}", self.arch, self.file)];
+        match (self.key.as_str(), self.others.as_slice()) {
+            ("", []) => {}
+            (key, []) => lines.push(format!("  under `{}`", key.escape_debug())),
+            (key, others) => {
+                let others: Vec<String> =
+                    others.iter().map(|key| format!("`{}`", key.escape_debug())).collect();
+                let named = if key.is_empty() {
+                    "its outermost names".to_owned()
+                } else {
+                    format!("`{}`", key.escape_debug())
+                };
+                lines.push(format!(
+                    "  {} complete networks in the file: that under {named} is taken; --key takes another: {}",
+                    others.len() + 1,
+                    others.join(", ")
+                ));
+            }
+        }
+        if let Some((stem, from)) = self.stem.zip(self.stem_from) {
+            let by = match from {
+                Origin::Flag => "as said",
+                Origin::Metadata => "as the checkpoint says",
+                Origin::Tensors | Origin::Dataset => {
+                    "torchvision's; no file tells a max pool, --stem 7x7-no-pool is without"
+                }
+            };
+            lines.push(format!("  stem: {stem} ({by})"));
+        }
+        if self.renamed_count > 0 {
+            let pairs = self.renamed.iter();
+            let pairs: Vec<String> =
+                pairs.map(|(own, file)| format!("`{}` as {own}", file.escape_debug())).collect();
+            lines.push(format!("  other names: {}", some_of(&pairs, self.renamed_count)));
+        }
+        if self.masked > 0 {
+            lines.push(format!("  {} weights are multiplied with their pruning masks", self.masked));
+        }
+        if self.passed_over_count > 0 {
+            let names: Vec<String> =
+                self.passed_over.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
+            let names = some_of(&names, self.passed_over_count);
+            lines.push(format!("  passed over: {} other tensors ({names})", self.passed_over_count));
+        }
+        if self.objects > 0 {
+            lines.push(format!("  passed over: {} Python objects", self.objects));
+        }
+        let list = |values: &[f32]| values.iter().map(f32::to_string).collect::<Vec<_>>().join(", ");
+        let by = match self.normalised_by {
+            Origin::Flag => "as said",
+            Origin::Metadata => "as the checkpoint says",
+            Origin::Tensors | Origin::Dataset => "the data set's default; --mean, --std",
+        };
+        lines.push(format!("  normalisation: mean {}, std {} ({by})", list(&self.mean), list(&self.std)));
+        lines.extend(self.notes.iter().map(|note| format!("  note: {note}")));
+        lines
+    }
+}
+
+/// Names on one line, and that there are more.
+fn some_of(names: &[String], count: usize) -> String {
+    let more = if count > names.len() { ", …" } else { "" };
+    names.join(", ") + more
+}
+
+fn first<T>(mut all: Vec<T>) -> Vec<T> {
+    all.truncate(NAMED);
+    all
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// Whether a file says what is known, if it says anything.
+fn agrees<T: PartialEq + Display>(path: &Path, what: &str, known: Option<T>, found: Option<T>) -> Result<()> {
+    match known.zip(found) {
+        Some((known, found)) if known != found => {
+            Err(Error::input(path, format!("metadata `{what}`"), known, found))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The architecture, who says so, and what else is to be said of it: that of the user, else of the file's metadata, else
+/// the only one whose tensors the file has.
+fn which(
+    file: &File,
+    wanted: Option<Arch>,
+    input: Shape,
+    classes: usize,
+) -> Result<(Arch, Origin, Vec<String>)> {
+    let path = file.path().display();
+    let recorded = file.notes().get("arch").map(String::as_str);
+    let known = recorded.and_then(|name| name.parse::<Arch>().ok());
+    match (wanted, known) {
+        (Some(wanted), Some(found)) if wanted != found && file.is_own() => Err(Error::usage(format!(
+            "--arch {wanted}: {path} is a checkpoint of {found}, as its metadata say"
+        ))),
+        (Some(wanted), Some(found)) if wanted != found => {
+            let note = format!("`arch` = {found} beside the weights is passed over: {wanted} is said");
+            Ok((wanted, Origin::Flag, vec![note]))
+        }
+        // What another program calls its network ("ResNet") contradicts nothing.
+        (Some(wanted), _) => Ok((wanted, Origin::Flag, Vec::new())),
+        (None, Some(found)) => Ok((found, Origin::Metadata, Vec::new())),
+        (None, None) => {
+            let fits = |arch: &Arch| {
+                let graph = arch.build(input, classes);
+                graph.is_ok_and(|graph| !file.networks(&graph.expected_tensors()).is_empty())
+            };
+            let fitting: Vec<Arch> = Arch::ALL.into_iter().filter(fits).collect();
+            match fitting[..] {
+                [arch] => Ok((arch, Origin::Tensors, Vec::new())),
+                [] => {
+                    let known = Arch::ALL.map(Arch::name).join(", ");
+                    let named = recorded.map_or("name none".to_owned(), |name| {
+                        format!("say `{}`", name.chars().take(60).collect::<String>().escape_debug())
+                    });
+                    Err(Error::usage(format!(
+                        "{path}: network: expected --arch, or the tensors of one of {known}; its metadata {named}, and its \
+                         tensors fit none (synfilter inspect lists them)"
+                    )))
+                }
+                _ => {
+                    let fitting: Vec<&str> = fitting.iter().map(|arch| arch.name()).collect();
+                    let fitting = fitting.join(" and of ");
+                    Err(Error::usage(format!(
+                        "{path}: network: expected --arch, found the tensors of {fitting}"
+                    )))
+                }
+            }
+        }
+    }
+}
+
+/// The stem of a ResNet, and who says so; of another network torchvision's, and nobody.
+fn stem_in(
+    file: &File,
+    found: &Found,
+    arch: Arch,
+    said: Option<Stem>,
+    meta: &Metadata,
+    notes: &mut Vec<String>,
+) -> Result<(Stem, Option<Origin>)> {
+    const NAMES: &str = "imagenet, 3x3, 3x3-pool or 7x7-no-pool";
+    let recorded = match meta.stem.as_deref().map(|name| (name, name.parse::<Stem>())) {
+        Some((_, Ok(stem))) => Some(stem),
+        Some((name, Err(_))) if file.is_own() => {
+            return Err(Error::input(file.path(), "metadata `stem`", NAMES, name.escape_debug()));
+        }
+        Some((name, Err(_))) => {
+            let name = name.chars().take(60).collect::<String>();
+            let name = name.escape_debug();
+            notes.push(format!("`stem` = {name} beside the weights is passed over: none of {NAMES}"));
+            None
+        }
+        // What this program leaves out is torchvision's.
+        None => file.is_own().then_some(Stem::Imagenet),
+    };
+    let stem = stem_of(arch, found.shape(file, 0), said, recorded, file.path())?;
+    let from = match (said, recorded) {
+        _ if !arch.has_stems() => None,
+        (Some(_), _) => Some(Origin::Flag),
+        (None, Some(_)) => Some(Origin::Metadata),
+        (None, None) => Some(Origin::Tensors),
+    };
+    Ok((stem, from))
+}
+
+/// Whether a checkpoint of this program is for as many classes and channels as the images have.
+fn agree_with_images(path: &Path, meta: &Metadata, dataset: DatasetKind, images: &Images) -> Result<()> {
+    for (what, recorded, actual) in
+        [("classes", meta.classes, images.classes.len()), ("channels", meta.channels, images.shape[0])]
+    {
+        if let Some(recorded) = recorded.filter(|&recorded| recorded != actual) {
+            let expected = format!("{actual} as {dataset} has");
+            return Err(Error::input(path, format!("metadata `{what}`"), expected, recorded));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the first convolution takes as many channels as the images have; the shapes of all tensors are checked
+/// later, but this difference has a plain name.
+fn check_channels(file: &File, found: &Found, expected: &[Expected], dataset: DatasetKind) -> Result<()> {
+    let Some((name, wanted)) = expected.first() else { return Ok(()) };
+    match (wanted.as_slice(), found.shape(file, 0)) {
+        ([k, wanted, r, s], [k1, found, r1, s1]) if (k, r, s) == (k1, r1, s1) && found != wanted => {
+            let wanted = format!("{wanted} input channels as the images of {dataset} have");
+            Err(Error::input(file.path(), format!("tensor `{name}`"), wanted, found))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is to be said of tensors beside the network that look like a normalisation: a network that begins with one wants
+/// images that are normalised so.
+fn own_normalisation(file: &File, found: &Found) -> Option<String> {
+    let named = |end: &str| {
+        let name = found.passed_over.iter().find(|name| name.to_ascii_lowercase().ends_with(end))?;
+        Some((name.escape_debug().to_string(), file.small(name).filter(|values| values.len() <= 4)?))
+    };
+    let ((mean_name, mean), (std_name, std)) = (named("mean")?, named("std")?);
+    Some(format!(
+        "`{mean_name}` = {mean:?} and `{std_name}` = {std:?} lie beside the network; if it normalises images with them, say \
+         --mean and --std"
+    ))
+}
+
+/// How images are normalised, and who says so: the user, else the file, else the data set.
+fn normalisation(
+    path: &Path,
+    choice: &Choice,
+    meta: &Metadata,
+    dataset: DatasetKind,
+    channels: usize,
+) -> Result<(Normalisation, Origin)> {
+    let (mean, std) = dataset.default_mean_std(channels);
+    let recorded = |name: &str, recorded: &Option<Vec<f32>>, default| match recorded {
+        Some(values) if values.len() == channels => Ok(values.clone()),
+        Some(values) => {
+            let expected = format!("{channels} values, one per channel");
+            Err(Error::input(path, format!("metadata `{name}`"), expected, values.len()))
+        }
+        None => Ok(default),
+    };
+    let own =
+        Normalisation { mean: recorded("mean", &meta.mean, mean)?, std: recorded("std", &meta.std, std)? };
+    let by = if choice.mean.is_some() || choice.std.is_some() {
+        Origin::Flag
+    } else if meta.mean.is_some() || meta.std.is_some() {
+        Origin::Metadata
+    } else {
+        Origin::Dataset
+    };
+    Ok((choice.over(own)?, by))
+}
+
+impl Choice {
+    /// `own`, with what was said in its place.
+    ///
+    /// # Errors
+    /// A usage error for another number of values than `own` has, and for values that cannot be: pixels are in [0, 1].
+    pub fn over(&self, own: Normalisation) -> Result<Normalisation> {
+        let channels = own.mean.len();
+        let chosen =
+            |flag: &str, given: &Option<Vec<f32>>, own, valid: fn(f32) -> bool, what: &str| match given {
+                None => Ok(own),
+                Some(values) if values.len() == channels && values.iter().all(|&v| valid(v)) => {
+                    Ok(values.clone())
+                }
+                Some(values) => {
+                    let large = flag == "mean" && values.iter().any(|&v| v > 1.0);
+                    let hint = if large { " (pixels are in [0, 1]: divide by 255)" } else { "" };
+                    Err(Error::usage(format!(
+                        "--{flag}: expected {channels} {what}, one per channel, found {values:?}{hint}"
+                    )))
+                }
+            };
+        Ok(Normalisation {
+            mean: chosen("mean", &self.mean, own.mean, |v| (0.0..=1.0).contains(&v), "numbers from 0 to 1")?,
+            std: chosen("std", &self.std, own.std, |v| v.is_finite() && v > 0.0, "positive numbers")?,
+        })
+    }
+}
