@@ -4,7 +4,7 @@
 use crate::checkpoint::{File, Listed};
 use crate::error::Result;
 use crate::graph::Shape;
-use crate::models::Arch;
+use crate::models::{Arch, Stem};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -49,6 +49,10 @@ pub struct Fit {
     pub channels: usize,
     /// Height and width of its first convolution.
     pub kernel: [usize; 2],
+    /// Of a ResNet the stems that its first convolution fits: where torchvision's is not among them, `--stem` or the
+    /// metadata have to say which it is.
+    #[serde(skip_serializing_if = "<[Stem]>::is_empty")]
+    pub stems: &'static [Stem],
     /// Modules that have another name in the file: the network's, the file's.
     pub renamed: Vec<(String, String)>,
     /// Weights that are an original times a pruning mask.
@@ -143,6 +147,8 @@ impl Fit {
             key => format!(" under `{}`", key.escape_debug()),
         };
         let [r, s] = self.kernel;
+        let stems: Vec<String> = self.stems.iter().map(|stem| format!("--stem {stem}")).collect();
+        let stems = if stems.is_empty() { String::new() } else { format!(" ({})", stems.join(" or ")) };
         let masked = if self.masked > 0 {
             format!(", {} weights with pruning masks", self.masked)
         } else {
@@ -150,7 +156,7 @@ impl Fit {
         };
         let taken = if self.taken { "" } else { "; not taken without --key" };
         format!(
-            "{}{under}: {} classes, {} channels, first convolution {r}x{s}{masked}{taken}\n",
+            "{}{under}: {} classes, {} channels, first convolution {r}x{s}{stems}{masked}{taken}\n",
             self.arch, self.classes, self.channels
         )
     }
@@ -187,6 +193,7 @@ fn networks(file: &File) -> Vec<Fit> {
                 classes: extent(expected.len() - 1, 0),
                 channels: extent(0, 1),
                 kernel: [extent(0, 2), extent(0, 3)],
+                stems: if arch.has_stems() { Stem::fitting(found.shape(file, 0)) } else { &[] },
                 key: found.key.clone(),
                 masked: found.masked,
                 taken: rank == 0,

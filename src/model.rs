@@ -81,9 +81,12 @@ pub struct Taken {
     pub arch: String,
     /// Who says so.
     pub arch_from: Origin,
-    /// Its stem.
-    #[serde(default, skip_serializing_if = "Stem::is_imagenet")]
-    pub stem: Stem,
+    /// The stem of a ResNet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem: Option<Stem>,
+    /// Who says so; [`Origin::Tensors`] where torchvision's is taken because nobody says anything else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem_from: Option<Origin>,
     /// What leads to the network in the file, keys and prefixes joined by dots; empty if nothing does.
     pub key: String,
     /// The keys of other complete networks in the file.
@@ -132,23 +135,23 @@ impl Model {
     ///
     /// # Errors
     /// An input error for a file that is damaged or does not fit the images, a usage error for choices that cannot be or
-    /// contradict the file, and for an architecture that nobody names.
+    /// contradict the file, and for an architecture or a stem that nobody names.
     pub fn open(path: &Path, choice: &Said, dataset: DatasetKind, images: &Images) -> Result<Model> {
         let file = File::open(path)?;
         let ([channels, h, w], classes) = (images.shape, images.classes.len());
         let input = Shape { c: channels, h, w };
         let (arch, arch_from, mut notes) = which(&file, choice.arch, input, classes)?;
-        // The search leaves the first kernel open: which stem it is can be seen when the network is found.
-        let expected = arch.build(input, classes)?.expected_tensors();
-        let found = file.find(arch.name(), &expected, choice.key.as_deref())?;
+        // Names are the same with every stem.
+        let named = arch.build(input, classes)?.expected_tensors();
+        let found = file.find(arch.name(), &named, choice.key.as_deref())?;
         let (meta, told) = file.metadata(channels, classes)?;
-        let stem = stem(&file, &meta, arch, found.shape(&file, 0), choice.stem, &mut notes)?;
-        let graph = arch.build_with(input, classes, stem)?;
-        let expected = graph.expected_tensors();
         notes.extend(told);
         if file.is_own() {
             agree_with_images(path, &meta, dataset, images)?;
         }
+        let (stem, stem_from) = stem_in(&file, &found, arch, choice.stem, &meta, &mut notes)?;
+        let graph = arch.build_with(input, classes, stem)?;
+        let expected = graph.expected_tensors();
         if let Some(trained) = meta.dataset.as_deref().filter(|&trained| trained != dataset.name()) {
             notes.push(format!("the network was trained on {}, not on {dataset}", trained.escape_debug()));
         }
@@ -164,7 +167,8 @@ impl Model {
             sha256: sha256.clone(),
             arch: arch.name().to_owned(),
             arch_from,
-            stem,
+            stem: stem_from.map(|_| stem),
+            stem_from,
             key: found.key,
             others: found.others,
             renamed_count: found.renamed.len(),
@@ -178,7 +182,8 @@ impl Model {
             normalised_by,
             notes,
         };
-        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch: meta.epoch, seed: meta.seed, taken })
+        let (epoch, seed) = (meta.epoch, meta.seed);
+        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch, seed, taken })
     }
 
     /// A network with initial weights for the images of a data set.
@@ -201,7 +206,8 @@ impl Model {
             sha256: String::new(),
             arch: arch.name().to_owned(),
             arch_from: Origin::Flag,
-            stem,
+            stem: arch.has_stems().then_some(stem),
+            stem_from: arch.has_stems().then_some(Origin::Flag),
             key: String::new(),
             others: Vec::new(),
             renamed: Vec::new(),
@@ -250,8 +256,7 @@ impl Taken {
             Origin::Flag => String::new(),
             origin => format!(" (as its {origin} say)"),
         };
-        let name = self.stem.named(&self.arch);
-        let mut lines = vec![format!("network: {name}{from} from {}", self.file)];
+        let mut lines = vec![format!("network: {}{from} from {}", self.arch, self.file)];
         match (self.key.as_str(), self.others.as_slice()) {
             ("", []) => {}
             (key, []) => lines.push(format!("  under `{}`", key.escape_debug())),
@@ -269,6 +274,16 @@ impl Taken {
                     others.join(", ")
                 ));
             }
+        }
+        if let Some((stem, from)) = self.stem.zip(self.stem_from) {
+            let by = match from {
+                Origin::Flag => "as said",
+                Origin::Metadata => "as the checkpoint says",
+                Origin::Tensors | Origin::Dataset => {
+                    "torchvision's; no file tells a max pool, --stem 7x7-no-pool is without"
+                }
+            };
+            lines.push(format!("  stem: {stem} ({by})"));
         }
         if self.renamed_count > 0 {
             let pairs = self.renamed.iter();
@@ -377,30 +392,38 @@ fn which(
     }
 }
 
-/// The stem: what the user says, what the file's metadata or the shape of its first convolution do.
-fn stem(
+/// The stem of a ResNet, and who says so; of another network torchvision's, and nobody.
+fn stem_in(
     file: &File,
-    meta: &Metadata,
+    found: &Found,
     arch: Arch,
-    conv1: &[usize],
     said: Option<Stem>,
+    meta: &Metadata,
     notes: &mut Vec<String>,
-) -> Result<Stem> {
-    let recorded = meta.stem.as_deref().and_then(|name| {
-        let stem = name.parse().ok();
-        if stem.is_none() {
-            notes.push(format!(
-                "`stem` = {} beside the weights is passed over: there is none such",
-                name.escape_debug()
-            ));
+) -> Result<(Stem, Option<Origin>)> {
+    const NAMES: &str = "imagenet, 3x3, 3x3-pool or 7x7-no-pool";
+    let recorded = match meta.stem.as_deref().map(|name| (name, name.parse::<Stem>())) {
+        Some((_, Ok(stem))) => Some(stem),
+        Some((name, Err(_))) if file.is_own() => {
+            return Err(Error::input(file.path(), "metadata `stem`", NAMES, name.escape_debug()));
         }
-        stem
-    });
-    let stem = stem_of(arch, conv1, said, recorded, file.path())?;
-    if arch.has_stems() && stem.is_imagenet() && said.or(recorded).is_none() && !file.is_own() {
-        notes.push("the max pool of torchvision is taken to follow the 7×7 convolution; --stem 7x7-no-pool says that none does".to_owned());
-    }
-    Ok(stem)
+        Some((name, Err(_))) => {
+            let name = name.chars().take(60).collect::<String>();
+            let name = name.escape_debug();
+            notes.push(format!("`stem` = {name} beside the weights is passed over: none of {NAMES}"));
+            None
+        }
+        // What this program leaves out is torchvision's.
+        None => file.is_own().then_some(Stem::Imagenet),
+    };
+    let stem = stem_of(arch, found.shape(file, 0), said, recorded, file.path())?;
+    let from = match (said, recorded) {
+        _ if !arch.has_stems() => None,
+        (Some(_), _) => Some(Origin::Flag),
+        (None, Some(_)) => Some(Origin::Metadata),
+        (None, None) => Some(Origin::Tensors),
+    };
+    Ok((stem, from))
 }
 
 /// Whether a checkpoint of this program is for as many classes and channels as the images have.

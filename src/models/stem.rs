@@ -34,6 +34,16 @@ impl Stem {
         (!self.is_imagenet()).then(|| self.to_string())
     }
 
+    /// Those whose first convolution has a shape, the first of which is taken where it is torchvision's; none for a shape
+    /// that no ResNet has.
+    pub fn fitting(conv1: &[usize]) -> &'static [Stem] {
+        match conv1 {
+            [64, _, 7, 7] => &[Stem::Imagenet, Stem::NoPool],
+            [64, _, 3, 3] => &[Stem::Small, Stem::SmallPool],
+            _ => &[],
+        }
+    }
+
     /// A network with this stem, in words: "resnet18", "resnet18 (3x3 stem)".
     pub fn named(self, arch: &str) -> String {
         self.told().map_or(arch.to_owned(), |stem| format!("{arch} ({stem} stem)"))
@@ -66,12 +76,8 @@ pub fn stem_of(
         let what = "as its metadata say";
         return Err(Error::usage(format!("--stem {said}: {file} has the stem {recorded}, {what}")));
     }
-    let fitting = match conv1 {
-        [64, _, 7, 7] => [Stem::Imagenet, Stem::NoPool],
-        [64, _, 3, 3] => [Stem::Small, Stem::SmallPool],
-        _ => return Ok(said.or(recorded).unwrap_or_default()),
-    };
-    let [a, b] = fitting;
+    let fitting = Stem::fitting(conv1);
+    let &[a, b] = fitting else { return Ok(said.or(recorded).unwrap_or_default()) };
     match (said, recorded) {
         (Some(stem), _) | (None, Some(stem)) if fitting.contains(&stem) => Ok(stem),
         (Some(said), _) => Err(Error::usage(format!(

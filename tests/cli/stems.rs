@@ -45,6 +45,9 @@ fn a_stem_is_told_from_training_to_report() {
     let file = "--checkpoint {}/train/epoch-0001.safetensors";
     let eval = json(&format!("eval {DATA} {file}"), folder.path());
     assert_eq!((&eval["arch"], &eval["stem"]), (&"resnet18".into(), &"3x3-pool".into()));
+    let told = synfilter(&words(&format!("eval {DATA} {file}"), folder.path())).output().unwrap();
+    let told = String::from_utf8(told.stderr).unwrap();
+    assert!(told.contains("  stem: 3x3-pool (as the checkpoint says)\n"), "{told}");
     let text = run(&format!("eval {DATA} {file} --stem 3x3-pool"), folder.path());
     assert!(text.starts_with(&format!("{NAME} on mnist, 20 test images\n")), "{text}");
     let why = ["--stem 3x3: ", "epoch-0001.safetensors has the stem 3x3-pool, as its metadata say"];
@@ -152,6 +155,10 @@ fn stems_that_cannot_be() {
     let of = |flags: &str| json(&format!("eval {large} {flags}"), folder.path())["loss_clean"].clone();
     assert_ne!(of(""), of("--stem 7x7-no-pool"));
     assert_eq!(of(""), of("--stem imagenet"));
+    let inspected = json("inspect {}/small.safetensors", folder.path());
+    assert_eq!(inspected["networks"][0]["stems"], serde_json::json!(["3x3", "3x3-pool"]));
+    let text = run("inspect {}/large.safetensors", folder.path());
+    assert!(text.contains("first convolution 7x7 (--stem imagenet or --stem 7x7-no-pool)"), "{text}");
     let one = format!("--stem 3x3: resnet18 and resnet50 have stems; {ARCH} has one of its own");
     case("eval --dataset digits --images 10 --checkpoint {}/net.safetensors --stem 3x3", &[&one]);
     case(&format!("train --arch {ARCH} --dataset digits --stem 3x3 --out {{}}/o"), &[&one]);
