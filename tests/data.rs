@@ -9,6 +9,8 @@ mod digits;
 mod folder;
 #[path = "data/mnist.rs"]
 mod mnist;
+#[path = "data/pixels.rs"]
+mod pixels;
 #[path = "data/support.rs"]
 mod support;
 #[path = "data/tiny_imagenet.rs"]

@@ -5,7 +5,8 @@
 //! written, the files themselves are decoded. It is written to a temporary name and renamed, so that two processes
 //! may do it at once and a killed one leaves no half.
 //!
-//! Layout, little-endian: magic `synfcach` and version (8 + 4 bytes), fingerprint (32), channels, height, width
+//! Layout, little-endian: magic `synfcach` and version (8 + 4 bytes; one up with every change of a decoder's pixels: 2
+//! since JPEG's are Pillow's), fingerprint (32), channels, height, width
 //! (3 × u32), count (u64), digest (32), labels (count × u16), pixels.
 
 use super::{Images, hex};
@@ -15,7 +16,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-const MAGIC: &[u8; 12] = b"synfcach\x01\0\0\0";
+const MAGIC: &[u8; 12] = b"synfcach\x02\0\0\0";
 const HEADER: usize = 12 + 32 + 12 + 8 + 32;
 
 /// What the cached pixels were made of.

@@ -8,7 +8,7 @@
 //! | [`mnist`] | IDX, plain or gzip |
 //! | [`cifar10`] | the binary version's 3,073-byte records |
 //! | [`tiny_imagenet`] | 64×64 JPEG files, with a decoded cache beside them |
-//! | [`folder`] | any folder of class sub-folders with JPEG or PNG files, resized and cropped |
+//! | [`folder`] | any folder of class sub-folders with image files, resized and cropped |
 //! | [`digits`] | a subset of MNIST that is part of the program |
 
 mod cache;
@@ -41,7 +41,7 @@ pub enum DatasetKind {
     Cifar10,
     /// Tiny ImageNet: 100,000 train, the 10,000 images of the official val folder as test, 3×64×64.
     TinyImagenet,
-    /// Any folder of class sub-folders with JPEG or PNG images.
+    /// Any folder of class sub-folders with images.
     Folder,
 }
 

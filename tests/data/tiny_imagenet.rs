@@ -121,7 +121,7 @@ fn malformed_folders_are_named_with_place_expected_and_found() {
         (annotations, Some(b"../wnids.txt\tn01\n"), Split::Test, &["line 1", "../wnids.txt"]),
         (annotations, Some(b"val_7.JPEG\tn01\n"), Split::Test, &["val_7.JPEG", "cannot read"]),
         ("val/images/val_1.JPEG", Some(&colour[..colour.len() / 2]), Split::Test, &["val_1.JPEG", "decodes"]),
-        ("val/images/val_1.JPEG", Some(b"text"), Split::Test, &["val_1.JPEG", "signature"]),
+        ("val/images/val_1.JPEG", Some(b"text"), Split::Test, &["val_1.JPEG", "found text"]),
         ("train/n02/images/n02_0.JPEG", None, Split::Train, &["train/n02", "JPEG images", "none"]),
     ];
     for (name, content, split, needles) in cases {
