@@ -152,6 +152,12 @@ fn what_is_not_read_is_named() {
         file[at + 8] = value;
         file
     };
+    // The last scan of a progressive file again and again.
+    let mut scans = bytes("grey_progressive.jpg");
+    let last = scans.windows(2).rposition(|pair| pair == [0xff, 0xda]).unwrap();
+    let scan = scans[last..scans.len() - 2].to_vec();
+    scans.truncate(last);
+    scans.extend(scan.repeat(501));
     let film = b"\0\0\0\x20ftypisom....".as_slice();
     let cases: &[(&[u8], &str)] = &[
         (b"", "found an empty file"),
@@ -171,6 +177,7 @@ fn what_is_not_read_is_named() {
         (&frame(0xc9, 8), "arithmetic coding"),
         (&frame(0xc3, 8), "a lossless or hierarchical file"),
         (&frame(0xc1, 12), "12 bits per sample"),
+        (&scans, "more than 500 scans"),
         (&tag("tiles.tif", 259, 7), "JPEG within TIFF"),
         (&tag("tiles.tif", 259, 4), "fax compression"),
         (&tag("planes.tif", 262, 6), "YCbCr samples"),

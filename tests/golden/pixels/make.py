@@ -91,7 +91,7 @@ def jpegs():
     files["progressive_440.jpg"] = with_factors(jpeg(image(*odd), subsampling=1, progressive=True), [0x12], (29, 37))
     # Chrominance at a quarter of the width, which is repeated.
     files["411.jpg"] = with_factors(jpeg(image(48, 32)), [0x41], (77, 13))
-    # Luminance is smaller than red.
+    # One of the colours has more samples than luminance.
     files["luminance_halved.jpg"] = with_factors(jpeg(image(24, 24)), [0x11, 0x22, 0x11], (33, 27))
     for size in [(1, 1), (3, 2), (4, 5), (8, 8), (16, 17), (2, 40)]:
         files["size_{}x{}.jpg".format(*size)] = jpeg(image(*size))

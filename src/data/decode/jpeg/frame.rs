@@ -143,7 +143,7 @@ fn definition<'a>(
 /// One component: a plane of samples, in blocks of 8×8, perhaps fewer than the image has pixels.
 pub(super) struct Component {
     pub id: u8,
-    /// Blocks of this component in each direction where the others have theirs: the sampling factors.
+    /// The sampling factors: blocks of this component in an MCU, in each direction.
     pub across: usize,
     pub down: usize,
     /// Which quantisation table.
