@@ -118,6 +118,32 @@ fn train_and_val_sub_folders_are_the_splits() {
 }
 
 #[test]
+fn the_extensions_of_image_folder_count_and_other_peoples_folders_do_not() {
+    let pixels = |name: &str| {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pixels").join(name)).unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    for (name, content) in [
+        ("a/1.bmp", "rgb.bmp"),
+        ("a/2.PGM", "grey.pgm"),
+        ("a/3.ppm", "rgb.ppm"),
+        ("a/4.tif", "rgb.tif"),
+        ("a/5.TIFF", "grey.tif"),
+        ("a/6.webp", "rgb_lossy.webp"),
+        // Beside images a GIF file is passed over, as by ImageFolder; alone it counts.
+        ("a/7.gif", "palette.gif"),
+        ("b/1.gif", "palette.gif"),
+        ("__MACOSX/a/1.jpg", "rgb.bmp"),
+        ("@eaDir/1.jpg", "rgb.bmp"),
+    ] {
+        write(dir.path().join(name), pixels(content));
+    }
+    let set = load(Folder, Some(dir.path()), Split::Test, Some(8)).unwrap();
+    assert_eq!(set.classes, ["a", "b"]);
+    assert_eq!(set.labels, [0, 0, 0, 0, 0, 0, 1]);
+}
+
+#[test]
 fn a_class_may_be_called_train() {
     let dir = tempfile::tempdir().unwrap();
     for class in ["bicycle", "train"] {

@@ -82,6 +82,8 @@ fn a_damaged_cache_is_made_anew() {
         [0, 8, 20, 47, 58, 70, 97, whole.len() - 1].into_iter().map(flip).collect();
     damages.push(whole[..whole.len() - 1].to_vec());
     damages.push(whole[..50].to_vec());
+    // The version before, with other pixels of JPEG files.
+    damages.push([&whole[..8], b"\x01\0\0\0", &whole[12..]].concat());
     damages.push(Vec::new());
     damages.push([whole.as_slice(), b"x"].concat());
     for damage in damages {

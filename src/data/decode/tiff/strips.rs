@@ -54,7 +54,11 @@ pub(super) fn read(bytes: &[u8], directory: &Directory, image: &Image) -> Outcom
         let (x, y) = (at % across * width, at / across * height);
         let offset = *offsets.get(index).ok_or(TRUNCATED)?;
         let data = bytes.get(offset..).ok_or(TRUNCATED)?;
-        let data = data.get(..lengths.get(index).map_or(data.len(), |&length| length)).ok_or(TRUNCATED)?;
+        let data = match lengths.get(index) {
+            // What is not compressed is as long as its pixels; Pillow does not look at the lengths then.
+            Some(&length) if coding.compression != 1 => data.get(..length).ok_or(TRUNCATED)?,
+            _ => data,
+        };
         let high = if tiles.is_some() { height } else { height.min(image.height - y) };
         let mut chunk = coding.expand(data, row_bytes * high)?;
         let from_byte = x * step * image.bits.min(8) / 8 + plane * part;
