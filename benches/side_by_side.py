@@ -12,7 +12,7 @@ place, prefix cached, inference mode), and folded (best effort with batch norms 
 PyTorch's time leaves out start-up, loading and setting up. Then the counts of all cells are compared one by one. Needs
 torch, torchvision, numpy, Pillow; libopenblas0-pthread makes PyTorch's linear layers faster.
 
-64-pixel images are decoded once by Pillow and given to both sides as PNG / raw bytes, since JPEG decoders differ.
+64-pixel images are decoded once by Pillow and given to both sides as PNG / raw bytes.
 """
 
 import argparse

@@ -21,6 +21,8 @@ mod folder;
 mod idx_sets;
 #[path = "data/mnist.rs"]
 mod mnist;
+#[path = "data/pixels.rs"]
+mod pixels;
 #[path = "data/prepare.rs"]
 mod prepare;
 #[path = "data/splits.rs"]

@@ -15,7 +15,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-/// Version 1 held pixels of another JPEG decoder.
+/// The version goes up with every change of a decoder's pixels: 2 since JPEG's are Pillow's.
 const MAGIC: &[u8; 12] = b"synfcach\x02\0\0\0";
 const HEADER: usize = 12 + 32 + 12 + 8;
 const CHECK: usize = 8;

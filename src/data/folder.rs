@@ -1,4 +1,4 @@
-//! `folder`: any folder of class sub-folders with JPEG or PNG images, always as RGB.
+//! `folder`: any folder of class sub-folders with images, always as RGB.
 //!
 //! **Classes** are the sub-folders, sorted by name, and images come in the order of torchvision's `ImageFolder`
 //! (class by class). Files with another extension are passed over with a warning.
@@ -75,6 +75,7 @@ fn list_files(root: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>
     let mut files = Vec::new();
     let mut labels = Vec::new();
     let mut passed_over = 0;
+    listing::tell_strangers(root)?;
     for class in listing::subfolders(root)? {
         let folder = root.join(&class);
         let Ok(label) = classes.binary_search(&class) else {
@@ -82,20 +83,17 @@ fn list_files(root: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>
         };
         let (images, others) = listing::image_files(&folder)?;
         if images.is_empty() {
-            return Err(Error::input(&folder, "class folder", "JPEG or PNG images", "none"));
+            return Err(Error::input(&folder, "class folder", "images", "none"));
         }
         labels.resize(labels.len() + images.len(), label as u16);
         files.extend(images);
         passed_over += others;
     }
     if files.is_empty() {
-        return Err(Error::input(root, "data folder", "class sub-folders with JPEG or PNG images", "none"));
+        return Err(Error::input(root, "data folder", "class sub-folders with images", "none"));
     }
     if passed_over > 0 {
-        tracing::warn!(
-            "{}: {passed_over} files are neither .jpg, .jpeg nor .png: passed over",
-            root.display()
-        );
+        tracing::warn!("{}: {passed_over} files have no image's extension: passed over", root.display());
     }
     Ok((files, labels))
 }

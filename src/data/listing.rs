@@ -1,7 +1,7 @@
 //! Class folders and the image files in them, in the order of torchvision's `ImageFolder`: classes sorted by
 //! name, within a class the folders sorted by path, within a folder the files sorted by name, always byte by
-//! byte. Names that begin with a dot are passed over, and so is `__MACOSX`, which archives from a Mac hold beside their
-//! content.
+//! byte. Names that begin with a dot are passed over, and so are folders that archivers and servers leave beside the
+//! classes (`__MACOSX`, `@eaDir`).
 
 use crate::error::{Error, Result};
 use std::fs;
@@ -10,13 +10,39 @@ use std::path::{Path, PathBuf};
 /// Levels of sub-folders below a class folder that are searched; more means a loop of links.
 const MAX_DEPTH: usize = 16;
 
-/// Names of the sub-folders of `folder`, sorted.
+/// The extensions of torchvision's `ImageFolder`.
+const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "ppm", "bmp", "pgm", "tif", "tiff", "webp"];
+/// How the names of folders begin that are no classes.
+const STRANGERS: [&str; 2] = ["__MACOSX", "@eaDir"];
+
+/// Names of the sub-folders of `folder`, sorted, without those that are no classes.
 pub(super) fn subfolders(folder: &Path) -> Result<Vec<String>> {
+    let mut names = all_subfolders(folder)?;
+    names.retain(|name| !is_stranger(name));
+    Ok(names)
+}
+
+/// Tells the user which folders beside the classes of `folder` are passed over.
+pub(super) fn tell_strangers(folder: &Path) -> Result<()> {
+    let mut names = all_subfolders(folder)?;
+    names.retain(|name| is_stranger(name));
+    if !names.is_empty() {
+        tracing::warn!("{}: {}: no class, passed over", folder.display(), names.join("/, ") + "/");
+    }
+    Ok(())
+}
+
+fn is_stranger(name: &str) -> bool {
+    STRANGERS.iter().any(|stranger| name.starts_with(stranger))
+}
+
+fn all_subfolders(folder: &Path) -> Result<Vec<String>> {
     let (folders, _) = entries(folder)?;
     folders.iter().map(|path| file_name(path)).collect()
 }
 
-/// The JPEG and PNG files (by extension) below a class folder, and how many other files were passed over.
+/// The image files (by extension) below a class folder, and how many other files were passed over. GIF files count as
+/// images only where there are no others: `ImageFolder` passes them over.
 pub(super) fn image_files(class_folder: &Path) -> Result<(Vec<PathBuf>, usize)> {
     let mut folders = vec![class_folder.to_owned()];
     let mut level = folders.clone();
@@ -33,21 +59,21 @@ pub(super) fn image_files(class_folder: &Path) -> Result<(Vec<PathBuf>, usize)> 
     }
     // Sorted as text, not component by component: "a-b" comes before "a/b", as in Python.
     folders.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
-    let mut images = Vec::new();
-    let mut others = 0;
+    let mut files = Vec::new();
     for folder in &folders {
-        let (_, files) = entries(folder)?;
-        let before = images.len();
-        let count = files.len();
-        images.extend(files.into_iter().filter(|path| has_image_extension(path)));
-        others += count - (images.len() - before);
+        files.extend(entries(folder)?.1);
     }
-    Ok((images, others))
+    let count = files.len();
+    let kinds: &[&str] =
+        if files.iter().any(|path| has_extension(path, &EXTENSIONS)) { &EXTENSIONS } else { &["gif"] };
+    files.retain(|path| has_extension(path, kinds));
+    let others = count - files.len();
+    Ok((files, others))
 }
 
 /// Whether image files (by extension) lie in a folder itself.
 pub(super) fn has_images(folder: &Path) -> Result<bool> {
-    Ok(files(folder)?.iter().any(|path| has_image_extension(path)))
+    Ok(files(folder)?.iter().any(|path| has_extension(path, &EXTENSIONS) || has_extension(path, &["gif"])))
 }
 
 /// The files in a folder itself, sorted.
@@ -67,7 +93,7 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::read(folder))? {
         let entry = entry.map_err(Error::read(folder))?;
-        if entry.file_name().as_encoded_bytes().starts_with(b".") || entry.file_name() == "__MACOSX" {
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
             continue;
         }
         let path = entry.path();
@@ -86,8 +112,6 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     Ok((folders, files))
 }
 
-fn has_image_extension(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| {
-        ["jpg", "jpeg", "png"].iter().any(|known| extension.eq_ignore_ascii_case(known))
-    })
+fn has_extension(path: &Path, known: &[&str]) -> bool {
+    path.extension().is_some_and(|extension| known.iter().any(|known| extension.eq_ignore_ascii_case(known)))
 }

@@ -9,7 +9,7 @@
 //! | `mnist` | MNIST, Fashion-MNIST, KMNIST, EMNIST: IDX files, plain or gzip |
 //! | `cifar` | CIFAR-10 and CIFAR-100, binary or Python version |
 //! | `tiny_imagenet` | 64×64 JPEG files, with a decoded cache beside them |
-//! | `folder` | any folder of class sub-folders with JPEG or PNG files |
+//! | `folder` | any folder of class sub-folders with image files |
 //! | `arrays` | images and labels as arrays of NumPy or safetensors |
 //! | `digits` | a subset of MNIST that is part of the program |
 //!
@@ -103,7 +103,7 @@ data_sets! {
     Cifar100 => cifar::CIFAR100,
     /// Tiny ImageNet: 100,000 train, the 10,000 images of the official val folder as test, 3×64×64.
     TinyImagenet => tiny_imagenet::TinyImagenet,
-    /// Any folder of class sub-folders with JPEG or PNG images.
+    /// Any folder of class sub-folders with images.
     Folder => folder::Folder,
     /// Arrays of images and labels in a file of NumPy or safetensors.
     Arrays => arrays::Arrays,

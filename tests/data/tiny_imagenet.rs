@@ -126,6 +126,8 @@ fn a_damaged_cache_is_made_anew() {
         [0, 8, 20, 47, 58, 70, 97, whole.len() - 1].into_iter().map(flip).collect();
     damages.push(whole[..whole.len() - 1].to_vec());
     damages.push(whole[..50].to_vec());
+    // The version before, with other pixels of JPEG files.
+    damages.push([&whole[..8], b"\x01\0\0\0", &whole[12..]].concat());
     damages.push(Vec::new());
     damages.push([whole.as_slice(), b"x"].concat());
     for damage in damages {
@@ -165,7 +167,7 @@ fn malformed_folders_are_named_with_place_expected_and_found() {
         (annotations, Some(b"../wnids.txt\tn01\n"), Split::Test, &["line 1", "../wnids.txt"]),
         (annotations, Some(b"val_7.JPEG\tn01\n"), Split::Test, &["val_7.JPEG", "cannot read"]),
         ("val/images/val_1.JPEG", Some(&colour[..colour.len() / 2]), Split::Test, &["val_1.JPEG", "decodes"]),
-        ("val/images/val_1.JPEG", Some(b"text"), Split::Test, &["val_1.JPEG", "signature"]),
+        ("val/images/val_1.JPEG", Some(b"text"), Split::Test, &["val_1.JPEG", "found text"]),
         ("train/n02/images/n02_0.JPEG", None, Split::Train, &["train/n02", "JPEG images", "none"]),
     ];
     for (name, content, split, needles) in cases {

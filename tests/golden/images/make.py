@@ -2,7 +2,7 @@
 
     python make.py        # Pillow 11.3, numpy; writes beside this script
 
-`NAME.jpg` / `NAME.png` are inputs. `NAME.rgb.png` is `Image.open(..).convert("RGB")` (16-bit: upper byte), and
+`NAME.jpg` / `NAME.png` are inputs. `NAME.rgb.png` is `Image.open(..).convert("RGB")`, and
 `NAME.S.png` is that image after torchvision's evaluation transform on Pillow images, written out below in its
 own terms: resize the shorter side to int(S * 8 / 7) with the antialiased bilinear filter, centre crop S. Pixels come
 from formulas, so the script gives the same files anywhere with this version of Pillow. (`tall_png.28.png` is
@@ -75,10 +75,7 @@ def main() -> None:
         if path.suffix not in (".png", ".jpg") or path.name.count(".") != 1:
             continue
         name = path.name.replace(".", "_")
-        if path.stem == "grey16":
-            plain = Image.fromarray((grey16 >> 8).astype(np.uint8)).convert("RGB")
-        else:
-            plain = Image.open(path).convert("RGB")
+        plain = Image.open(path).convert("RGB")
         save(f"{name}.rgb.png", plain)
     # Shrinking, enlarging, and both orientations; 28 leaves an odd surplus on one side.
     for stem, size in [("rgb", 28), ("rgb", 13), ("rgb", 80), ("tall", 28), ("tall", 64)]:

@@ -1,0 +1,141 @@
+//! Image files to 8-bit RGB, three bytes per pixel, as torchvision's default loader gives them, which is Pillow
+//! (`Image.open(..).convert("RGB")`): grey is repeated in the three channels, a palette is looked up, an alpha channel
+//! is dropped without blending, of 16 bits of a colour the upper 8 are kept, an EXIF orientation is not applied
+//! (TIFF's is, as in Pillow).
+//!
+//! | module | what it decodes |
+//! |---|---|
+//! | [`jpeg`] | JPEG, with a decoder of the program's own, for exactly the pixels of libjpeg-turbo |
+//! | [`png`] | PNG |
+//! | [`bmp`] | BMP |
+//! | [`pnm`] | PBM, PGM, PPM, as bytes and as text |
+//! | [`tiff`] | TIFF, not compressed, or by LZW, deflate or PackBits |
+//! | [`compact`] | GIF, its first frame; WebP |
+//! | [`names`] | nothing: it names what a file is that is not read |
+//!
+//! Pixels are Pillow 13.0's bit for bit, tested for every format. **16-bit grey** (PNG, TIFF, PGM) is the odd one: Pillow
+//! does not scale it, but makes every value above 255 white. A network that was trained through torchvision's loader saw
+//! such images, so they are read like that here too, with a warning.
+
+mod bmp;
+mod compact;
+mod jpeg;
+mod names;
+mod png;
+mod pnm;
+mod tiff;
+
+use crate::error::{Error, Result};
+use std::fs;
+use std::path::Path;
+use std::sync::Once;
+
+/// Longest side that is decoded: a header must not be able to ask for any amount of memory.
+const MAX_SIDE: usize = 16_384;
+/// No compression that is read here makes more bytes of one; what claims more is cut off.
+const MAX_EXPANSION: usize = 4096;
+
+/// A decoded image, `[H, W, 3]`.
+#[derive(Debug)]
+pub(super) struct Rgb {
+    pub width: usize,
+    pub height: usize,
+    pub pixels: Vec<u8>,
+}
+
+impl Rgb {
+    /// Writes the pixels as `[3, H, W]` to `planes`, which has just this size.
+    pub(super) fn write_planes(&self, planes: &mut [u8]) {
+        for (channel, plane) in planes.chunks_exact_mut(self.width * self.height).enumerate() {
+            for (to, from) in plane.iter_mut().zip(self.pixels.chunks_exact(3)) {
+                *to = from[channel];
+            }
+        }
+    }
+}
+
+/// `Err` says what is wrong with a file.
+type Outcome<T> = std::result::Result<T, String>;
+
+/// Decodes the bytes of a file.
+type Decoder = fn(&[u8]) -> Outcome<Decoded>;
+
+/// What a decoder gives.
+struct Decoded {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+    remark: Option<Remark>,
+}
+
+/// What the user is told about a file that was decoded.
+enum Remark {
+    /// Something is wrong with it, but could be got over.
+    Oddity(&'static str),
+    /// It is 16-bit grey.
+    DeepGrey,
+}
+
+/// Reads and decodes a file; which format it has is told by its first bytes, not by its name.
+pub(super) fn read_image(path: &Path) -> Result<Rgb> {
+    let bytes = fs::read(path).map_err(Error::read(path))?;
+    let (format, decode): (_, Decoder) = match bytes.as_slice() {
+        [0xff, 0xd8, 0xff, ..] => ("JPEG", jpeg::decode),
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => ("PNG", png::decode),
+        [b'B', b'M', ..] => ("BMP", bmp::decode),
+        [b'P', b'1'..=b'6', b'\t'..=b'\r' | b' ' | b'#', ..] => ("PBM, PGM or PPM", pnm::decode),
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => ("TIFF", tiff::decode),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => ("WebP", compact::decode_webp),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => ("GIF", compact::decode_gif),
+        _ => {
+            let expected = "a JPEG, PNG, BMP, TIFF, WebP, PPM or GIF image";
+            return Err(Error::input(path, "byte 0", expected, names::name(&bytes)));
+        }
+    };
+    let broken = |what| Error::input(path, "image data", format_args!("a {format} image that decodes"), what);
+    let image = decode(&bytes).map_err(broken)?;
+    match image.remark {
+        Some(Remark::Oddity(what)) => {
+            tracing::warn!("{}: not a clean {format} image ({what}); decoded all the same", path.display());
+        }
+        Some(Remark::DeepGrey) => tell_of_deep_grey(path),
+        None => {}
+    }
+    Ok(Rgb { width: image.width, height: image.height, pixels: image.pixels })
+}
+
+/// Once: where there is one such image, there are thousands.
+fn tell_of_deep_grey(path: &Path) {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        tracing::warn!(
+            "{}: 16-bit grey; values above 255 are white, as in PyTorch's default loader (so with all such images)",
+            path.display()
+        );
+    });
+}
+
+/// Holds a header to the limits. `bits`: of a pixel in the file before compression; 0 where nothing is known.
+fn check_size(width: usize, height: usize, bits: usize, file_size: usize) -> Outcome<()> {
+    if width == 0 || height == 0 {
+        return Err("an image without pixels".into());
+    }
+    if width > MAX_SIDE || height > MAX_SIDE {
+        return Err(format!("{width}×{height} pixels; at most {MAX_SIDE}×{MAX_SIDE} are read"));
+    }
+    if (width * bits).div_ceil(8) * height > file_size.saturating_mul(MAX_EXPANSION) {
+        return Err(format!("a truncated file: {file_size} bytes cannot hold {width}×{height} pixels"));
+    }
+    Ok(())
+}
+
+/// What an ink leaves of the light that black leaves: Pillow's rounded product.
+fn without(ink: u8, light: u8) -> u8 {
+    let product = u32::from(ink) * u32::from(light) + 128;
+    light - ((product + (product >> 8)) >> 8) as u8
+}
+
+/// A decoder's message on one line: error messages are one line long.
+fn one_line(error: impl std::fmt::Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
