@@ -60,22 +60,29 @@ fn list(dir: &Path, split: Split) -> Result<Listed> {
         }
     };
     let classes = listing::subfolders(&numbered_by)?;
-    let (files, labels) = list_files(&root, &classes)?;
+    let (files, labels) = list_files(&root, &classes, &mut notes)?;
     if split == Split::Test && root == numbered_by {
         notes.extend(splits::numbered_alone(dir, &classes));
     }
     Ok(Listed { labels, classes, source: Source::Files(files), root, notes })
 }
 
-/// The image files of a split and their labels.
-fn list_files(root: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>)> {
+/// The image files of a split and their labels; what is passed over goes to `notes`.
+fn list_files(
+    root: &Path,
+    classes: &[String],
+    notes: &mut Vec<String>,
+) -> Result<(Vec<PathBuf>, Vec<u16>)> {
     if classes.len() > usize::from(u16::MAX) {
         return Err(Error::input(root, "classes", "at most 65,535", classes.len()));
     }
     let mut files = Vec::new();
     let mut labels = Vec::new();
     let mut passed_over = 0;
-    listing::tell_strangers(root)?;
+    let strangers = listing::strangers(root)?;
+    if !strangers.is_empty() {
+        notes.push(format!("{}/ beside the classes: passed over", strangers.join("/, ")));
+    }
     for class in listing::subfolders(root)? {
         let folder = root.join(&class);
         let Ok(label) = classes.binary_search(&class) else {
@@ -93,7 +100,7 @@ fn list_files(root: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>
         return Err(Error::input(root, "data folder", "class sub-folders with images", "none"));
     }
     if passed_over > 0 {
-        tracing::warn!("{}: {passed_over} files have no image's extension: passed over", root.display());
+        notes.push(format!("{passed_over} files without an image's extension: passed over"));
     }
     Ok((files, labels))
 }

@@ -22,14 +22,11 @@ pub(super) fn subfolders(folder: &Path) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Tells the user which folders beside the classes of `folder` are passed over.
-pub(super) fn tell_strangers(folder: &Path) -> Result<()> {
+/// Names of the sub-folders of `folder` that are no classes.
+pub(super) fn strangers(folder: &Path) -> Result<Vec<String>> {
     let mut names = all_subfolders(folder)?;
     names.retain(|name| is_stranger(name));
-    if !names.is_empty() {
-        tracing::warn!("{}: {}: no class, passed over", folder.display(), names.join("/, ") + "/");
-    }
-    Ok(())
+    Ok(names)
 }
 
 fn is_stranger(name: &str) -> bool {
