@@ -1,7 +1,7 @@
 //! A network with its weights from a file: which architecture it is, where in the file it lies, how images are
 //! normalised for it, and what of all that was said, found or assumed ([`Taken`]).
 
-use crate::checkpoint::{Checkpoint, Expected, File, Found, Metadata};
+use crate::checkpoint::{Expected, File, Found, Metadata};
 use crate::data::{DatasetKind, Images};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
@@ -11,6 +11,7 @@ use crate::network::Normalisation;
 use crate::sweep::CheckpointId;
 use crate::weights::Weights;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use std::fmt::Display;
 use std::path::Path;
 
@@ -44,7 +45,7 @@ pub struct Model {
     pub weights: Weights,
     /// How the images are normalised.
     pub norm: Normalisation,
-    /// SHA-256 of the file.
+    /// What the network is known by: SHA-256 of the file, or, of a file that holds several networks, of that and the key.
     pub sha256: String,
     /// The network's key, where the file holds several complete ones.
     pub key: Option<String>,
@@ -160,11 +161,12 @@ impl Model {
         let checkpoint = file.read(&found, &expected)?;
         let weights = Weights::from_checkpoint(&graph, &checkpoint, path)?;
         let (norm, normalised_by) = normalisation(path, choice, &meta, dataset, channels)?;
-        let Checkpoint { sha256, .. } = checkpoint;
         let key = (!found.others.is_empty()).then(|| found.key.clone());
+        let of_file = checkpoint.sha256;
+        let sha256 = key.as_ref().map_or(of_file.clone(), |key| identity(&of_file, key));
         let taken = Taken {
             file: path.display().to_string(),
-            sha256: sha256.clone(),
+            sha256: of_file,
             arch: arch.name().to_owned(),
             arch_from,
             stem: stem_from.map(|_| stem),
@@ -315,6 +317,12 @@ impl Taken {
     }
 }
 
+/// What one of several networks of a file is known by.
+fn identity(file: &str, key: &str) -> String {
+    let hash = Sha256::digest(format!("{file}\n{key}"));
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Names on one line, and that there are more.
 fn some_of(names: &[String], count: usize) -> String {
     let more = if count > names.len() { ", …" } else { "" };
@@ -362,6 +370,12 @@ fn which(
         // What another program calls its network ("ResNet") contradicts nothing.
         (Some(wanted), _) => Ok((wanted, Origin::Flag, Vec::new())),
         (None, Some(found)) => Ok((found, Origin::Metadata, Vec::new())),
+        // What this program wrote, perhaps a later version.
+        (None, None) if file.is_own() => {
+            let known = Arch::ALL.map(Arch::name).join(", ");
+            let found = format!("`{}`; --arch says which it is", recorded.unwrap_or_default().escape_debug());
+            Err(Error::input(file.path(), "metadata `arch`", format!("one of {known}"), found))
+        }
         (None, None) => {
             let fits = |arch: &Arch| {
                 let graph = arch.build(input, classes);

@@ -67,6 +67,9 @@ pub(super) enum Place {
     View(TensorRef),
 }
 
+/// Type, shape and elements of a tensor, the elements as they lie in the file.
+type Elements = (Dtype, Vec<usize>, Vec<u8>);
+
 /// A tensor of a file, as a listing shows it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct Listed {
@@ -226,7 +229,7 @@ impl File {
     /// Some of the tensors, as f32.
     pub(super) fn floats(&self, entries: &[usize]) -> Parsed<Vec<Tensor>> {
         let elements = self.elements(entries)?;
-        let tensor = |(&at, (dtype, shape, bytes)): (&usize, (Dtype, Vec<usize>, Vec<u8>))| {
+        let tensor = |(&at, (dtype, shape, bytes)): (&usize, Elements)| {
             let data = dtype.to_f32(&bytes).ok_or_else(|| not_floating(&self.entries[at].name, dtype))?;
             Ok(Tensor { shape, data })
         };
@@ -240,15 +243,14 @@ impl File {
     }
 
     /// Types, shapes and elements of some of the tensors, in the order asked for; each storage is unpacked once.
-    fn elements(&self, entries: &[usize]) -> Parsed<Vec<(Dtype, Vec<usize>, Vec<u8>)>> {
+    fn elements(&self, entries: &[usize]) -> Parsed<Vec<Elements>> {
         let key = |&position: &usize| match &self.entries[entries[position]].content {
             Ok(Source { place: Place::View(view), .. }) => view.storage.key.as_str(),
             _ => "",
         };
         let mut order: Vec<usize> = (0..entries.len()).collect();
         order.sort_by_key(key);
-        let mut found: Vec<(Dtype, Vec<usize>, Vec<u8>)> =
-            vec![(Dtype::F32, Vec::new(), Vec::new()); entries.len()];
+        let mut found: Vec<Elements> = vec![(Dtype::F32, Vec::new(), Vec::new()); entries.len()];
         let mut unpacked: Option<(&str, Vec<u8>)> = None;
         for position in order {
             let entry = &self.entries[entries[position]];

@@ -46,7 +46,7 @@ named_choice!(
 /// A checkpoint, by its content.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckpointId {
-    /// SHA-256 of the file, hexadecimal.
+    /// SHA-256 of the file, hexadecimal; of a file that holds several networks, that of this and the key, on two lines.
     pub sha256: String,
     /// Which network of the file it is, where there are several: what leads to it, joined by dots.
     #[serde(default, skip_serializing_if = "Option::is_none")]

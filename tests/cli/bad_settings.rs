@@ -31,8 +31,9 @@ fn sweep_and_eval_settings() {
     case("--shard 3/2", 2, &["shard: expected I/N", "3/2"]);
     case("--shard 0/2", 2, &["shard: expected I/N", "0/2"]);
     case("--shard half", 2, &["shard: expected I/N", "half"]);
+    case("--mean 127.5", 2, &["--mean: expected 1 numbers from 0 to 1", "divide by 255"]);
     case("--std 0", 2, &["--std: expected 1 positive numbers"]);
-    case("--mean 0.1,0.2,0.3", 2, &["--mean: expected 1 finite numbers"]);
+    case("--mean 0.1,0.2,0.3", 2, &["--mean: expected 1 numbers from 0 to 1"]);
     case("--checkpoint {}/net.safetensors", 2, &["expected each checkpoint once"]);
     case("--batch-size 0", 2, &["--batch-size"]);
     case("--block-mib 0", 2, &["--block-mib"]);

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use synfilter::backend::open::cuda_build;
 use synfilter::checkpoint::{Checkpoint, Metadata};
+use synfilter::data::DatasetKind;
 use synfilter::graph::Shape;
 use synfilter::models::Arch;
 use synfilter::weights::Weights;
@@ -79,10 +80,14 @@ pub fn names(folder: impl AsRef<Path>) -> Vec<String> {
 /// A network with initial weights: the checkpoint, with the metadata that training records, or none.
 pub fn checkpoint(arch: Arch, channels: usize, classes: usize, seed: u64, told: bool) -> Checkpoint {
     let graph = arch.build(Shape { c: channels, h: 32, w: 32 }, classes).unwrap();
+    let (mean, std) = DatasetKind::Digits.default_mean_std(channels);
     let meta = Metadata {
         arch: Some(arch.name().to_owned()),
+        dataset: Some("digits".to_owned()),
         classes: Some(classes),
         channels: Some(channels),
+        mean: Some(mean),
+        std: Some(std),
         epoch: Some(seed as u32),
         ..Metadata::default()
     };
