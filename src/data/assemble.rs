@@ -160,16 +160,14 @@ fn decoded(request: &Request, files: &[PathBuf], chosen: &[usize]) -> Result<Tak
 /// Memory for so many images of a shape.
 fn room(images: usize, shape: [usize; 3]) -> Result<Vec<u8>> {
     let bytes = shape.iter().try_fold(images, |bytes, side| bytes.checked_mul(*side));
-    let mut pixels = Vec::new();
-    match bytes.map(|bytes| (bytes, pixels.try_reserve_exact(bytes))) {
-        Some((bytes, Ok(()))) => {
-            pixels.resize(bytes, 0);
-            Ok(pixels)
-        }
-        _ => {
+    // Asked for first: more than there is would end the program.
+    match bytes.filter(|&bytes| Vec::<u8>::new().try_reserve_exact(bytes).is_ok()) {
+        Some(bytes) => Ok(vec![0; bytes]),
+        None => {
             let [channels, height, width] = shape;
             Err(Error::Failed(format!(
-                "{images} images of {channels}×{height}×{width} do not fit in memory; --images takes fewer, --resize smaller ones"
+                "{images} images of {channels}×{height}×{width} do not fit in memory; --images takes fewer, --resize \
+                 smaller ones"
             )))
         }
     }

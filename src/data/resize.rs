@@ -37,17 +37,30 @@ pub(super) fn resize(
     }
 }
 
-/// Makes every row of `width` pixels one of `new_width`.
+/// Makes every row of `width` pixels one of `new_width`. By way of columns: a weighted sum of rows is many sums of
+/// neighbours at once, a sum within a row is one.
 fn rows(plane: &[u8], width: usize, new_width: usize, interpolation: Interpolation) -> Vec<u8> {
     if width == new_width {
         return plane.to_vec();
     }
-    let windows = windows(width, new_width, interpolation);
-    let pixel = |row: &[u8], window: &Window| {
-        let pixels = row[window.first..].iter().zip(&window.weights);
-        rounded(pixels.map(|(&pixel, &weight)| i32::from(pixel) * weight).sum())
-    };
-    plane.chunks_exact(width).flat_map(|row| windows.iter().map(move |window| pixel(row, window))).collect()
+    let height = plane.len() / width;
+    let turned = columns(&transposed(plane, width), height, width, new_width, interpolation);
+    transposed(&turned, height)
+}
+
+/// Rows of `width` pixels as columns.
+fn transposed(plane: &[u8], width: usize) -> Vec<u8> {
+    /// Rows at a time, so that what is written next is near.
+    const BLOCK: usize = 32;
+    let height = plane.len() / width;
+    let mut turned = vec![0; plane.len()];
+    for (block, rows) in plane.chunks(BLOCK * width).enumerate() {
+        for (x, column) in turned.chunks_exact_mut(height).enumerate() {
+            let pixels = rows.iter().skip(x).step_by(width);
+            column[block * BLOCK..].iter_mut().zip(pixels).for_each(|(to, from)| *to = *from);
+        }
+    }
+    turned
 }
 
 /// Makes every column of `height` pixels one of `new_height`.

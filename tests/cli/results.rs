@@ -33,7 +33,7 @@ fn eval_as_table_as_json_and_as_tensors() {
 
     let document = json(&format!("{line} --save-outputs {{}}/out.safetensors"), folder.path());
     let keys: Vec<&String> = document.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["adversarial", "arch", "correct_clean", "dataset", "images", "loss_clean"]);
+    assert_eq!(keys, ["adversarial", "arch", "correct_clean", "dataset", "images", "input", "loss_clean"]);
     assert_eq!(document["images"], 130);
     assert_eq!(document["adversarial"][1]["eps"], 0.1);
     let correct = document["correct_clean"].as_u64().unwrap();
