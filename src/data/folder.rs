@@ -68,11 +68,7 @@ fn list(dir: &Path, split: Split) -> Result<Listed> {
 }
 
 /// The image files of a split and their labels; what is passed over goes to `notes`.
-fn list_files(
-    root: &Path,
-    classes: &[String],
-    notes: &mut Vec<String>,
-) -> Result<(Vec<PathBuf>, Vec<u16>)> {
+fn list_files(root: &Path, classes: &[String], notes: &mut Vec<String>) -> Result<(Vec<PathBuf>, Vec<u16>)> {
     if classes.len() > usize::from(u16::MAX) {
         return Err(Error::input(root, "classes", "at most 65,535", classes.len()));
     }
