@@ -102,7 +102,7 @@ def case(arch, size, data, work, arrays, made, modes):
     names = ",".join(f"{layer}.weight" for layer in layers)
     source = ["--dataset", "cifar10", "--data-dir", data] if size == 32 else \
         ["--dataset", "folder", "--data-dir", arrays.parent / "tiny"]
-    _, seconds = run([SYNFILTER, "sweep", "--checkpoint", file, *source, "--out", out, "--images", images,
+    _, seconds = run([SYNFILTER, "sweep", "--checkpoint", file, *source, "--out", out, "--images", images, "--pick", "first",
                       "--layers", names, "--filters", FILTERS, "--thresholds", THRESHOLDS, "--eps", EPS])
     cells = 2 * THRESHOLDS * len(layers)
     ours = cells * images / seconds

@@ -4,7 +4,7 @@
 use super::dtype::Dtype;
 use super::format::{EXPECTED, Format, format, shortened};
 use super::metadata::{Metadata, Notes, is_own};
-use super::pth::{Zip, open_legacy};
+use super::pth::{Storages, Zip, open_legacy};
 use super::torch::{self, TensorRef};
 use super::{Checkpoint, Fault, Parsed, Tensor, is_counter, safetensors, tensor_place};
 use crate::error::{Error, Result};
@@ -236,10 +236,10 @@ impl File {
         entries.iter().zip(elements).map(tensor).collect()
     }
 
-    /// The count that a scalar holds, if it is one.
-    pub(super) fn count(&self, entry: usize) -> Option<i64> {
-        let (dtype, shape, bytes) = self.elements(&[entry]).ok()?.pop()?;
-        if shape.iter().product::<usize>() == 1 { dtype.to_count(&bytes) } else { None }
+    /// The counts that scalars hold; `None` for what is none.
+    pub(super) fn counts(&self, entries: &[usize]) -> Vec<Option<i64>> {
+        let count = |(dtype, _, bytes): Elements| dtype.to_count(&bytes);
+        self.elements(entries).map_or(Vec::new(), |all| all.into_iter().map(count).collect())
     }
 
     /// Types, shapes and elements of some of the tensors, in the order asked for; each storage is unpacked once.
@@ -252,6 +252,10 @@ impl File {
         order.sort_by_key(key);
         let mut found: Vec<Elements> = vec![(Dtype::F32, Vec::new(), Vec::new()); entries.len()];
         let mut unpacked: Option<(&str, Vec<u8>)> = None;
+        let mut zip = match &self.container {
+            Container::Zip(zip) => Some(zip.storages(&self.bytes)?),
+            _ => None,
+        };
         for position in order {
             let entry = &self.entries[entries[position]];
             let source = entry.content.as_ref().map_err(Clone::clone)?;
@@ -261,7 +265,7 @@ impl File {
                     let wanted = view.storage.key.as_str();
                     let storage = match unpacked.take() {
                         Some((key, storage)) if key == wanted => storage,
-                        _ => self.storage(&entry.name, view)?,
+                        _ => self.storage(zip.as_mut(), &entry.name, view)?,
                     };
                     let elements = view.within(&entry.name, &storage)?;
                     unpacked = Some((wanted, storage));
@@ -274,24 +278,24 @@ impl File {
     }
 
     /// The bytes of the storage of a tensor.
-    fn storage(&self, name: &str, view: &TensorRef) -> Parsed<Vec<u8>> {
+    fn storage(&self, zip: Option<&mut Storages>, name: &str, view: &TensorRef) -> Parsed<Vec<u8>> {
         let TensorRef { storage, .. } = view;
         let key = storage.key.as_str();
-        match &self.container {
-            Container::Legacy(storages) => match storages.get(key) {
+        match (&self.container, zip) {
+            (Container::Legacy(storages), _) => match storages.get(key) {
                 Some(range) => Ok(self.bytes[range.clone()].to_vec()),
                 None => {
                     let place = format!("storage `{}` of {}", key.escape_debug(), tensor_place(name));
                     Err(Fault::new(place, "its elements in the file", "none"))
                 }
             },
-            Container::Zip(zip) => {
+            (_, Some(zip)) => {
                 let declared = storage.elements.saturating_mul(storage.dtype.size());
                 let tensor = view.length().unwrap_or(usize::MAX);
                 let most = declared.min(self.bytes.len().max(tensor).saturating_mul(MAX_GROWTH));
-                zip.storage(&self.bytes, key, most as u64)
+                zip.read(key, most as u64)
             }
-            Container::Safetensors => Ok(Vec::new()), // which has no storages
+            (_, None) => Ok(Vec::new()), // safetensors, which have no storages
         }
     }
 }

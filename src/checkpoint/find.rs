@@ -17,6 +17,7 @@ use super::file::File;
 use super::is_batch_counter;
 use super::tree::Tree;
 use crate::error::{Error, Result};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// A tensor's name and the shape the network wants.
@@ -31,6 +32,8 @@ const KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
 const BESIDE: [&str; 7] = ["ema", "teacher", "swa", "averag", "target", "momentum", "shadow"];
 /// Most modules of one level whose names are no help.
 const MAX_UNNAMED: usize = 64;
+/// Most pairs of modules of different names that are tried in a file: a network of a hundred layers takes a few thousand.
+const MAX_TRIES: usize = 1 << 20;
 
 /// A complete network in a file.
 #[derive(Clone, Debug)]
@@ -172,6 +175,8 @@ pub(super) struct Search<'a> {
     pub(super) names: Tree,
     first_conv: Option<&'a str>,
     classifier: Option<&'a str>,
+    /// Pairs of modules of different names that may still be tried.
+    tries: Cell<usize>,
 }
 
 /// What belongs together below a pair of modules.
@@ -193,6 +198,7 @@ impl<'a> Search<'a> {
             first_conv: expected.first().map(name),
             classifier: expected.last().map(name).and_then(module),
             expected,
+            tries: Cell::new(MAX_TRIES),
         }
     }
 
@@ -206,8 +212,8 @@ impl<'a> Search<'a> {
             for root in
                 (0..self.names.len()).filter(|&root| self.names.get(root).count >= self.expected.len())
             {
-                let key = &self.names.get(root).path;
-                if found.iter().all(|(_, other)| other.key != *key)
+                let key = self.names.path(root);
+                if found.iter().all(|(_, other)| other.key != key)
                     && let Some(network) = self.at(root, tier)
                     && self.foreign(root, &network).is_empty()
                     && found.iter().all(|(_, other)| other.content != network.content)
@@ -229,7 +235,7 @@ impl<'a> Search<'a> {
         }
         let content: Vec<Content> = all.into_iter().collect::<Option<_>>()?;
         let masked = content.iter().filter(|content| matches!(content, Content::Masked(..))).count();
-        let key = self.names.get(root).path.clone();
+        let key = self.names.path(root);
         let (others, passed_over) = (Vec::new(), Vec::new());
         Some(Found { key, renamed, masked, others, passed_over, content })
     }
@@ -274,11 +280,11 @@ impl<'a> Search<'a> {
         let mut ways: BTreeMap<usize, BTreeMap<usize, Pairing>> = BTreeMap::new();
         for &wanted in &left {
             let pairs = free.iter().filter_map(|&module| {
+                self.tries.set(self.tries.get().checked_sub(1)?);
                 let mut inner = self.pair_or_inner(wanted, module, tier)?;
-                if !inner.renamed.iter().any(|(network, _)| *network == self.wanted.get(wanted).path) {
-                    let [network, file] =
-                        [self.wanted.get(wanted), self.names.get(module)].map(|m| m.path.clone());
-                    inner.renamed.insert(0, (network, file));
+                let network = self.wanted.path(wanted);
+                if !inner.renamed.iter().any(|(other, _)| *other == network) {
+                    inner.renamed.insert(0, (network, self.names.path(module)));
                 }
                 Some((module, inner))
             });
@@ -316,7 +322,7 @@ impl<'a> Search<'a> {
         if fitting.next().is_some() {
             return None;
         }
-        pairing.renamed.push((self.wanted.get(wanted).path.clone(), self.names.get(inner).path.clone()));
+        pairing.renamed.push((self.wanted.path(wanted), self.names.path(inner)));
         Some(pairing)
     }
 
@@ -367,7 +373,7 @@ impl<'a> Search<'a> {
 
     /// Tensors of the file within the modules of a network that it does not have, by position.
     pub(super) fn foreign(&self, root: usize, network: &Found) -> Vec<usize> {
-        let path = &self.names.get(root).path;
+        let path = self.names.path(root);
         let below = |name: &'a str| {
             if path.is_empty() { Some(name) } else { name.strip_prefix(path.as_str())?.strip_prefix('.') }
         };

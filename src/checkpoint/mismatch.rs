@@ -32,7 +32,9 @@ impl Search<'_> {
             self.expected.iter().filter(there).count()
         };
         // Of modules with as many of the names the first: the one that lies least deep.
-        let best = (0..self.names.len()).rev().max_by_key(|&root| (present(root), self.names.len() - root));
+        let roots =
+            (0..self.names.len()).filter(|&root| 4 * self.names.get(root).count >= self.expected.len());
+        let best = roots.rev().max_by_key(|&root| (present(root), self.names.len() - root));
         let (best, most) = best.map_or((0, 0), |best| (best, present(best)));
         let count = self.expected.len();
         if most == 0 {
@@ -57,7 +59,7 @@ impl Search<'_> {
             .map(|&expected| (expected, self.names.tensor(best, &expected.0)))
             .filter(|((_, shape), found)| found.is_none_or(|found| !self.is_floating_of(found, shape)))
             .collect();
-        let key = &self.names.get(best).path;
+        let key = &self.names.path(best);
         let place_in = |name: &str| {
             let under =
                 if key.is_empty() { String::new() } else { format!(" under `{}`", key.escape_debug()) };

@@ -132,14 +132,15 @@ impl File {
             checkpoint.tensors.insert(name.clone(), tensor);
         }
         let below = tree::joined(&found.key, "");
-        for (at, entry) in self.entries.iter().enumerate() {
-            if let Some(name) = entry.name.strip_prefix(&below)
-                && is_batch_counter(name)
-                && let Some(count) = self.count(at)
-            {
-                checkpoint.counters.insert(name.to_owned(), count);
-            }
-        }
+        let counter = |(at, entry): (usize, &file::Entry)| {
+            let name = entry.name.strip_prefix(&below).filter(|name| is_batch_counter(name))?;
+            let one = entry.content.as_ref().is_ok_and(|source| source.shape.iter().product::<usize>() == 1);
+            one.then(|| (at, name.to_owned()))
+        };
+        let (entries, names): (Vec<usize>, Vec<String>) =
+            self.entries.iter().enumerate().filter_map(counter).take(expected.len()).unzip();
+        let counts = names.into_iter().zip(self.counts(&entries));
+        checkpoint.counters = counts.filter_map(|(name, count)| Some((name, count?))).collect();
         Ok(checkpoint)
     }
 }

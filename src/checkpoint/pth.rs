@@ -44,9 +44,22 @@ impl Zip {
         Ok((Zip { folder }, pickle))
     }
 
-    /// The bytes of a storage, of which there must be `length`.
-    pub(super) fn storage(&self, bytes: &[u8], key: &str, length: u64) -> Parsed<Vec<u8>> {
-        entry(&mut archive(bytes)?, &format!("{}data/{key}", self.folder), length)
+    /// The archive, to read storages from.
+    pub(super) fn storages<'a>(&'a self, bytes: &'a [u8]) -> Parsed<Storages<'a>> {
+        Ok(Storages { folder: &self.folder, archive: archive(bytes)? })
+    }
+}
+
+/// The storages of a zip archive.
+pub(super) struct Storages<'a> {
+    folder: &'a str,
+    archive: ZipArchive<Cursor<&'a [u8]>>,
+}
+
+impl Storages<'_> {
+    /// The bytes of a storage, at most `most`.
+    pub(super) fn read(&mut self, key: &str, most: u64) -> Parsed<Vec<u8>> {
+        entry(&mut self.archive, &format!("{}data/{key}", self.folder), most)
     }
 }
 

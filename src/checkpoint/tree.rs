@@ -3,6 +3,11 @@
 
 use std::collections::BTreeMap;
 
+/// Most modules of a tree, and most parts of a name that is entered: a name of many parts must not cost many times its
+/// length.
+const MAX_MODULES: usize = 1 << 20;
+const MAX_PARTS: usize = 32;
+
 /// A module: the modules in it, and its own tensors by position.
 #[derive(Default)]
 pub(super) struct Module {
@@ -10,19 +15,24 @@ pub(super) struct Module {
     pub(super) tensors: BTreeMap<String, usize>,
     /// Tensors in it and in the modules below.
     pub(super) count: usize,
-    /// What leads to it from the root, joined by dots; empty for the root.
-    pub(super) path: String,
+    /// The module that it is in, and its name there; of the root itself and nothing.
+    parent: usize,
+    name: String,
 }
 
 /// All modules, the root first, each before those in it.
 pub(super) struct Tree(Vec<Module>);
 
 impl Tree {
-    /// The tree of some names; a tensor is known by its position among them. Of equal names the first counts.
+    /// The tree of some names; a tensor is known by its position among them. Of equal names the first counts. Names of
+    /// more parts than those of any network are left out.
     pub(super) fn of<'a>(names: impl Iterator<Item = &'a str>) -> Tree {
         let mut tree = Tree(vec![Module::default()]);
         for (position, name) in names.enumerate() {
-            let (path, last) = name.rsplit_once('.').map_or(("", name), |(path, last)| (path, last));
+            let (path, last) = split(name);
+            if path.split('.').count() > MAX_PARTS || tree.len() > MAX_MODULES {
+                continue;
+            }
             let mut at = 0;
             tree.0[0].count += 1;
             for segment in path.split('.').filter(|_| !path.is_empty()) {
@@ -40,8 +50,7 @@ impl Tree {
             return found;
         }
         let new = self.0.len();
-        let path = joined(&self.0[at].path, segment);
-        self.0.push(Module { path, ..Module::default() });
+        self.0.push(Module { parent: at, name: segment.to_owned(), ..Module::default() });
         self.0[at].modules.insert(segment.to_owned(), new);
         new
     }
@@ -55,28 +64,36 @@ impl Tree {
         self.0.len()
     }
 
-    /// The module that a path leads to from module `at`.
-    pub(super) fn descend(&self, mut at: usize, path: &str) -> Option<usize> {
-        for segment in path.split('.').filter(|_| !path.is_empty()) {
-            at = *self.0[at].modules.get(segment)?;
+    /// What leads to a module from the root, joined by dots; empty for the root.
+    pub(super) fn path(&self, mut at: usize) -> String {
+        let mut parts = Vec::new();
+        while at != 0 {
+            parts.push(self.0[at].name.as_str());
+            at = self.0[at].parent;
         }
-        Some(at)
+        parts.reverse();
+        parts.join(".")
     }
 
     /// The tensor that a name leads to from module `at`.
-    pub(super) fn tensor(&self, at: usize, name: &str) -> Option<usize> {
-        let (path, last) = name.rsplit_once('.').map_or(("", name), |(path, last)| (path, last));
-        self.0[self.descend(at, path)?].tensors.get(last).copied()
+    pub(super) fn tensor(&self, mut at: usize, name: &str) -> Option<usize> {
+        let (path, last) = split(name);
+        for segment in path.split('.').filter(|_| !path.is_empty()) {
+            at = *self.0[at].modules.get(segment)?;
+        }
+        self.0[at].tensors.get(last).copied()
     }
 
-    /// The modules below module `at` that have tensors of their own, at most `most` of them, and itself if it has.
+    /// The modules below module `at` that have tensors of their own, and itself if it has; nothing if there are more than
+    /// `most` modules.
     pub(super) fn with_tensors(&self, at: usize, most: usize) -> Vec<usize> {
-        let (mut found, mut open) = (Vec::new(), vec![at]);
+        let (mut found, mut open, mut seen) = (Vec::new(), vec![at], 0);
         while let Some(at) = open.pop() {
-            if found.len() == most {
-                break;
-            }
             let module = &self.0[at];
+            seen += 1;
+            if seen + module.modules.len() > most {
+                return Vec::new();
+            }
             if !module.tensors.is_empty() {
                 found.push(at);
             }
@@ -84,6 +101,11 @@ impl Tree {
         }
         found
     }
+}
+
+/// A name's path and its last part.
+fn split(name: &str) -> (&str, &str) {
+    name.rsplit_once('.').unwrap_or(("", name))
 }
 
 /// A path and a name in it.

@@ -96,7 +96,8 @@ fn list_files(root: &Path, classes: &[String], notes: &mut Vec<String>) -> Resul
         return Err(Error::input(root, "data folder", "class sub-folders with images", "none"));
     }
     if passed_over > 0 {
-        notes.push(format!("{passed_over} files without an image's extension: passed over"));
+        let files = if passed_over == 1 { "file" } else { "files" };
+        notes.push(format!("{passed_over} {files} without an image's extension: passed over"));
     }
     Ok((files, labels))
 }
