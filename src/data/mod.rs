@@ -13,7 +13,7 @@
 //! | `arrays` | images and labels as arrays of NumPy or safetensors |
 //! | `digits` | a subset of MNIST that is part of the program |
 //!
-//! Each has a [`Reader`]; a data set more is a module and a line of `data_sets!` below.
+//! Each has a `Reader`; a data set more is a module and a line of `data_sets!` below.
 
 mod arrays;
 mod assemble;
