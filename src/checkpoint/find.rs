@@ -10,7 +10,8 @@
 //! 3. what is left over on both sides belongs together where exactly one way of pairing the shapes is possible
 //!    (`linear` for `fc`, `shortcut` for `downsample`), also with one module more in between (`fc.1`).
 //!
-//! Roots where names alone suffice come before those where step 3 is needed. Tensors beside the network are passed
+//! Roots of just the shapes that are wanted come before those of other classes, then those where names alone suffice before
+//! those where step 3 is needed. Tensors beside the network are passed
 //! over. Tensors within its modules that it does not have are not: they make it another network.
 
 use super::file::File;
@@ -82,8 +83,8 @@ pub(super) struct Tier {
 
 pub(super) const TIERS: [Tier; 4] = [
     Tier { loose: false, rename: false },
-    Tier { loose: true, rename: false },
     Tier { loose: false, rename: true },
+    Tier { loose: true, rename: false },
     Tier { loose: true, rename: true },
 ];
 
@@ -104,13 +105,11 @@ impl File {
         let networks = search.networks();
         let chosen = match key {
             None => networks.first(),
-            Some(key) => {
-                match networks.iter().filter(|network| is_under(&network.key, key)).collect::<Vec<_>>()[..] {
-                    [] => return Err(no_such_key(self, what, key, &networks)),
-                    // A key of several networks, such as a list: the best of them.
-                    [first, ..] => Some(first),
-                }
-            }
+            // A key of several networks, such as a list: the best of them.
+            Some(key) => match named(&networks, key.trim_end_matches('.')) {
+                None => return Err(no_such_key(self, what, key, &networks)),
+                found => found,
+            },
         };
         let Some(chosen) = chosen else {
             return Err(search.mismatch(what).at(&self.path));
@@ -145,12 +144,13 @@ impl Found {
     }
 }
 
-/// Whether a network is meant by a key: its path, what it begins with, or one of its parts.
-fn is_under(path: &str, key: &str) -> bool {
-    let key = key.trim_end_matches('.');
-    path == key
-        || path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'))
-        || path.split('.').any(|segment| segment == key)
+/// The network that is meant by a key: it is its path, or what that begins with, or one of its parts.
+fn named<'n>(networks: &'n [Found], key: &str) -> Option<&'n Found> {
+    let is = |path: &str| path == key;
+    let begins = |path: &str| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
+    let has = |path: &str| path.split('.').any(|segment| segment == key);
+    let by = |meant: &dyn Fn(&str) -> bool| networks.iter().find(|network| meant(&network.key));
+    by(&is).or_else(|| by(&begins)).or_else(|| by(&has))
 }
 
 fn no_such_key(file: &File, what: &str, key: &str, networks: &[Found]) -> Error {

@@ -12,8 +12,10 @@ const MAX_RANK: usize = 8;
 const MAX_DEPTH: usize = 32;
 /// Longest name of a tensor, in bytes.
 const MAX_NAME: usize = 1024;
-/// Most containers and tensors that are looked at.
-const MAX_VALUES: usize = 1 << 18;
+/// Most bytes of names of the containers and tensors that are looked at.
+const MAX_NAMES: usize = 1 << 27;
+/// What a container costs beside its name.
+const COST: usize = 64;
 /// Parameters of parameters: `_rebuild_parameter` and `_rebuild_from_type_v2` around a tensor.
 const MAX_WRAPS: usize = 4;
 
@@ -49,7 +51,7 @@ pub(super) struct Named {
 pub(super) fn tensors(pickle: &Pickle) -> Vec<Named> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
-    let mut looked_at = 0;
+    let mut cost = 0;
     let mut queue = VecDeque::from([(pickle.root(), String::new(), 0)]);
     while let Some((id, path, depth)) = queue.pop_front() {
         if let Some(tensor) = tensor(pickle, id) {
@@ -61,12 +63,15 @@ pub(super) fn tensors(pickle: &Pickle) -> Vec<Named> {
             continue;
         }
         let mut enter = |segment: &str, value: Id| {
-            let holds = matches!(
-                pickle.get(value),
-                Object::Dict(_) | Object::List(_) | Object::Tuple(_) | Object::Made(_)
-            );
-            looked_at += usize::from(holds);
-            if holds && looked_at <= MAX_VALUES && path.len() + 1 + segment.len() <= MAX_NAME {
+            let holds = match pickle.get(value) {
+                Object::Dict(items) => !items.is_empty(),
+                Object::List(items) | Object::Tuple(items) => !items.is_empty(),
+                Object::Made(_) => is_tensor(pickle, value) || holds_values(pickle, value),
+                _ => false,
+            };
+            let length = path.len() + 1 + segment.len();
+            if holds && length <= MAX_NAME && cost + COST + length <= MAX_NAMES {
+                cost += COST + length;
                 let below = if path.is_empty() { segment.to_owned() } else { format!("{path}.{segment}") };
                 queue.push_back((value, below, depth + 1));
             }
@@ -80,6 +85,13 @@ pub(super) fn tensors(pickle: &Pickle) -> Vec<Named> {
                 }
             }
         }
+        if let Some(attributes) = attributes(pickle, id) {
+            for &(key, value) in attributes {
+                if let Object::Str(key) = pickle.get(key) {
+                    enter(key, value);
+                }
+            }
+        }
         if let Some(list) = pickle.list(id) {
             for (position, &value) in list.iter().enumerate() {
                 enter(&position.to_string(), value);
@@ -87,6 +99,24 @@ pub(super) fn tensors(pickle: &Pickle) -> Vec<Named> {
         }
     }
     found
+}
+
+/// Whether an object is a dict or list, or has attributes, that may hold tensors.
+fn holds_values(pickle: &Pickle, id: Id) -> bool {
+    pickle.items(id).is_some() || pickle.list(id).is_some() || attributes(pickle, id).is_some()
+}
+
+/// The attributes of an object, unless it is a module, whose tensors lie under its code's own names.
+fn attributes(pickle: &Pickle, id: Id) -> Option<&[(Id, Id)]> {
+    let Object::Made(made) = pickle.get(id) else { return None };
+    let items = pickle.items(made.state?)?;
+    (!is_module(pickle, items)).then_some(items)
+}
+
+/// Whether attributes are those of a network.
+fn is_module(pickle: &Pickle, attributes: &[(Id, Id)]) -> bool {
+    let has = |name| attributes.iter().any(|&(key, _)| pickle.text(key) == Some(name));
+    has("_parameters") && has("_modules")
 }
 
 /// Whether a value is a tensor.
@@ -198,9 +228,7 @@ fn size(pickle: &Pickle, id: Id) -> Parsed<usize> {
 pub(super) fn whole_module(pickle: &Pickle) -> Option<String> {
     (0..pickle.objects().len() as Id).find_map(|id| {
         let Object::Made(made) = pickle.get(id) else { return None };
-        let state = pickle.items(made.state?)?;
-        let has = |name| state.iter().any(|&(key, _)| pickle.text(key) == Some(name));
-        (has("_parameters") && has("_modules")).then(|| pickle.class(id)).flatten()
+        is_module(pickle, pickle.items(made.state?)?).then(|| pickle.class(id)).flatten()
     })
 }
 

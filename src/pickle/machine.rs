@@ -1,11 +1,12 @@
-//! The stack machine: opcodes of Python's `pickletools`, protocols 2 to 5, as far as a value needs them.
+//! The stack machine: opcodes of Python's `pickletools`, protocols 1 to 5, as far as a value needs them.
 
 use super::{Global, Id, Made, Object, PROTO, Step, trouble};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Most values of one pickle, and most entries of its memo: a state dict needs a few dozen per tensor.
-const MAX_OBJECTS: usize = 1 << 22;
+/// Most values of one pickle, and most entries of its memo: a state dict needs a few dozen per tensor, a log of a loss per
+/// step five per step.
+const MAX_OBJECTS: usize = 1 << 24;
 /// Longest module name and longest name of Python code.
 const MAX_GLOBAL: usize = 256;
 
@@ -83,6 +84,24 @@ impl<'a> Machine<'a> {
                 0x8b => {
                     let length = u32::from_le_bytes(self.array()?).into();
                     self.long(length)?;
+                }
+                // Numbers as text, of protocol 0 and 1.
+                b'I' => {
+                    let value = match self.line()? {
+                        "00" => Object::Bool(false),
+                        "01" => Object::Bool(true),
+                        line => Object::Int(number(line)?),
+                    };
+                    self.push(value)?;
+                }
+                b'L' => {
+                    let line = self.line()?;
+                    let value = number(line.strip_suffix('L').unwrap_or(line))?;
+                    self.push(Object::Int(value))?;
+                }
+                b'F' => {
+                    let value = number(self.line()?)?;
+                    self.push(Object::Float(value))?;
                 }
                 b'G' => {
                     let value = f64::from_be_bytes(self.array()?);
@@ -274,7 +293,7 @@ impl<'a> Machine<'a> {
 
     fn decimal(&mut self) -> Step<u32> {
         let line = self.line()?;
-        line.parse().map_err(|_| trouble("a memo index", format!("`{}`", line.escape_debug())))
+        number(line)
     }
 
     fn push(&mut self, object: Object) -> Step<()> {
@@ -349,10 +368,8 @@ impl<'a> Machine<'a> {
 
     fn text(&mut self, length: u64) -> Step<()> {
         let bytes = self.take(length)?;
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            trouble("UTF-8 text", format!("byte {:#04x}", bytes.get(error.valid_up_to()).unwrap_or(&0)))
-        })?;
-        self.push(Object::Str(text.to_owned()))
+        // Python writes halves of surrogate pairs, as in the names of files that are no UTF-8.
+        self.push(Object::Str(String::from_utf8_lossy(bytes).into_owned()))
     }
 
     /// Python 2's `str`, which may be text or bytes.
@@ -453,7 +470,7 @@ impl<'a> Machine<'a> {
             _ => None,
         };
         let noted = Made { callee, arguments, items: Vec::new(), list: Vec::new(), state: None };
-        self.push(made.unwrap_or(Object::Made(noted)))
+        self.push(made.unwrap_or_else(|| Object::Made(Box::new(noted))))
     }
 
     /// The items of a dict from a list of pairs, as Python 2 hands them to `OrderedDict`. This is the one
@@ -481,6 +498,11 @@ impl<'a> Machine<'a> {
         }
         Ok(())
     }
+}
+
+/// A number that is written as text.
+fn number<T: std::str::FromStr>(line: &str) -> Step<T> {
+    line.trim().parse().map_err(|_| trouble("a number", format!("`{}`", line.escape_debug())))
 }
 
 /// The bytes that text of characters up to U+00FF stands for.

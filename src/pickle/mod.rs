@@ -45,7 +45,7 @@ pub(crate) enum Object {
     Global(Arc<Global>),
     /// What lies outside the pickle, by its id.
     Persistent(Id),
-    Made(Made),
+    Made(Box<Made>),
 }
 
 /// The name of a class or function.
