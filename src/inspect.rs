@@ -11,6 +11,10 @@ use std::path::Path;
 
 /// Images of this size pass through every architecture.
 const SIDE: usize = 224;
+/// As many classes as no network has: so none fits better than another.
+const CLASSES: usize = 65_521;
+/// Characters of a tensor's name that are shown to people.
+const NAME: usize = 100;
 /// How many of the renamed modules are shown of a network.
 const SHOWN: usize = 3;
 
@@ -130,7 +134,10 @@ impl Inspection {
         for (key, value) in &self.notes {
             text += &format!("beside it {}: {}\n", key.escape_debug(), value.escape_debug());
         }
-        let name = |tensor: &Listed| tensor.name.escape_debug().to_string();
+        let name = |tensor: &Listed| {
+            let short: String = tensor.name.chars().take(NAME).collect();
+            short.escape_debug().to_string()
+        };
         let names: Vec<String> = self.tensors.iter().map(name).collect();
         let width = names.iter().map(|name| name.chars().count()).max().unwrap_or_default();
         for (tensor, name) in self.tensors.iter().zip(&names) {
@@ -184,7 +191,7 @@ fn networks(file: &File) -> Vec<Fit> {
     let mut fits = Vec::new();
     for arch in Arch::ALL {
         // Classes, channels and the first kernel are left open by the search; these are but an example.
-        let Ok(graph) = arch.build(Shape { c: 3, h: SIDE, w: SIDE }, 1000) else { continue };
+        let Ok(graph) = arch.build(Shape { c: 3, h: SIDE, w: SIDE }, CLASSES) else { continue };
         let expected = graph.expected_tensors();
         for (rank, found) in file.networks(&expected).into_iter().enumerate() {
             let extent = |at: usize, dim: usize| found.shape(file, at).get(dim).copied().unwrap_or_default();

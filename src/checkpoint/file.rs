@@ -12,7 +12,6 @@ use crate::pickle::{Object, Pickle};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -90,12 +89,13 @@ impl File {
     /// format, which is named.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = fs::read(path).map_err(|error| match error.kind() {
-            ErrorKind::IsADirectory => {
-                Error::input(path, "file", EXPECTED, "a folder; name the file in it that holds the weights")
-            }
-            _ => Error::read(path)(error),
-        })?;
+        let kind = fs::metadata(path).map_err(Error::read(path))?.file_type();
+        if !kind.is_file() {
+            let folder = "a folder; name the file in it that holds the weights";
+            let found = if kind.is_dir() { folder } else { "a pipe or a device" };
+            return Err(Error::input(path, "file", EXPECTED, found));
+        }
+        let bytes = fs::read(path).map_err(Error::read(path))?;
         Self::from_bytes(bytes, path)
     }
 

@@ -8,7 +8,9 @@
 //! 2. modules of the same name belong together if all their tensors have the shapes that are wanted; a pruned weight is
 //!    `weight_orig` times `weight_mask`;
 //! 3. what is left over on both sides belongs together where exactly one way of pairing the shapes is possible
-//!    (`linear` for `fc`, `shortcut` for `downsample`), also with one module more in between (`fc.1`).
+//!    (`linear` for `fc`, `shortcut` for `downsample`), also with one module more in between (`fc.1`). Numbers stay what they
+//!    are: a shift within a Sequential means a layer without tensors before the others, and that may be a pool. And no
+//!    layer with weights may be left beside those that are paired so.
 //!
 //! Roots of just the shapes that are wanted come before those of other classes, then those where names alone suffice before
 //! those where step 3 is needed. Tensors beside the network are passed
@@ -29,12 +31,14 @@ const WRAPPERS: [&str; 5] =
     ["_orig_mod", "module", "_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
 /// Keys under which training scripts keep the state dict, the most telling first.
 const KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
-/// Parts of keys of networks that stand beside the one that is trained.
-const BESIDE: [&str; 7] = ["ema", "teacher", "swa", "averag", "target", "momentum", "shadow"];
+/// Words in keys of networks that stand beside the one that is trained.
+const BESIDE: [&str; 8] = ["ema", "teacher", "swa", "average", "averaged", "target", "momentum", "shadow"];
+/// What counters of operations put beside every layer.
+const COUNTED: [&str; 2] = ["total_ops", "total_params"];
 /// Most modules of one level whose names are no help.
 const MAX_UNNAMED: usize = 64;
 /// Most pairs of modules of different names that are tried in a file: a network of a hundred layers takes a few thousand.
-const MAX_TRIES: usize = 1 << 20;
+const MAX_TRIES: usize = 1 << 17;
 
 /// A complete network in a file.
 #[derive(Clone, Debug)]
@@ -279,7 +283,9 @@ impl<'a> Search<'a> {
     fn only_way(&self, mut left: Vec<usize>, mut free: BTreeSet<usize>, tier: Tier) -> Option<Vec<Pairing>> {
         let mut ways: BTreeMap<usize, BTreeMap<usize, Pairing>> = BTreeMap::new();
         for &wanted in &left {
-            let pairs = free.iter().filter_map(|&module| {
+            let number = is_number(self.wanted.name(wanted));
+            let other = |module: &&usize| !(number && is_number(self.names.name(**module)));
+            let pairs = free.iter().filter(other).filter_map(|&module| {
                 self.tries.set(self.tries.get().checked_sub(1)?);
                 let mut inner = self.pair_or_inner(wanted, module, tier)?;
                 let network = self.wanted.path(wanted);
@@ -302,7 +308,16 @@ impl<'a> Search<'a> {
             free.remove(&module);
             chosen.push(pairing);
         }
-        Some(chosen)
+        (!free.iter().any(|&module| self.has_weights(module))).then_some(chosen)
+    }
+
+    /// Whether there are weights of a layer in a module of the file.
+    fn has_weights(&self, module: usize) -> bool {
+        self.names.with_tensors(module, MAX_UNNAMED).into_iter().any(|module| {
+            let weight = self.names.get(module).tensors.get("weight");
+            let source = weight.and_then(|&entry| self.file.entries[entry].content.as_ref().ok());
+            source.is_some_and(|source| source.shape.len() > 1)
+        })
     }
 
     /// Pairs two modules, or, where the wanted one is a layer, with the only layer in the other that fits.
@@ -333,7 +348,7 @@ impl<'a> Search<'a> {
             let mut inner = module.modules.iter();
             match (inner.next(), inner.next()) {
                 (Some((name, &only)), None)
-                    if module.tensors.is_empty()
+                    if module.tensors.keys().all(|name| COUNTED.contains(&name.as_str()))
                         && WRAPPERS.contains(&name.as_str())
                         && !self.wanted.get(wanted).modules.contains_key(name) =>
                 {
@@ -385,8 +400,12 @@ impl<'a> Search<'a> {
         let modules: HashSet<&str> = taken.iter().filter_map(|&entry| module(entry)).collect();
         let is_foreign = |&entry: &usize| {
             let found = &self.file.entries[entry];
-            // A number beside a layer's weights (`total_ops`) computes nothing.
-            let one = found.content.as_ref().is_ok_and(|source| source.shape.iter().product::<usize>() <= 1);
+            // A count beside a layer's weights computes nothing; a scale does.
+            let last = found.name.rsplit('.').next().unwrap_or_default();
+            let one = found.content.as_ref().is_ok_and(|source| {
+                let counts = !source.dtype.is_floating() || COUNTED.contains(&last);
+                counts && source.shape.iter().product::<usize>() <= 1
+            });
             !taken.contains(&entry)
                 && !one
                 && !is_batch_counter(&found.name)
@@ -403,10 +422,15 @@ impl Pairing {
     }
 }
 
+/// Whether a module's name is its number in a Sequential.
+fn is_number(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// Smaller for keys that are rather meant.
 fn preference(key: &str) -> (bool, usize) {
     let lower = key.to_ascii_lowercase();
-    let beside = BESIDE.iter().any(|part| lower.contains(part));
+    let beside = lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| BESIDE.contains(&word));
     let known = key.split('.').next().and_then(|first| KEYS.iter().position(|key| *key == first));
     (beside, known.unwrap_or(KEYS.len()))
 }

@@ -125,11 +125,10 @@ fn folder(archive: &ZipArchive<Cursor<&[u8]>>) -> Parsed<String> {
     if let Some(other) = other_zip(&names) {
         return Err(Fault::new("zip directory", "an archive of torch.save", other));
     }
-    let folder = names.iter().find_map(|name| {
-        let folder = name.strip_suffix("data.pkl")?;
-        (folder.is_empty() || folder.find('/') == Some(folder.len() - 1)).then(|| folder.to_owned())
-    });
-    folder.ok_or_else(|| {
+    let in_folder = |name: &&String| **name == "data.pkl" || name.ends_with("/data.pkl");
+    let shortest = names.iter().filter(in_folder).min_by_key(|name| name.len());
+    let folder = shortest.and_then(|name| name.strip_suffix("data.pkl"));
+    folder.map(str::to_owned).ok_or_else(|| {
         let first: Vec<String> = names.iter().take(5).map(|name| shortened(name)).collect();
         let found = format!("{} others: {}", names.len(), first.join(", "));
         Fault::new("zip directory", "an entry data.pkl", found)
@@ -203,9 +202,6 @@ fn legacy_storages(
         storages.insert(key.clone(), first..first + length);
         at = first + length;
     }
-    if at != bytes.len() {
-        let found = format!("{} more bytes", bytes.len() - at);
-        return Err(Fault::new(format!("byte {at}"), "the end of the file", found));
-    }
+    // What may follow (padding, a second object) is not looked at, as in PyTorch.
     Ok(storages)
 }

@@ -64,6 +64,11 @@ impl Tree {
         self.0.len()
     }
 
+    /// The name of a module in the one that it is in.
+    pub(super) fn name(&self, at: usize) -> &str {
+        &self.0[at].name
+    }
+
     /// What leads to a module from the root, joined by dots; empty for the root.
     pub(super) fn path(&self, mut at: usize) -> String {
         let mut parts = Vec::new();

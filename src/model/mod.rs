@@ -5,7 +5,7 @@ mod taken;
 
 pub use taken::{Origin, Taken};
 
-use crate::checkpoint::{Expected, File, Found, Metadata};
+use crate::checkpoint::{Expected, File, Found, Listed, Metadata};
 use crate::data::{DatasetKind, Images};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
@@ -19,6 +19,8 @@ use std::path::Path;
 
 /// Names that a record of passed-over tensors, or of renamed modules, keeps.
 const NAMED: usize = 5;
+/// Names that are looked at for a normalisation.
+const MOST_ENDING: usize = 100;
 
 /// What a user says of a checkpoint; what is left out is found in the file or taken from the data set.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -78,7 +80,7 @@ impl Model {
         let file = File::open(path)?;
         let ([channels, h, w], classes) = (images.shape, images.classes.len());
         let input = Shape { c: channels, h, w };
-        let (arch, arch_from, mut notes) = which(&file, choice.arch, input, classes)?;
+        let (arch, arch_from, mut notes) = which(&file, choice, input, classes)?;
         // Names are the same with every stem.
         let named = arch.build(input, classes)?.expected_tensors();
         let found = file.find(arch.name(), &named, choice.key.as_deref())?;
@@ -94,6 +96,7 @@ impl Model {
             notes.push(format!("the network was trained on {}, not on {dataset}", trained.escape_debug()));
         }
         notes.extend(own_normalisation(&file, &found));
+        notes.extend(layers_beside(&file, &found));
         check_channels(&file, &found, &expected, dataset)?;
         let checkpoint = file.read(&found, &expected)?;
         let weights = Weights::from_checkpoint(&graph, &checkpoint, path)?;
@@ -211,40 +214,40 @@ fn agrees<T: PartialEq + Display>(path: &Path, what: &str, known: Option<T>, fou
 
 /// The architecture, who says so, and what else is to be said of it: that of the user, else of the file's metadata, else
 /// the only one whose tensors the file has.
-fn which(
-    file: &File,
-    wanted: Option<Arch>,
-    input: Shape,
-    classes: usize,
-) -> Result<(Arch, Origin, Vec<String>)> {
+fn which(file: &File, said: &Said, input: Shape, classes: usize) -> Result<(Arch, Origin, Vec<String>)> {
     let path = file.path().display();
+    let fits = |arch: &Arch| {
+        let graph = arch.build(input, classes);
+        let key = said.key.as_deref();
+        graph.is_ok_and(|graph| file.find(arch.name(), &graph.expected_tensors(), key).is_ok())
+    };
+    let passed_over =
+        |found: Arch, why: String| vec![format!("`arch` = {found} beside the weights is passed over: {why}")];
     let recorded = file.notes().get("arch").map(String::as_str);
     let known = recorded.and_then(|name| name.parse::<Arch>().ok());
-    match (wanted, known) {
+    match (said.arch, known) {
         (Some(wanted), Some(found)) if wanted != found && file.is_own() => Err(Error::usage(format!(
             "--arch {wanted}: {path} is a checkpoint of {found}, as its metadata say"
         ))),
         (Some(wanted), Some(found)) if wanted != found => {
-            let note = format!("`arch` = {found} beside the weights is passed over: {wanted} is said");
-            Ok((wanted, Origin::Flag, vec![note]))
+            Ok((wanted, Origin::Flag, passed_over(found, format!("{wanted} is said"))))
         }
         // What another program calls its network ("ResNet") contradicts nothing.
         (Some(wanted), _) => Ok((wanted, Origin::Flag, Vec::new())),
-        (None, Some(found)) => Ok((found, Origin::Metadata, Vec::new())),
+        (None, Some(found)) if file.is_own() || fits(&found) => Ok((found, Origin::Metadata, Vec::new())),
         // What this program wrote, perhaps a later version.
         (None, None) if file.is_own() => {
             let known = Arch::ALL.map(Arch::name).join(", ");
             let found = format!("`{}`; --arch says which it is", recorded.unwrap_or_default().escape_debug());
             Err(Error::input(file.path(), "metadata `arch`", format!("one of {known}"), found))
         }
-        (None, None) => {
-            let fits = |arch: &Arch| {
-                let graph = arch.build(input, classes);
-                graph.is_ok_and(|graph| !file.networks(&graph.expected_tensors()).is_empty())
-            };
+        (None, _) => {
             let fitting: Vec<Arch> = Arch::ALL.into_iter().filter(fits).collect();
             match fitting[..] {
-                [arch] => Ok((arch, Origin::Tensors, Vec::new())),
+                [arch] => {
+                    let of = |found| passed_over(found, format!("its tensors are those of {arch}"));
+                    Ok((arch, Origin::Tensors, known.map_or(Vec::new(), of)))
+                }
                 [] => {
                     let known = Arch::ALL.map(Arch::name).join(", ");
                     let named = recorded.map_or("name none".to_owned(), |name| {
@@ -278,6 +281,15 @@ fn stem_in(
 ) -> Result<(Stem, Option<Origin>)> {
     const NAMES: &str = "imagenet, 3x3, 3x3-pool or 7x7-no-pool";
     let recorded = match meta.stem.as_deref().map(|name| (name, name.parse::<Stem>())) {
+        // A note of another program counts where it can be meant, and nobody says otherwise.
+        Some((_, Ok(stem)))
+            if !file.is_own()
+                && (said.is_some_and(|said| said != stem)
+                    || !Stem::fitting(found.shape(file, 0)).contains(&stem)) =>
+        {
+            notes.push(format!("`stem` = {stem} beside the weights is passed over"));
+            None
+        }
         Some((_, Ok(stem))) => Some(stem),
         Some((name, Err(_))) if file.is_own() => {
             return Err(Error::input(file.path(), "metadata `stem`", NAMES, name.escape_debug()));
@@ -330,15 +342,36 @@ fn check_channels(file: &File, found: &Found, expected: &[Expected], dataset: Da
 /// What is to be said of tensors beside the network that look like a normalisation: a network that begins with one wants
 /// images that are normalised so.
 fn own_normalisation(file: &File, found: &Found) -> Option<String> {
-    let named = |end: &str| {
-        let name = found.passed_over.iter().find(|name| name.to_ascii_lowercase().ends_with(end))?;
-        Some((name.escape_debug().to_string(), file.small(name).filter(|values| values.len() <= 4)?))
+    let named = |ends: [&str; 2]| {
+        let lower = |name: &str| name.to_ascii_lowercase();
+        let ending =
+            found.passed_over.iter().filter(|name| ends.iter().any(|end| lower(name).ends_with(end)));
+        let few = |name: &String| {
+            let values = file.small(name).filter(|values| values.len() <= 4)?;
+            Some((name.escape_debug().to_string(), values))
+        };
+        ending.take(MOST_ENDING).find_map(few)
     };
-    let ((mean_name, mean), (std_name, std)) = (named("mean")?, named("std")?);
+    let ((mean_name, mean), (std_name, std)) = (named(["mean", "mu"])?, named(["std", "sigma"])?);
     Some(format!(
         "`{mean_name}` = {mean:?} and `{std_name}` = {std:?} lie beside the network; if it normalises images with them, say \
          --mean and --std"
     ))
+}
+
+/// What is to be said of layers beside the network's own that no other network of the file has.
+fn layers_beside(file: &File, found: &Found) -> Option<String> {
+    let below = if found.key.is_empty() { String::new() } else { format!("{}.", found.key) };
+    let is_layer = |tensor: &Listed| {
+        let beside = tensor.name.starts_with(&below) && found.passed_over.contains(&tensor.name);
+        beside && tensor.shape.len() > 1 && tensor.name.rsplit('.').next() == Some("weight")
+    };
+    let layers: Vec<String> = file.tensors().filter(is_layer).map(|tensor| tensor.name).take(NAMED).collect();
+    (!layers.is_empty()).then(|| {
+        let names: Vec<String> = layers.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
+        let names = names.join(", ");
+        format!("{names}: layers beside those of the network are not computed; if it has them, it is another network")
+    })
 }
 
 /// How images are normalised, and who says so: the user, else the file, else the data set.

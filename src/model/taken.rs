@@ -81,8 +81,11 @@ impl Taken {
             ("", []) => {}
             (key, []) => lines.push(format!("  under `{}`", key.escape_debug())),
             (key, others) => {
-                let others: Vec<String> =
-                    others.iter().map(|key| format!("`{}`", key.escape_debug())).collect();
+                let shown = |key: &String| match key.as_str() {
+                    "" => "\"\" (the outermost names)".to_owned(),
+                    key => format!("`{}`", key.escape_debug()),
+                };
+                let others: Vec<String> = others.iter().map(shown).collect();
                 let named = if key.is_empty() {
                     "its outermost names".to_owned()
                 } else {

@@ -108,6 +108,45 @@ fn other_names_are_read_where_one_mapping_is_possible() {
 }
 
 #[test]
+fn other_names_are_no_reason_to_leave_layers_out() {
+    // A head of two layers, and a shift within a Sequential, where something without tensors may come first.
+    let mut two = renamed(|name| name.replace("fc.", "fc1."));
+    two.push(("fc2.weight".to_owned(), ramp(&[5, 5], 0.0, 1.0)));
+    assert!(refused(&two).contains("`fc1.bias` [5]"), "{}", refused(&two));
+    let expected = [("down.0.weight".to_owned(), vec![2, 2]), ("down.1.weight".to_owned(), vec![2])];
+    let of = |names: [&str; 2]| {
+        let tensors =
+            names.map(str::to_owned).into_iter().zip([ramp(&[2, 2], 0.0, 1.0), ramp(&[2], 0.0, 1.0)]);
+        file_of(&tensors.collect::<Vec<_>>(), &[]).find("the network", &expected, None)
+    };
+    assert_eq!(of(["down.0.weight", "down.1.weight"]).unwrap().renamed.len(), 0);
+    assert_eq!(of(["short.0.weight", "short.1.weight"]).unwrap().key, "");
+    assert!(of(["down.1.weight", "down.2.weight"]).is_err());
+}
+
+#[test]
+fn a_network_that_fits_goes_before_one_of_other_classes() {
+    let mut tensors = renamed(|name| format!("teacher.{}", name));
+    for (name, tensor) in &mut tensors {
+        if name.contains(".fc.") {
+            let rest: Vec<usize> = tensor.shape[1..].to_vec();
+            *tensor = ramp(&[&[9], &rest[..]].concat(), 0.0, 1.0);
+        }
+    }
+    tensors.extend(renamed(|name| format!("student.{}", name.replace("fc.", "fc.1."))));
+    let found = found(&tensors);
+    assert_eq!((found.key.as_str(), found.others.as_slice()), ("student", &["teacher".to_owned()][..]));
+}
+
+#[test]
+fn names_of_any_length_cost_no_more_than_they_hold() {
+    let mut tensors = renamed(str::to_owned);
+    tensors.push((format!("{}w", "a.".repeat(50_000)), ramp(&[1], 0.0, 1.0)));
+    tensors.push(("b".repeat(70_000), ramp(&[1], 0.0, 1.0)));
+    assert_eq!(found(&tensors).passed_over.len(), 2);
+}
+
+#[test]
 fn masks_are_multiplied_in() {
     let mut tensors =
         renamed(|name| if name == "fc.weight" { "fc.weight_orig".to_owned() } else { name.to_owned() });
@@ -139,8 +178,9 @@ fn strangers_beside_the_network_are_counted_and_strangers_in_it_refused() {
     }
     assert_eq!(found(&with("model.conv1.total_ops", &[1])).passed_over, ["model.conv1.total_ops"]);
     // A second convolution, a bias: it is another network.
-    for name in ["model.conv1.bias", "model.bn1.0.weight"] {
-        let message = refused(&with(name, &[2]));
+    for (name, count) in [("model.conv1.bias", 2), ("model.bn1.0.weight", 2), ("model.conv1.weight_scale", 1)]
+    {
+        let message = refused(&with(name, &[count]));
         assert!(message.contains(&format!("tensor `{name}`: expected no tensor of this name")), "{message}");
     }
     let not_finite = |name: &str| {
@@ -201,6 +241,11 @@ fn of_several_networks_one_is_taken_and_the_others_told() {
             let error = file.find("the network", &expected_shapes(), Some("best")).unwrap_err();
             assert!(matches!(error, Error::Usage(_)), "{error}");
             assert!(error.to_string().contains(plain.trim_end_matches('.')), "{error}");
+            // A key that is also a part of another one means itself.
+            let deeper = [tensors.clone(), other(&format!("model.{beside}"))].concat();
+            let file = file_of(&deeper, &[]);
+            let named = file.find("the network", &expected_shapes(), Some(beside)).unwrap();
+            assert_eq!(named.key, beside.trim_end_matches('.'));
         }
     }
 }

@@ -125,5 +125,10 @@ fn inspect_lists_what_a_file_holds() {
     headless.save(folder.path().join("headless.safetensors")).unwrap();
     let text = run("inspect {}/headless.safetensors", folder.path());
     assert!(text.contains("no complete network of resnet18"), "{text}");
+    let mut long = checkpoint(ARCH, 1, 10, 1, false);
+    let tensor = long.tensors["fc.bias"].clone();
+    long.tensors.insert("x".repeat(70_000), tensor);
+    long.save(folder.path().join("long.safetensors")).unwrap();
+    assert!(run("inspect {}/long.safetensors", folder.path()).contains(&"x".repeat(100)));
     refused("inspect {}/none.pth", folder.path(), 3, &["none.pth: cannot read"]);
 }
