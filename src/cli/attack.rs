@@ -113,6 +113,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     if found.exists() {
         return Err(Error::usage(format!("{}: expected a folder without one, found one", found.display())));
     }
+    args.compute.set_threads()?;
     let (images, reading) = args.images.load(Unfinished::in_file_order(&args.out)?)?;
     let curves = Curves {
         checkpoints: &args.checkpoint,

@@ -127,8 +127,11 @@ impl Compute {
         job.run(&cpu, format!("cpu, {}, {threads} threads", level_name(cpu.level)))
     }
 
-    /// Makes the thread pool, once.
-    fn set_threads(&self) -> Result<()> {
+    /// Makes the thread pool, once: before anything computes or decodes images.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] where there is one already.
+    pub fn set_threads(&self) -> Result<()> {
         static MADE: AtomicBool = AtomicBool::new(false);
         let Some(threads) = self.threads.filter(|_| !MADE.swap(true, Ordering::Relaxed)) else {
             return Ok(());

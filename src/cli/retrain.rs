@@ -113,6 +113,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     {
         return Err(Error::usage(format!("--seeds: expected each once, found {twice} twice")));
     }
+    args.compute.set_threads()?;
     let (train, train_reading) = open_images(&args.source.request(Split::Train)?)?;
     // The images that the sweep chose come first: what is measured on is the rest of them.
     let test = args.source.request(Split::Test)?;

@@ -73,6 +73,7 @@ struct Document<'a> {
 /// An input error with line and key for a study that cannot be; those of its steps.
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let mut spec = Spec::read(&args.file, args.out.as_deref())?;
+    args.compute.set_threads()?;
     spec.keep_file_order()?;
     let compute = json!({ "backend": args.compute.backend_name(), "dtype": args.compute.dtype.name() });
     let steps = steps(&spec, &compute);
