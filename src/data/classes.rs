@@ -27,6 +27,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Vec<String>>> {
     let mut text = String::new();
     let file = File::open(path).map_err(Error::read(path))?;
     file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(Error::read(path))?;
+    let text = text.trim_start_matches('\u{feff}').to_owned();
     if text.len() as u64 > MAX_BYTES {
         return Err(Error::input(path, "length", format_args!("at most {MAX_BYTES} bytes"), "more"));
     }

@@ -74,7 +74,7 @@ fn list_files(root: &Path, classes: &[String], notes: &mut Vec<String>) -> Resul
     }
     let mut files = Vec::new();
     let mut labels = Vec::new();
-    let mut passed_over = 0;
+    let (mut passed_over, mut nested) = (0, 0);
     let strangers = listing::strangers(root)?;
     if !strangers.is_empty() {
         notes.push(format!("{}/ beside the classes: passed over", strangers.join("/, ")));
@@ -91,6 +91,14 @@ fn list_files(root: &Path, classes: &[String], notes: &mut Vec<String>) -> Resul
         labels.resize(labels.len() + images.len(), label as u16);
         files.extend(images);
         passed_over += others;
+        nested += usize::from(!listing::has_images(&folder)?);
+    }
+    if nested > 0 {
+        notes.push(format!(
+            "{nested} of {} class folders hold images in sub-folders alone; if these are the classes, --data-dir names the \
+             folder above them",
+            classes.len()
+        ));
     }
     if files.is_empty() {
         return Err(Error::input(root, "data folder", "class sub-folders with images", "none"));

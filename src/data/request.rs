@@ -101,7 +101,7 @@ pub fn open(request: &Request) -> Result<(Images, Reading)> {
     let Taken { positions, shape, pixels, skipped } = assemble::take(request, source, &chosen, cache, &root)?;
     let labels: Vec<u16> = positions.iter().map(|&at| labels[at]).collect();
     let seen = labels.iter().collect::<HashSet<_>>().len();
-    if seen < classes.len() {
+    if seen < classes.len() || request.classes.is_some() {
         notes.push(match &request.classes {
             Some(path) => {
                 format!("{seen} of the {} classes of {} have images", classes.len(), path.display())

@@ -31,7 +31,7 @@ impl Role {
     /// The role that a word in lower case says.
     pub(super) fn of_word(word: &str) -> Option<Role> {
         Some(match word {
-            "train" | "training" | "trn" => Role::Train,
+            "train" | "training" | "trn" | "trainval" => Role::Train,
             "val" | "valid" | "validation" | "validate" | "dev" | "eval" | "evaluation" => Role::Validation,
             "test" | "testing" | "tst" => Role::Test,
             _ => return None,
@@ -54,11 +54,13 @@ fn parse(name: &str) -> Option<(Role, Vec<String>)> {
     let mut role = None;
     let mut others = Vec::new();
     for word in lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-        // `trainset`, `testdata`, `valimages`.
+        // `test1`, `val2017`; `trainset`, `testdata`, `valimages`.
+        let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
         let glued = FILLERS.iter().find_map(|filler| word.strip_suffix(filler)).and_then(Role::of_word);
         match Role::of_word(word).or(glued) {
             Some(found) if role.is_none() => role = Some(found),
             Some(_) => return None,
+            None if word.is_empty() => {}
             None => others.push(word.to_owned()),
         }
     }
