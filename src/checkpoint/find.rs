@@ -97,9 +97,9 @@ impl File {
     /// its first layer and the last to its classifier), which `what` is called in messages. The classifier may have
     /// another number of classes, and the first convolution other channels and another kernel: [`File::read`] is exact.
     ///
-    /// Of several complete networks it is that under `key`; without a key the one whose names fit best, then the one
-    /// under the key that is used most (`state_dict`, …), an average (`ema`) or teacher last; [`Found::others`] has the
-    /// rest.
+    /// Of several complete networks it is that under `key`; without a key one of just these shapes goes first, then one of
+    /// just these names, then the one under the key that is used most (`state_dict`, …), an average (`ema`) or teacher
+    /// last; [`Found::others`] has the rest.
     ///
     /// # Errors
     /// [`Error::Usage`] for a key under which there is no complete network; [`Error::Input`] where there is none at all,

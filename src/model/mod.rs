@@ -12,6 +12,7 @@ use crate::graph::{Graph, Shape};
 use crate::models::{Arch, Stem, stem_of};
 use crate::network::Normalisation;
 use crate::sweep::CheckpointId;
+use crate::sweep::bits::hex;
 use crate::weights::Weights;
 use sha2::{Digest, Sha256};
 use std::fmt::Display;
@@ -193,8 +194,7 @@ impl Model {
 
 /// What one of several networks of a file is known by.
 fn identity(file: &str, key: &str) -> String {
-    let hash = Sha256::digest(format!("{file}\n{key}"));
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(format!("{file}\n{key}")))
 }
 
 fn first<T>(mut all: Vec<T>) -> Vec<T> {

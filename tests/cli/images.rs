@@ -12,15 +12,6 @@ fn read_json(path: impl AsRef<Path>) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// The stderr of a command that has to succeed.
-#[track_caller]
-fn told(line: &str, folder: &Path) -> String {
-    let output = synfilter(&words(line, folder)).output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{line}\n{stderr}");
-    stderr
-}
-
 #[test]
 fn what_was_read_is_told_and_recorded() {
     let folder = folder_with_net();

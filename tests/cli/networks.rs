@@ -1,6 +1,6 @@
 //! Which network of a file is taken: what is told, what is recorded, how another one is named.
 
-use crate::support::{ARCH, checkpoint, json, refused, run, synfilter, words};
+use crate::support::{ARCH, checkpoint, json, refused, run, told};
 use serde_json::{Value, json};
 use std::path::Path;
 use synfilter::checkpoint::{Checkpoint, Metadata};
@@ -16,13 +16,6 @@ fn save(path: &Path, networks: &[(&str, u64)]) {
             .extend(network.tensors.into_iter().map(|(name, tensor)| (format!("{prefix}{name}"), tensor)));
     }
     file.save(path).unwrap();
-}
-
-/// What a command says on stderr.
-fn told(line: &str, folder: &Path) -> String {
-    let output = synfilter(&words(line, folder)).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stderr).unwrap()
 }
 
 #[test]

@@ -64,15 +64,6 @@ fn folder_with(name: &str) -> Option<TempDir> {
     Some(folder)
 }
 
-/// The stderr of a command that has to succeed.
-#[track_caller]
-fn told(line: &str, folder: &Path) -> String {
-    let output = synfilter(&words(line, folder)).output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{line}\n{stderr}");
-    stderr
-}
-
 #[test]
 fn a_killed_sweep_goes_on_with_the_first_images() {
     let Some(folder) = folder_with("killed") else { return };

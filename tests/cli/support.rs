@@ -45,6 +45,15 @@ pub fn run(line: &str, folder: &Path) -> String {
     stdout
 }
 
+/// The stderr of a command that has to succeed.
+#[track_caller]
+pub fn told(line: &str, folder: &Path) -> String {
+    let output = synfilter(&words(line, folder)).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{line}\n{stderr}");
+    stderr
+}
+
 /// Runs a command with `--json`; the document.
 #[track_caller]
 pub fn json(line: &str, folder: &Path) -> Value {
