@@ -96,7 +96,8 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         let path = entry.path();
         let mut kind = entry.file_type().map_err(Error::read(&path))?;
         if kind.is_symlink() {
-            kind = fs::metadata(&path).map_err(Error::read(&path))?.file_type();
+            // A link to nothing is a file, which matters when it is to be read.
+            kind = fs::metadata(&path).map_or(kind, |target| target.file_type());
         }
         if kind.is_dir() {
             folders.push(path);

@@ -50,6 +50,9 @@ fn every_usual_pair_of_names_is_known() {
         ("trainset", "evalset"),
         ("Training Images", "Validation Images"),
         ("cars_train", "cars_test"),
+        ("train", "test1"),
+        ("train2017", "val2017"),
+        ("trainval", "test"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         classes(&dir.path().join(train), &TRAIN);
@@ -160,4 +163,16 @@ fn classes_may_have_names_like_splits() {
     let dir = tempfile::tempdir().unwrap();
     classes(dir.path(), &[("evaluation", 1), ("meeting", 2), ("training", 3)]);
     assert_eq!(get(dir.path(), Split::Test).classes, ["evaluation", "meeting", "training"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_link_to_nothing_is_a_file_that_cannot_be_read() {
+    let dir = tempfile::tempdir().unwrap();
+    classes(dir.path(), &TEST);
+    // Beside the images it is passed over; as one of them it is named when it is to be read.
+    std::os::unix::fs::symlink("/gone/notes.txt", dir.path().join("bee/notes.txt")).unwrap();
+    assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 101), (1, 102)]);
+    std::os::unix::fs::symlink("/gone/2.png", dir.path().join("bee/2.png")).unwrap();
+    refused(Folder, dir.path(), Split::Test, None, &["bee/2.png", "cannot read"]);
 }
