@@ -2,8 +2,11 @@
 //!
 //! Text: a class a line, in the order of the network's outputs; a line may hold several names of the class, separated by
 //! tabs or commas, and a WordNet id at its beginning is a name by itself (`n01440764 tench, Tinca tinca`). Empty lines and
-//! lines that begin with `#` are passed over. JSON: a list of names, or of lists of names, or an object from the number of
-//! the output to these (`{"0": ["n01440764", "tench"], …}`).
+//! lines that begin with `#` are passed over. Where every line has a number of its own, at its beginning, behind the WordNet
+//! id or at its end (`9,n02124075`, `n02124075 9`), the numbers say which output a class is, not the order of the lines.
+//! JSON: a list of names, or of lists of names, an object from the number of the output to these
+//! (`{"0": ["n01440764", "tench"], …}`) or from names to numbers (torchvision's `class_to_idx`), or an object with one of
+//! these as its `classes` or `class_to_idx`.
 
 use crate::error::{Error, Result};
 use serde_json::Value;
@@ -18,12 +21,27 @@ const MAX_BYTES: u64 = 16 << 20;
 /// Names that a message offers in the place of an unknown one.
 const NEAR: usize = 3;
 
+/// The classes of a network, as a file says them.
+pub(super) struct Known {
+    /// The names of each class, at least one.
+    pub classes: Vec<Vec<String>>,
+    /// Whether the file's own numbers order them, not the order of its lines.
+    pub numbered: bool,
+}
+
+impl Known {
+    /// Whether a class has this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.classes.iter().flatten().any(|known| known == name)
+    }
+}
+
 /// Reads the names of every class.
 ///
 /// # Errors
 /// [`Error::Read`]; [`Error::Input`] for a file that is too long or no text, for JSON of another form, and for none or more
 /// than 65,535 classes.
-pub(super) fn read(path: &Path) -> Result<Vec<Vec<String>>> {
+pub(super) fn read(path: &Path) -> Result<Known> {
     let mut text = String::new();
     let file = File::open(path).map_err(Error::read(path))?;
     file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(Error::read(path))?;
@@ -31,42 +49,115 @@ pub(super) fn read(path: &Path) -> Result<Vec<Vec<String>>> {
     if text.len() as u64 > MAX_BYTES {
         return Err(Error::input(path, "length", format_args!("at most {MAX_BYTES} bytes"), "more"));
     }
-    let classes = match text.trim_start().chars().next() {
-        Some('{' | '[') => of_json(&text, path)?,
-        _ => text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'))
-            .map(of_line)
-            .collect(),
+    let (classes, numbered) = match text.trim_start().chars().next() {
+        Some('{' | '[') => (of_json(&text, path)?, false),
+        _ => of_lines(&text, path)?,
     };
     if !(1..=usize::from(u16::MAX)).contains(&classes.len()) {
         return Err(Error::input(path, "classes", "1 to 65,535, one a line", classes.len()));
     }
     match classes.iter().position(Vec::is_empty) {
         Some(at) => Err(Error::input(path, format_args!("class {at}"), "a name", "none")),
-        None => Ok(classes),
+        None => Ok(Known { classes, numbered }),
     }
 }
 
-fn of_line(line: &str) -> Vec<String> {
-    let (id, rest) = line.split_once(' ').unwrap_or((line, ""));
+/// A line's place in the file and its names, and its number with the names behind it, if it has one.
+struct Line<'a> {
+    at: usize,
+    names: Vec<&'a str>,
+    number: Option<(&'a str, Vec<&'a str>)>,
+}
+
+/// The classes, and whether numbers in the lines order them.
+fn of_lines(text: &str, path: &Path) -> Result<(Vec<Vec<String>>, bool)> {
+    let lines: Vec<Line> = (1..)
+        .zip(text.lines().map(str::trim))
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(at, line)| of_line(at, line))
+        .collect();
+    let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    if lines.iter().any(|line| line.number.is_none()) {
+        return Ok((lines.iter().map(|line| owned(&line.names)).collect(), false));
+    }
+    let mut classes = vec![None; lines.len()];
+    for Line { at, names, number } in &lines {
+        let Some((number, behind)) = number else { continue };
+        let place = format!("line {at}");
+        let last = classes.len() - 1;
+        let free = number.parse::<usize>().ok().and_then(|number| classes.get_mut(number));
+        match free {
+            Some(class @ None) => *class = Some([owned(names), owned(behind)].concat()),
+            // As many lines as outputs, so that one is missing where another is there twice.
+            Some(_) => {
+                let expected = "each number once, as every line has the number of its output";
+                return Err(Error::input(path, place, expected, format_args!("{number} again")));
+            }
+            None => {
+                let expected = format!(
+                    "numbers from 0 to {last}, as every line has one and outputs count from 0 (without numbers the order \
+                     of the lines counts)"
+                );
+                return Err(Error::input(path, place, expected, number));
+            }
+        }
+    }
+    Ok((classes.into_iter().flatten().collect(), true))
+}
+
+/// The names in a line. A number beside them leaves the names that they would be with it: a folder may be called `0 - zero`.
+fn of_line(at: usize, line: &str) -> Line<'_> {
+    let is_number = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    let names = names_of(line);
+    // `9: tench`, `9,tench`, `9 n01440764 tench`; behind a WordNet id `n01440764 9 tench`.
+    let (id, rest) = id_of(line);
+    let (first, behind) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len()));
+    let apart = behind.chars().next().is_none_or(|c| c.is_whitespace() || ",:".contains(c));
+    let behind = behind.trim_start().trim_start_matches([',', ':']).trim_start();
+    let number = if is_number(first) && apart && !(id.is_none() && behind.is_empty()) {
+        Some((first, names_of(behind)))
+    } else {
+        let last = names.last().copied().filter(|last| names.len() > 1 && is_number(last));
+        last.map(|last| (last, Vec::new()))
+    };
+    Line { at, names, number }
+}
+
+/// The WordNet id at the beginning, and the rest.
+fn id_of(text: &str) -> (Option<&str>, &str) {
+    let (id, rest) = text.split_once(|c: char| c.is_whitespace() || c == ',').unwrap_or((text, ""));
     let is_id = id
         .strip_prefix('n')
         .is_some_and(|digits| digits.len() == 8 && digits.bytes().all(|b| b.is_ascii_digit()));
-    let (id, names) = if is_id { (id, rest) } else { ("", line) };
-    let names = std::iter::once(id).chain(names.split(['\t', ',']));
-    names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    if is_id { (Some(id), rest.trim_start()) } else { (None, text) }
+}
+
+/// A WordNet id, and what stands between tabs and commas.
+fn names_of(text: &str) -> Vec<&str> {
+    let (id, rest) = id_of(text);
+    let names = rest.split(['\t', ',']).map(str::trim).filter(|name| !name.is_empty());
+    id.into_iter().chain(names).collect()
 }
 
 fn of_json(text: &str, path: &Path) -> Result<Vec<Vec<String>>> {
+    let value: Value = serde_json::from_str(text).map_err(|error| {
+        // What ImageNet's list is often copied as.
+        let python = text.contains("{0:").then_some(" (a Python dictionary? json.dump writes it as JSON)");
+        let found = format!("{error}{}", python.unwrap_or_default());
+        Error::input(path, "content", "classes as JSON, or one a line", found)
+    })?;
+    // The classes beside other settings.
+    let inner = ["classes", "class_to_idx", "class_names", "names", "id2label", "label2id"];
+    let chosen = value.as_object().and_then(|object| {
+        inner.iter().find_map(|key| object.get(*key).filter(|value| value.is_array() || value.is_object()))
+    });
+    of_value(chosen.unwrap_or(&value), path)
+}
+
+fn of_value(value: &Value, path: &Path) -> Result<Vec<Vec<String>>> {
     let fault = |place: &str, found: &Value| {
-        Error::input(
-            path,
-            place,
-            "a name or a list of names",
-            found.to_string().chars().take(40).collect::<String>(),
-        )
+        let found = found.to_string().chars().take(40).collect::<String>();
+        Error::input(path, place, "a name or a list of names", found)
     };
     let names = |place: &str, value: &Value| match value {
         Value::String(name) => Ok(vec![name.clone()]),
@@ -76,32 +167,47 @@ fn of_json(text: &str, path: &Path) -> Result<Vec<Vec<String>>> {
             .collect(),
         _ => Err(fault(place, value)),
     };
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| Error::input(path, "content", "classes as JSON, or one a line", error))?;
+    let missing = |of: usize, at: usize| {
+        let expected = format!("the outputs 0 to {}", of - 1);
+        Error::input(path, "keys", expected, format_args!("none of {at}"))
+    };
     match value {
         Value::Array(classes) => {
             classes.iter().enumerate().map(|(at, class)| names(&format!("[{at}]"), class)).collect()
         }
+        // From names to numbers.
+        Value::Object(classes) if !classes.is_empty() && classes.values().all(Value::is_u64) => {
+            let numbers = || classes.values().filter_map(Value::as_u64).map(|number| number as usize);
+            let last = numbers().max().unwrap_or(0);
+            let mut found = vec![Vec::new(); classes.len().min(last + 1)];
+            for (name, number) in classes.keys().zip(numbers()) {
+                // With more numbers than names one is missing, which is found below.
+                if let Some(class) = found.get_mut(number) {
+                    class.push(name.clone());
+                }
+            }
+            match found.iter().position(Vec::is_empty) {
+                Some(at) => Err(missing(last + 1, at)),
+                None => Ok(found),
+            }
+        }
         Value::Object(classes) => (0..classes.len())
             .map(|at| {
                 let key = at.to_string();
-                let class = classes.get(&key).ok_or_else(|| {
-                    let expected = format!("the outputs 0 to {}", classes.len() - 1);
-                    Error::input(path, "keys", expected, format_args!("none of {at}"))
-                })?;
-                names(&key, class)
+                names(&key, classes.get(&key).ok_or_else(|| missing(classes.len(), at))?)
             })
             .collect(),
-        _ => Err(fault("content", &value)),
+        _ => Err(fault("content", value)),
     }
 }
 
-/// For each of `folders`, the class whose names hold it.
+/// For each of `folders` with images, the class whose names hold it; for the others 0.
 ///
 /// # Errors
 /// An input error that names the folder below `root` and near names, for one that no class has or several have.
 pub(super) fn positions(
     folders: &[String],
+    with_images: &[bool],
     classes: &[Vec<String>],
     path: &Path,
     root: &Path,
@@ -129,7 +235,12 @@ pub(super) fn positions(
             Err(Error::input(path, "classes", expected, format_args!("none; the nearest names are {near:?}")))
         }
     };
-    folders.iter().map(position).collect()
+    let with_images = with_images.iter().copied();
+    folders
+        .iter()
+        .zip(with_images)
+        .map(|(folder, seen)| if seen { position(folder) } else { Ok(0) })
+        .collect()
 }
 
 #[cfg(test)]
@@ -140,7 +251,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("classes.txt");
         std::fs::write(&path, text).unwrap();
-        read(&path)
+        Ok(read(&path)?.classes)
     }
 
     #[test]
@@ -155,9 +266,33 @@ mod tests {
             "n01440764 tench, Tinca tinca\ngoldfish\n",
             r#"{"1": "goldfish", "0": ["n01440764", "tench", "Tinca tinca"]}"#,
             r#"[["n01440764", "tench", "Tinca tinca"], "goldfish"]"#,
+            r#"{"classes": {"n01440764": 0, "goldfish": 1, "tench": 0, "Tinca tinca": 0}, "epoch": 3}"#,
         ] {
-            assert_eq!(of(text).unwrap(), wanted, "{text}");
+            let mut found = of(text).unwrap();
+            found[0].sort_by_key(|name| wanted[0].iter().position(|other| other == name));
+            assert_eq!(found, wanted, "{text}");
         }
+    }
+
+    #[test]
+    fn numbers_of_the_lines_say_which_output_a_class_is() {
+        for text in [
+            "1,n02124075\n0,n01440764\n",
+            "n02124075 1\nn01440764 0\n",
+            "n02124075 1 Egyptian cat\nn01440764 0 tench\n",
+            "1: n02124075, Egyptian cat\n0: n01440764\n",
+            "1\tn02124075\n0\tn01440764\n",
+            "n02124075,1\nn01440764,0\n",
+            r#"{"n02124075": 1, "n01440764": 0}"#,
+        ] {
+            let classes = of(text).unwrap();
+            let holds = |at: usize, name: &str| classes[at].iter().any(|other| other == name);
+            assert!(classes.len() == 2 && holds(0, "n01440764") && holds(1, "n02124075"), "{classes:?}");
+        }
+        // Names that are numbers, names with numbers, and numbers of a part of the lines.
+        assert_eq!(of("1\n0\n").unwrap(), [["1"], ["0"]]);
+        assert_eq!(of("0 - zero\n1 - one\n").unwrap()[1], ["1 - one", "- one"]);
+        assert_eq!(of("3 wolf moon\ncat\n").unwrap(), [["3 wolf moon"], ["cat"]]);
     }
 
     #[test]
@@ -165,8 +300,14 @@ mod tests {
         for (text, needle) in [
             ("# nothing\n", "1 to 65,535"),
             (r#"{"0": "a", "2": "b"}"#, "none of 1"),
-            (r#"{"0": 3}"#, "a name or a list of names"),
+            (r#"{"0": 3}"#, "the outputs 0 to 3, found none of 0"),
+            (r#"{"0": 3, "1": "cat"}"#, "a name or a list of names"),
             ("a\n , ,\nb\n", "class 1: expected a name, found none"),
+            // The numbers of ImageNet's development kit, which are no outputs.
+            ("n02119789 1 kit_fox\nn02100735 2 English_setter\n", "line 2: expected numbers from 0 to 1"),
+            ("0 cat\n0 dog\n", "line 2: expected each number once"),
+            (r#"{"cat": 0, "dog": 2}"#, "none of 1"),
+            ("{0: 'tench', 1: 'goldfish'}", "a Python dictionary?"),
             ("[[]]", "a name or a list of names"),
             ("[\"a\", ", "classes as JSON"),
         ] {
@@ -181,7 +322,7 @@ mod tests {
         let classes = of("n01 crane\tbird\nn02 crane\tmachine\ntench\n").unwrap();
         let positions = |folders: &[&str]| {
             let folders: Vec<String> = folders.iter().map(|&name| name.to_owned()).collect();
-            positions(&folders, &classes, Path::new("c.txt"), Path::new("data/val"))
+            positions(&folders, &[true, true], &classes, Path::new("c.txt"), Path::new("data/val"))
         };
         assert_eq!(positions(&["tench", "bird"]).unwrap(), [2, 0]);
         let unknown = positions(&["tensh"]).unwrap_err().to_string();

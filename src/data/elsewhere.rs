@@ -7,7 +7,8 @@ use std::path::Path;
 /// The error of a reader, with the data set that the files look like.
 pub(super) fn named(error: Error, kind: DatasetKind, dir: &Path) -> Error {
     match error {
-        Error::Input { path, place, expected, found } => {
+        // Unless the reader knows already.
+        Error::Input { path, place, expected, found } if !found.contains("--dataset") => {
             let hint = hint(kind, dir).map(|hint| format!(" ({hint})")).unwrap_or_default();
             Error::Input { path, place, expected, found: found + &hint }
         }

@@ -6,15 +6,16 @@
 //! **Splits.** Split folders are known by their names, in any case: `train`, `training_set`, `seg_train`, `val`,
 //! `valid`, `validation`, `test`, `Testing` and so on (see `splits.rs`). There are splits if the folder has one for
 //! training beside one for validation or test, or if all its sub-folders are split folders, which are never taken for
-//! classes. The test split is the test folder if its images lie in class folders, or else the validation folder.
+//! classes; folders with the same folders in them whose names say nothing are refused. The test split is the test folder if its images lie in class folders, or else the validation folder.
 //! Classes are numbered by the train folder where there is one, so that a class without test images shifts no label; a
 //! test class that it lacks is an error. Any other folder has one set of images: it is the test split, and there is no
 //! train split (training on the images that are measured would go unseen).
 
+use super::classes::Known;
 use super::listed::{Listed, Source};
 use super::reader::{IMAGENET_MEAN_STD, Reader};
 use super::splits::{self, Found};
-use super::{Split, listing};
+use super::{Split, listing, tiny_imagenet};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
@@ -41,16 +42,20 @@ impl Reader for Folder {
     }
 
     fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
-        list(dir, split)
+        list(dir, split, None)
+    }
+
+    fn list_with(&self, dir: &Path, split: Split, known: &Known) -> Result<Listed> {
+        list(dir, split, Some(known))
     }
 }
 
 /// Lists one split.
-fn list(dir: &Path, split: Split) -> Result<Listed> {
+fn list(dir: &Path, split: Split, known: Option<&Known>) -> Result<Listed> {
     if !dir.is_dir() {
         return Err(Error::input(dir, "data folder", "a folder of class sub-folders", "no such folder"));
     }
-    let Found { root, numbered_by, mut notes } = match (splits::find(dir, split)?, split) {
+    let Found { root, numbered_by, mut notes } = match (splits::find(dir, split, known)?, split) {
         (Some(found), _) => found,
         (None, Split::Test) => Found { root: dir.to_owned(), numbered_by: dir.to_owned(), notes: Vec::new() },
         (None, Split::Train) => {
@@ -59,6 +64,11 @@ fn list(dir: &Path, split: Split) -> Result<Listed> {
             return Err(Error::input(dir, "train split", expected, found));
         }
     };
+    if tiny_imagenet::is_official_val(&root) {
+        let found = "val_annotations.txt, which has the labels (--dataset tiny-imagenet, with the folder above as \
+                     --data-dir, reads it)";
+        return Err(Error::input(&root, "data folder", "class sub-folders with images", found));
+    }
     let classes = listing::subfolders(&numbered_by)?;
     let (files, labels) = list_files(&root, &classes, &mut notes)?;
     if split == Split::Test && root == numbered_by {

@@ -26,6 +26,8 @@ pub(super) struct IdxSet {
     folders: &'static [&'static str],
     /// A word in its folder's path that tells it from the others with the same file names.
     mark: &'static str,
+    /// The first labels of the official train and test files, which tell it from the others too, where they are known.
+    first_labels: [&'static [u8]; 2],
     /// Class names, separated by commas.
     classes: &'static str,
     mean: &'static [f32],
@@ -46,6 +48,7 @@ pub(super) static MNIST: IdxSet = IdxSet {
     prefix: "",
     folders: &["mnist", "MNIST/raw", "raw"],
     mark: "",
+    first_labels: [&[5, 0, 4, 1, 9, 2, 1, 3, 1, 4, 3, 5], &[7, 2, 1, 0, 4, 1, 4, 9, 5, 9, 0, 6]],
     classes: DIGITS,
     mean: &[0.1307],
     std: &[0.3081],
@@ -55,6 +58,7 @@ pub(super) static FASHION_MNIST: IdxSet = IdxSet {
     name: "fashion-mnist",
     folders: &["fashion-mnist", "FashionMNIST/raw", "raw", "fashion_mnist", "fashion", "data/fashion"],
     mark: "fashion",
+    first_labels: [&[9, 0, 0, 3, 0, 2, 7, 2, 5, 5], &[9, 2, 1, 1, 6, 1, 4, 6, 5, 7]],
     classes: "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot",
     mean: &[0.2860],
     std: &[0.3530],
@@ -65,6 +69,7 @@ pub(super) static KMNIST: IdxSet = IdxSet {
     name: "kmnist",
     folders: &["kmnist", "KMNIST/raw", "raw"],
     mark: "kmnist",
+    first_labels: [&[], &[]],
     classes: "o,ki,su,tsu,na,ha,ma,ya,re,wo",
     mean: &[0.1918],
     std: &[0.3483],
@@ -85,7 +90,16 @@ pub(super) static EMNIST_MNIST: IdxSet = emnist("emnist-mnist", "emnist-mnist-",
 
 const fn emnist(name: &'static str, prefix: &'static str, classes: &'static str) -> IdxSet {
     let folders = &["emnist", "EMNIST/raw", "raw", "gzip", "emnist/gzip", "EMNIST/raw/gzip"];
-    IdxSet { name, prefix, folders, mark: "", classes, mean: &[0.1307], std: &[0.3081] }
+    IdxSet {
+        name,
+        prefix,
+        folders,
+        mark: "",
+        first_labels: [&[], &[]],
+        classes,
+        mean: &[0.1307],
+        std: &[0.3081],
+    }
 }
 
 /// One of the two files of a split.
@@ -142,10 +156,7 @@ impl Reader for IdxSet {
     fn is_in(&self, dir: &Path) -> bool {
         let found = [Split::Train, Split::Test].into_iter().find_map(|split| self.find(dir, split));
         let Some((folder, _)) = found else { return false };
-        // Three sets have the same file names: the folder's path tells which.
-        let path = folder.to_string_lossy().to_lowercase();
-        let marked = [&FASHION_MNIST, &KMNIST].into_iter().find(|set| path.contains(set.mark));
-        !self.prefix.is_empty() || marked.map_or(MNIST.mark, |set| set.mark) == self.mark
+        !self.prefix.is_empty() || self.named_by(&folder).unwrap_or(&MNIST).name == self.name
     }
 
     fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
@@ -160,6 +171,13 @@ impl Reader for IdxSet {
             .unwrap_or_else(|| folder.join(Part::Labels.names(self.prefix, split).swap_remove(0)));
         let open = |path: &Path| File::open(path).map(BufReader::new).map_err(Error::read(path));
         let mut listed = self.read_pair(&images, open(&images)?, &labels, open(&labels)?)?;
+        self.check_labels(&labels, &listed.labels, split)?;
+        if let Some(other) = self.named_by(&folder).filter(|other| other.name != self.name) {
+            listed.notes.push(format!(
+                "the folder's path says {}, which has the same file names; it is read as {}",
+                other.mark, self.name
+            ));
+        }
         if !self.prefix.is_empty() {
             listed.notes.push(format!("{}: EMNIST's images lie transposed, and are read so", self.name));
         }
@@ -168,6 +186,31 @@ impl Reader for IdxSet {
 }
 
 impl IdxSet {
+    /// Of the three sets with the same file names that of which a folder's path speaks.
+    fn named_by(&self, folder: &Path) -> Option<&'static IdxSet> {
+        let path = folder.to_string_lossy().to_lowercase();
+        let mut marked = [&FASHION_MNIST, &KMNIST].into_iter();
+        marked.find(|set| self.prefix.is_empty() && path.contains(set.mark))
+    }
+
+    /// Refuses the official files of another set with the same names, by their first labels.
+    fn check_labels(&self, path: &Path, labels: &[u16], split: Split) -> Result<()> {
+        let same = |set: &IdxSet| {
+            let first = set.first_labels[(split == Split::Test) as usize];
+            let found = labels.iter().take(first.len()).copied();
+            labels.len() >= first.len() && found.eq(first.iter().copied().map(u16::from))
+        };
+        let other = [&MNIST, &FASHION_MNIST].into_iter().find(|set| self.prefix.is_empty() && same(set));
+        match other.filter(|other| other.name != self.name) {
+            Some(other) => {
+                let expected = format!("labels of {}", self.name);
+                let found = format!("those of {0} (--dataset {0})", other.name);
+                Err(Error::input(path, "the first labels", expected, found))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Reads a file of images and the file of their labels. The paths are only named in errors.
     pub(super) fn read_pair(
         &self,

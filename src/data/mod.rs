@@ -243,12 +243,19 @@ pub fn load(
 }
 
 /// What the reader of a data set finds of a split.
-fn list(kind: DatasetKind, dir: Option<&Path>, split: Split) -> Result<Listed> {
+fn list(
+    kind: DatasetKind,
+    dir: Option<&Path>,
+    split: Split,
+    known: Option<&classes::Known>,
+) -> Result<Listed> {
     if kind == DatasetKind::Digits {
         return digits::list(split);
     }
     let dir = dir.ok_or_else(|| Error::usage(format!("the data set {kind} needs --data-dir")))?;
-    kind.reader().list(dir, split).map_err(|error| elsewhere::named(error, kind, dir))
+    let reader = kind.reader();
+    let listed = known.map_or_else(|| reader.list(dir, split), |known| reader.list_with(dir, split, known));
+    listed.map_err(|error| elsewhere::named(error, kind, dir))
 }
 
 /// SHA-256 over shape, count, pixels, labels and class names, each with its length, so that no two different

@@ -1,6 +1,7 @@
 //! What every data set brings along: its name, its normalisation, how its files are recognised and how they are listed.
 
 use super::Split;
+use super::classes::Known;
 use super::listed::Listed;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,14 @@ pub(super) trait Reader: Sync {
     /// # Errors
     /// [`Error::Input`] or [`Error::Read`] for what is missing or malformed.
     fn list(&self, dir: &Path, split: Split) -> Result<Listed>;
+
+    /// The same where a file says the classes of the network, for readers to which names of classes say what is one.
+    ///
+    /// # Errors
+    /// Those of [`Reader::list`].
+    fn list_with(&self, dir: &Path, split: Split, _: &Known) -> Result<Listed> {
+        self.list(dir, split)
+    }
 }
 
 /// The folders where files are looked for: `dir` itself, then its sub-folders of these names.

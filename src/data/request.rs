@@ -1,6 +1,7 @@
 //! The one way to images: which set, which of its images, how prepared.
 
 use super::assemble::{self, Taken};
+use super::classes::Known;
 use super::listed::{Listed, Source};
 use super::pick::Choice;
 use super::prepare::Prepare;
@@ -47,6 +48,10 @@ impl Request {
             skip_broken: false,
         }
     }
+
+    fn known(&self) -> Result<Option<Known>> {
+        self.classes.as_deref().map(classes::read).transpose()
+    }
 }
 
 /// How many images the split has that is asked for.
@@ -54,7 +59,8 @@ impl Request {
 /// # Errors
 /// Those of [`open`], as far as they are not about single images.
 pub fn count(request: &Request) -> Result<usize> {
-    Ok(list(request.kind, request.dir.as_deref(), request.split)?.labels.len())
+    let known = request.known()?;
+    Ok(list(request.kind, request.dir.as_deref(), request.split, known.as_ref())?.labels.len())
 }
 
 /// Reads what is asked for, and says what was read. Only the images that are taken are decoded; their pixels depend on no
@@ -67,17 +73,20 @@ pub fn count(request: &Request) -> Result<usize> {
 pub fn open(request: &Request) -> Result<(Images, Reading)> {
     let Request { kind, split, prepare, .. } = *request;
     prepare.check()?;
+    let known = request.known()?;
     let Listed { mut labels, classes: own, source, root, mut notes } =
-        list(kind, request.dir.as_deref(), split)?;
+        list(kind, request.dir.as_deref(), split, known.as_ref())?;
     let cache = match &source {
         Source::Files(files) => assemble::cache(kind, split, &root, files, &labels, &own),
         Source::Memory { .. } => None,
     };
-    let classes = match &request.classes {
+    let numbered = known.as_ref().is_some_and(|known| known.numbered);
+    let classes = match request.classes.as_deref().zip(known) {
         None => own,
-        Some(path) => {
-            let known = classes::read(path)?;
-            let positions = classes::positions(&own, &known, path, &root)?;
+        Some((path, Known { classes: known, .. })) => {
+            let mut with_images = vec![false; own.len()];
+            labels.iter().for_each(|&label| with_images[usize::from(label)] = true);
+            let positions = classes::positions(&own, &with_images, &known, path, &root)?;
             labels.iter_mut().for_each(|label| *label = positions[usize::from(*label)]);
             known.into_iter().map(|mut names| names.swap_remove(0)).collect()
         }
@@ -104,7 +113,8 @@ pub fn open(request: &Request) -> Result<(Images, Reading)> {
     if seen < classes.len() || request.classes.is_some() {
         notes.push(match &request.classes {
             Some(path) => {
-                format!("{seen} of the {} classes of {} have images", classes.len(), path.display())
+                let numbered = if numbered { ", which the numbers in its lines order" } else { "" };
+                format!("{seen} of the {} classes of {} have images{numbered}", classes.len(), path.display())
             }
             None => format!(
                 "the images are of {seen} of {} classes alone: accuracy says nothing of the others",

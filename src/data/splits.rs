@@ -2,10 +2,16 @@
 //!
 //! A name is cut into words in lower case (`Training_Set`, `seg-test`, `valset`). One of the words must say the role;
 //! the others must be words that say nothing (`set`, `images`, `seg`). Where **all** sub-folders of a folder carry a
-//! role beside the same other words (`cars_train`, `cars_test`), those other words may be anything.
+//! role beside the same other words (`cars_train`, `cars_test`), or are for training and for testing both
+//! (`train-jpg`, `test-jpg-v2`), those other words may be anything.
+//!
+//! Folders that hold folders of the same names are splits or folds, not classes, whatever they are called: where their
+//! names say no role, none is taken. A file of classes that has their names (`--classes`) says that they are classes.
 
+use super::classes::Known;
 use super::{Split, listing};
 use crate::error::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What a split folder is for.
@@ -33,7 +39,7 @@ impl Role {
         Some(match word {
             "train" | "training" | "trn" | "trainval" => Role::Train,
             "val" | "valid" | "validation" | "validate" | "dev" | "eval" | "evaluation" => Role::Validation,
-            "test" | "testing" | "tst" => Role::Test,
+            "test" | "testing" | "tst" | "holdout" | "heldout" => Role::Test,
             _ => return None,
         })
     }
@@ -101,16 +107,21 @@ struct Layout<'a> {
 /// The folder of a split, or `None` where `dir` has no split folders but (as far as can be seen) class folders.
 ///
 /// # Errors
-/// An input error where there are split folders, but not the one that is needed, or several of one role.
-pub(super) fn find(dir: &Path, split: Split) -> Result<Option<Found>> {
+/// An input error where there are split folders, but not the one that is needed, or several of one role; where folders
+/// look like splits by what is in them, and their names do not say which is which.
+pub(super) fn find(dir: &Path, split: Split, known: Option<&Known>) -> Result<Option<Found>> {
     let mut top = dir.to_owned();
     for _ in 0..MAX_NESTING {
         let names = listing::subfolders(&top)?;
+        if known.is_some_and(|known| !names.is_empty() && names.iter().all(|name| known.has(name))) {
+            return Ok(None);
+        }
         if let Some(layout) = Layout::of(&top, &names)? {
             let mut found = match split {
                 Split::Train => layout.train()?,
                 Split::Test => layout.test()?,
             };
+            found.notes.extend(layout.doubles());
             if !layout.others.is_empty() {
                 let others = list_of(&layout.others);
                 found.notes.push(format!("{}: {others} passed over, being no split", top.display()));
@@ -148,24 +159,62 @@ impl<'a> Layout<'a> {
         if !names.is_empty() && found.others.is_empty() {
             return Ok(Some(found));
         }
+        let loose = layout(&|name| role_in(name));
+        if loose.others.is_empty() && loose.has(Role::Train) && loose.has_measured() {
+            return Ok(Some(loose));
+        }
         let plain = |role: Role| names.iter().any(|name| name == role.plain_name());
         if plain(Role::Train) && (plain(Role::Validation) || plain(Role::Test)) {
             return Ok(Some(found));
         }
         // Beside other folders, a word alone is not enough: `training` and `evaluation` can be classes. Split folders
         // hold class folders, class folders hold images.
-        let has = |role: Role| found.roles.iter().any(|(_, other)| *other == role);
-        if !has(Role::Train) || !(has(Role::Validation) || has(Role::Test)) {
-            return Ok(None);
-        }
-        for (name, role) in &found.roles {
-            let folder = follow(&dir.join(name))?;
-            let holds_classes = !listing::subfolders(&folder)?.is_empty() && !listing::has_images(&folder)?;
-            if *role == Role::Train && !holds_classes {
-                return Ok(None);
+        if found.has(Role::Train) && found.has_measured() {
+            let mut trains = found.roles.iter().filter(|(_, role)| *role == Role::Train);
+            if trains.try_fold(true, |all, (name, _)| Ok(all && holds_folders(&dir.join(name))?))? {
+                return Ok(Some(found));
             }
         }
-        Ok(Some(found))
+        let (alike, inside) = alike(dir, names)?;
+        if alike.is_empty() {
+            return Ok(None);
+        }
+        if loose.has_measured() && alike.iter().all(|name| role_in(name).is_some()) {
+            return Ok(Some(loose));
+        }
+        let found = format!(
+            "{} with the same folders in them ({}), as splits or folds have: --data-dir can name the one to be measured; if \
+             these are the classes, a file with their names as --classes says so",
+            list_of(&alike),
+            list_of(&inside)
+        );
+        Err(Error::input(
+            dir,
+            "data folder",
+            "class folders with images, or splits such as train/ and test/",
+            found,
+        ))
+    }
+
+    fn has(&self, role: Role) -> bool {
+        self.roles.iter().any(|(_, other)| *other == role)
+    }
+
+    /// Whether there is a split to measure on.
+    fn has_measured(&self) -> bool {
+        self.has(Role::Validation) || self.has(Role::Test)
+    }
+
+    /// Folders of one role beside the one with the plain name.
+    fn doubles(&self) -> Option<String> {
+        let double = |(name, role): &&(String, Role)| {
+            let plain = role.plain_name();
+            name != plain && self.roles.iter().any(|(other, _)| other == plain)
+        };
+        let doubles: Vec<&str> = self.roles.iter().filter(double).map(|(name, _)| name.as_str()).collect();
+        let dir = self.dir.display();
+        (!doubles.is_empty())
+            .then(|| format!("{dir}: {} passed over beside the plain name of its kind", list_of(&doubles)))
     }
 
     /// The folder of a role, doubles followed.
@@ -201,9 +250,20 @@ impl<'a> Layout<'a> {
 
     /// The test images, or else the validation images.
     fn test(&self) -> Result<Found> {
-        let train = self.folder(Role::Train)?.map(|(_, root)| root);
-        let (test, val) = (self.folder(Role::Test)?, self.folder(Role::Validation)?);
         let mut notes = Vec::new();
+        let mut train = self.folder(Role::Train)?;
+        // Not unpacked, say.
+        if let Some((name, root)) = &train
+            && listing::subfolders(root)?.is_empty()
+        {
+            notes.push(format!(
+                "{}: {name}/ has no class folders, so those that are measured number the classes",
+                self.dir.display()
+            ));
+            train = None;
+        }
+        let train = train.map(|(_, root)| root);
+        let (test, val) = (self.folder(Role::Test)?, self.folder(Role::Validation)?);
         let root = match (test, val) {
             (Some((test, root)), Some((val, other))) => {
                 let dir = self.dir.display();
@@ -259,6 +319,31 @@ fn follow(folder: &Path) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Whether a folder, doubles followed, holds folders and no images.
+fn holds_folders(folder: &Path) -> Result<bool> {
+    let folder = follow(folder)?;
+    Ok(!listing::subfolders(&folder)?.is_empty() && !listing::has_images(&folder)?)
+}
+
+/// The folders that hold no images but folders, two or more of which another one has too, and the names of these.
+fn alike(dir: &Path, names: &[String]) -> Result<(Vec<String>, Vec<String>)> {
+    let mut holders: BTreeMap<String, usize> = BTreeMap::new();
+    let mut candidates = Vec::new();
+    for name in names {
+        let folder = dir.join(name);
+        if holds_folders(&folder)? {
+            let inside = listing::subfolders(&follow(&folder)?)?;
+            inside.iter().for_each(|inner| *holders.entry(inner.clone()).or_default() += 1);
+            candidates.push((name, inside));
+        }
+    }
+    holders.retain(|_, count| *count > 1);
+    let shares = |inside: &[String]| inside.iter().filter(|inner| holders.contains_key(*inner)).count() > 1;
+    let alike: Vec<String> =
+        candidates.into_iter().filter(|(_, inside)| shares(inside)).map(|(name, _)| name.clone()).collect();
+    Ok((alike, holders.into_keys().collect()))
+}
+
 /// Whether a folder has class folders that `like` has too, one of them with images.
 fn is_labelled(folder: &Path, like: &Path) -> Result<bool> {
     let known = listing::subfolders(like)?;
@@ -296,9 +381,12 @@ fn file_name(path: &Path) -> String {
     path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
-/// `train/, val/`.
+/// `train/, val/`; of many the first.
 fn list_of(names: &[impl std::fmt::Display]) -> String {
-    names.iter().map(|name| format!("{name}/")).collect::<Vec<_>>().join(", ")
+    const NAMED: usize = 8;
+    let more = (names.len() > NAMED).then(|| "…".to_owned());
+    let named = names.iter().take(NAMED).map(|name| format!("{name}/"));
+    named.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -338,18 +426,18 @@ mod tests {
     #[test]
     fn what_is_taken_and_what_is_passed_over_is_told() {
         let dir = with(&["train/a", "train/b", "valid/a", "Test/a", "docs"]);
-        let found = find(dir.path(), Split::Test).unwrap().unwrap();
+        let found = find(dir.path(), Split::Test, None).unwrap().unwrap();
         assert_eq!((found.root, found.numbered_by), (dir.path().join("Test"), dir.path().join("train")));
         let notes = found.notes.join("\n");
         for needle in ["took Test/; valid/ is there too", "/valid takes that", "docs/ passed over"] {
             assert!(notes.contains(needle), "{notes}");
         }
         let dir = with(&["train/a", "train/b", "valid/a", "test/unknown"]);
-        let found = find(dir.path(), Split::Test).unwrap().unwrap();
+        let found = find(dir.path(), Split::Test, None).unwrap().unwrap();
         assert_eq!(found.root, dir.path().join("valid"));
         let notes = found.notes.join("\n");
         assert!(notes.contains("took valid/, because test/ has no class folders with images"), "{notes}");
-        assert!(find(with(&["a", "b"]).path(), Split::Test).unwrap().is_none());
+        assert!(find(with(&["a", "b"]).path(), Split::Test, None).unwrap().is_none());
     }
 
     #[test]

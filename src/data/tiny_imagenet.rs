@@ -22,6 +22,7 @@ pub(super) const SIZE: (usize, usize) = (64, 64);
 
 const FOLDERS: [&str; 1] = ["tiny-imagenet-200"];
 const WNIDS: &str = "wnids.txt";
+const ANNOTATIONS: &str = "val_annotations.txt";
 
 /// Tiny ImageNet.
 pub(super) struct TinyImagenet;
@@ -40,7 +41,15 @@ impl Reader for TinyImagenet {
     }
 
     fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
-        let top = find(dir).ok_or_else(|| missing(self.name(), dir, &FOLDERS, &[WNIDS], true))?;
+        let Some(top) = find(dir) else {
+            let above = dir.canonicalize().ok().and_then(|dir| Some(dir.parent()?.join(WNIDS).is_file()));
+            return Err(if above == Some(true) {
+                let expected = "wnids.txt here (--data-dir names the folder above, which has it)";
+                Error::input(dir, "files of tiny-imagenet", expected, "one of its folders")
+            } else {
+                missing(self.name(), dir, &FOLDERS, &[WNIDS], true)
+            });
+        };
         list(&top, split)
     }
 }
@@ -48,6 +57,11 @@ impl Reader for TinyImagenet {
 /// The folder with the official files.
 fn find(dir: &Path) -> Option<PathBuf> {
     places(dir, &FOLDERS).find(|folder| folder.join(WNIDS).is_file())
+}
+
+/// Whether a folder is the official val folder, whose labels lie in a file.
+pub(super) fn is_official_val(folder: &Path) -> bool {
+    folder.join(ANNOTATIONS).is_file() && !is_sorted(folder).unwrap_or(true)
 }
 
 /// Lists one split of the official files.
@@ -135,7 +149,7 @@ fn list_classes(folder: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<
 
 /// Reads `val_annotations.txt`: file name, WordNet id and four box corners, separated by tabs.
 fn list_val(folder: &Path, classes: &[String]) -> Result<(Vec<PathBuf>, Vec<u16>)> {
-    let path = folder.join("val_annotations.txt");
+    let path = folder.join(ANNOTATIONS);
     let text = fs::read_to_string(&path).map_err(Error::read(&path))?;
     let index: HashMap<&str, u16> = classes.iter().map(String::as_str).zip(0..).collect();
     let mut files = Vec::new();

@@ -3,7 +3,7 @@
 use crate::support::{refused, write};
 use flate2::{Compression, write::GzEncoder};
 use std::io::Write;
-use synfilter::data::{DatasetKind, Images, Split, load};
+use synfilter::data::{DatasetKind, Images, Request, Split, load, open};
 
 fn images(count: u32, height: u32, width: u32) -> Vec<u8> {
     let sizes = [count, height, width].map(u32::to_be_bytes).concat();
@@ -11,7 +11,7 @@ fn images(count: u32, height: u32, width: u32) -> Vec<u8> {
     [0, 0, 8, 3].into_iter().chain(sizes).chain(pixels).collect()
 }
 
-fn labels(labels: &[u8]) -> Vec<u8> {
+fn labels_file(labels: &[u8]) -> Vec<u8> {
     [&[0, 0, 8, 1][..], &(labels.len() as u32).to_be_bytes(), labels].concat()
 }
 
@@ -32,8 +32,53 @@ fn with(
     let dir = tempfile::tempdir().unwrap();
     let pack = |bytes: Vec<u8>| if packed { gz(&bytes) } else { bytes };
     write(dir.path().join(names[0]), pack(images(given.len() as u32, 28, 28)));
-    write(dir.path().join(names[1]), pack(labels(given)));
+    write(dir.path().join(names[1]), pack(labels_file(given)));
     load(kind, Some(dir.path()), split, None)
+}
+
+#[test]
+fn official_files_of_another_set_with_the_same_names_are_refused() {
+    let mnist = [7, 2, 1, 0, 4, 1, 4, 9, 5, 9, 0, 6, 9];
+    let fashion = [9, 2, 1, 1, 6, 1, 4, 6, 5, 7, 4];
+    let names = ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"];
+    for (asked, there, labels) in [
+        (DatasetKind::FashionMnist, "mnist", &mnist[..]),
+        (DatasetKind::Kmnist, "fashion-mnist", &fashion),
+        (DatasetKind::Mnist, "fashion-mnist", &fashion),
+    ] {
+        let error = with(asked, Split::Test, names, false, labels).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(error.exit_code(), 3);
+        let expected = format!("expected labels of {asked}, found those of {there} (--dataset {there})");
+        assert!(text.ends_with(&expected) && text.contains("t10k-labels"), "{text}");
+    }
+    assert!(with(DatasetKind::Mnist, Split::Test, names, false, &mnist).is_ok());
+    // A part of a set, and one that a folder's name speaks of.
+    assert!(with(DatasetKind::FashionMnist, Split::Test, names, false, &mnist[..9]).is_ok());
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("FashionMNIST/raw");
+    write(folder.join(names[0]), images(2, 28, 28));
+    write(folder.join(names[1]), labels_file(&[3, 9]));
+    let request = Request::new(DatasetKind::Mnist, Some(folder), Split::Test);
+    let notes = open(&request).unwrap().1.notes.join("\n");
+    assert!(
+        notes.contains("path says fashion, which has the same file names; it is read as mnist"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn letters_are_measured_on_a_network_of_26_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path().join("emnist-letters-test-images-idx3-ubyte"), images(3, 28, 28));
+    write(dir.path().join("emnist-letters-test-labels-idx1-ubyte"), labels_file(&[1, 26, 2]));
+    let names = dir.path().join("letters.txt");
+    write(&names, ('a'..='z').map(|letter| format!("{letter}\n")).collect::<String>());
+    let dir = Some(dir.path().to_owned());
+    let request =
+        Request { classes: Some(names), ..Request::new(DatasetKind::EmnistLetters, dir, Split::Test) };
+    let images = open(&request).unwrap().0;
+    assert_eq!((images.labels.as_slice(), images.classes.len()), (&[0, 25, 1][..], 26));
 }
 
 #[test]
@@ -69,7 +114,7 @@ fn mnists_files_are_found_under_their_other_names() {
 fn images_may_have_any_sides() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path().join("train-images-idx3-ubyte"), images(2, 5, 8));
-    write(dir.path().join("train-labels-idx1-ubyte"), labels(&[0, 1]));
+    write(dir.path().join("train-labels-idx1-ubyte"), labels_file(&[0, 1]));
     let set = load(DatasetKind::Mnist, Some(dir.path()), Split::Train, None).unwrap();
     assert_eq!((set.shape, set.pixels.len()), ([1, 5, 8], 80));
 }

@@ -4,7 +4,7 @@
 use crate::support::{refused, write};
 use std::fs;
 use std::path::Path;
-use synfilter::data::{DatasetKind::Folder, Images, Split, load};
+use synfilter::data::{DatasetKind::Folder, Images, Request, Split, load, open};
 
 /// A PNG of 4×4 pixels of one grey.
 fn flat(grey: u8) -> Vec<u8> {
@@ -53,6 +53,9 @@ fn every_usual_pair_of_names_is_known() {
         ("train", "test1"),
         ("train2017", "val2017"),
         ("trainval", "test"),
+        ("train", "holdout"),
+        ("train-jpg", "test-jpg-v2"),
+        ("animals_train", "insects_test"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         classes(&dir.path().join(train), &TRAIN);
@@ -138,13 +141,75 @@ fn folders_that_all_look_like_splits_are_never_classes() {
         None,
         &["one folder of validation images", "valid/, validation/"],
     );
-    // A plain name goes before others.
+    // A plain name goes before others, which is told.
     classes(&dir.path().join("val"), &[("ant", 51)]);
-    assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 51)]);
+    let (images, reading) = open(&Request::new(Folder, Some(dir.path().to_owned()), Split::Test)).unwrap();
+    assert_eq!(content(&images), [(0, 51)]);
+    let notes = reading.notes.join("\n");
+    assert!(notes.contains("valid/, validation/ passed over beside the plain name of its kind"), "{notes}");
     let flat_ones = tempfile::tempdir().unwrap();
     write(flat_ones.path().join("test/1.png"), flat(1));
     write(flat_ones.path().join("dev/2.png"), flat(2));
     refused(Folder, flat_ones.path(), Split::Test, None, &["class sub-folders", "none"]);
+}
+
+#[test]
+fn folders_with_the_same_folders_in_them_are_no_classes() {
+    let dir = tempfile::tempdir().unwrap();
+    classes(&dir.path().join("train"), &TRAIN);
+    classes(&dir.path().join("gallery"), &TEST);
+    let needles = ["gallery/, train/ with the same folders in them (ant/, bee/)", "--data-dir", "--classes"];
+    refused(Folder, dir.path(), Split::Test, None, &needles);
+    // Folds, which hold splits.
+    let folds = tempfile::tempdir().unwrap();
+    for fold in ["fold1", "fold2"] {
+        classes(&folds.path().join(fold).join("train"), &TRAIN);
+        classes(&folds.path().join(fold).join("test"), &TEST);
+    }
+    refused(
+        Folder,
+        folds.path(),
+        Split::Test,
+        None,
+        &["fold1/, fold2/ with the same folders", "test/, train/"],
+    );
+    assert_eq!(content(&get(&folds.path().join("fold2"), Split::Test)), [(0, 101), (1, 102)]);
+    // Splits by what is in them, beside something else.
+    fs::rename(dir.path().join("gallery"), dir.path().join("my test images")).unwrap();
+    write(dir.path().join("holiday/1.png"), flat(9));
+    assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 101), (1, 102)]);
+    // Classes whose images are sorted further: a file with the classes says that they are.
+    let nested = tempfile::tempdir().unwrap();
+    for class in ["cat", "dog"] {
+        classes(&nested.path().join(class), &[("day", 1), ("night", 2)]);
+    }
+    refused(
+        Folder,
+        nested.path(),
+        Split::Test,
+        None,
+        &["cat/, dog/ with the same folders in them (day/, night/)"],
+    );
+    let names = nested.path().join("classes.txt");
+    write(&names, "dog\ncat\nfox\n");
+    let request =
+        Request { classes: Some(names), ..Request::new(Folder, Some(nested.path().to_owned()), Split::Test) };
+    let (images, _) = open(&request).unwrap();
+    assert_eq!(content(&images), [(1, 1), (1, 2), (0, 1), (0, 2)]);
+}
+
+#[test]
+fn a_train_folder_without_class_folders_numbers_nothing() {
+    for train in ["train/archive.tar", "train/1.png"] {
+        let dir = tempfile::tempdir().unwrap();
+        classes(&dir.path().join("val"), &TEST);
+        write(dir.path().join(train), flat(1));
+        let (images, reading) =
+            open(&Request::new(Folder, Some(dir.path().to_owned()), Split::Test)).unwrap();
+        assert_eq!(content(&images), [(0, 101), (1, 102)]);
+        let notes = reading.notes.join("\n");
+        assert!(notes.contains("train/ has no class folders, so those that are measured number"), "{notes}");
+    }
 }
 
 #[test]
