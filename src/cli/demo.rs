@@ -17,7 +17,7 @@ use synfilter::attack::Method;
 use synfilter::backend::cpu::optimizer::Sgd;
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
-use synfilter::data::{DatasetKind, Images, Split, load};
+use synfilter::data::{Choice, DatasetKind, How, Images, Reading, Request, Split, load, open};
 use synfilter::eps::Eps;
 use synfilter::filter::FilterKind;
 use synfilter::model::Said;
@@ -92,7 +92,10 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         FilterKind::ALL.len()
     ));
     let run = folder.join("sweep");
-    swept(args, &checkpoint, &run, test.first(IMAGES)?)?;
+    let choice = Choice { images: IMAGES, how: How::First, seed: 0 };
+    let request = Request::new(DatasetKind::Digits, None, Split::Test);
+    let images = open(&Request { choice: Some(choice), ..request })?;
+    swept(args, &checkpoint, &run, &images)?;
 
     note("3 of 4: score");
     let scores = score_run(&run, Options::default())?;
@@ -184,7 +187,7 @@ impl OnDevice for Training<'_> {
     }
 }
 
-fn swept(args: &Args, checkpoint: &PathBuf, run: &Path, images: Images) -> Result<()> {
+fn swept(args: &Args, checkpoint: &PathBuf, run: &Path, images: &(Images, Reading)) -> Result<()> {
     args.compute.run(false, Sweep { args, checkpoint, run, images })
 }
 
@@ -193,14 +196,14 @@ struct Sweep<'a> {
     args: &'a Args,
     checkpoint: &'a PathBuf,
     run: &'a Path,
-    images: Images,
+    images: &'a (Images, Reading),
 }
 
 impl OnDevice for Sweep<'_> {
     type Output = ();
 
     fn run<B: Backend>(self, backend: &B, description: String) -> Result<()> {
-        let Sweep { args, checkpoint, run, images } = self;
+        let Sweep { args, checkpoint, run, images: (images, reading) } = self;
         let choices = Choices {
             filters: FilterKind::ALL.to_vec(),
             thresholds: THRESHOLDS,
@@ -215,8 +218,8 @@ impl OnDevice for Sweep<'_> {
             backend,
             backend_name: args.compute.backend_name(),
             dtype: args.compute.dtype.name(),
-            images: &images,
-            reading: None,
+            images,
+            reading: Some(reading),
             dataset: DatasetKind::Digits,
             checkpoints: slice::from_ref(checkpoint),
             trained: &[],
@@ -229,7 +232,8 @@ impl OnDevice for Sweep<'_> {
         };
         let mut plan = prepared.plan()?;
         let provenance = provenance::of_this_command(args.compute.seed, description, prepared.checkpoints);
-        let job = Job { folder: run, shard: Shard::WHOLE, resume: false, provenance, input: None };
+        let job =
+            Job { folder: run, shard: Shard::WHOLE, resume: false, provenance, input: prepared.input() };
         prepared.run(&mut plan, job).map(|_| ())
     }
 }

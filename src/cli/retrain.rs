@@ -25,7 +25,7 @@ use synfilter::lock::Lock;
 use synfilter::model::{Model, Said};
 use synfilter::network::Network;
 use synfilter::retrain::document::{ALPHA, ArmResult, Labels, Network as Trained, Training, VERSION};
-use synfilter::retrain::labels::{choice, labels};
+use synfilter::retrain::labels::{Swept, labels, swept};
 use synfilter::retrain::outcome::{Measured, write_table};
 use synfilter::retrain::statistics::{compare, summary};
 use synfilter::retrain::{Arm, Arms, Document, Outcome, RETRAIN_PARQUET, Settings, table};
@@ -114,11 +114,20 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         return Err(Error::usage(format!("--seeds: expected each once, found {twice} twice")));
     }
     args.compute.set_threads()?;
-    let (train, train_reading) = open_images(&args.source.request(Split::Train)?)?;
+    let Swept { choice, prepare, words } = swept(&args.labels)?;
+    // Prepared as those of the sweep, unless something else is said.
+    let as_swept = prepare.filter(|_| args.source.preparing.is_silent());
+    let request = |split| -> Result<Request> {
+        let request = args.source.request(split)?;
+        Ok(Request { prepare: as_swept.unwrap_or(request.prepare), ..request })
+    };
+    let (train, train_reading) = open_images(&request(Split::Train)?)?;
     // The images that the sweep chose come first: what is measured on is the rest of them.
-    let test = args.source.request(Split::Test)?;
-    let choice = choice(&args.labels)?;
-    let (test, test_reading) = open_images(&Request { choice, rest_follows: choice.is_some(), ..test })?;
+    let test = Request { choice, rest_follows: choice.is_some(), ..request(Split::Test)? };
+    let (test, mut test_reading) = open_images(&test)?;
+    if as_swept.is_some() {
+        test_reading.notes.push("prepared as the images of the sweep, as nothing else is said".to_owned());
+    }
     let retraining = Retraining {
         checkpoint: &args.checkpoint,
         labels: &args.labels,
@@ -129,6 +138,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         choice: &args.named.choice(&args.normalise),
         by: args.by,
         options: args.labelling.options(),
+        swept: words,
         training: Training {
             epochs: args.epochs,
             batch: args.learning.batch_size,
@@ -191,6 +201,8 @@ pub struct Retraining<'a> {
     pub by: Which,
     /// How it is made.
     pub options: Options,
+    /// The images of the sweep, in words.
+    pub swept: Option<String>,
     /// How networks are trained.
     pub training: Training,
     /// The seeds.
@@ -323,10 +335,15 @@ impl Retraining<'_> {
                 self.test.clone().first(seen)?.digest == digest
             };
         if !same {
+            let swept = self.swept.as_ref().map(|words| format!(" ({words})")).unwrap_or_default();
+            let images = &self.input.images;
             return Err(Error::usage(format!(
-                "{}: images: expected the test images of {}, found others",
+                "{}: images: expected the test images that it measured{swept}, found {} {} images of {}, {}",
                 self.labels.display(),
-                self.dataset
+                images.of,
+                images.split,
+                images.dataset,
+                images.preparation
             )));
         }
         if !self.all_images && seen < all {

@@ -71,6 +71,12 @@ impl FromStr for Crop {
 }
 
 impl Preparing {
+    /// Whether nothing is said.
+    pub fn is_silent(self) -> bool {
+        let Preparing { image_size, resize, crop, interpolation, color } = self;
+        image_size.or(resize).is_none() && crop.is_none() && interpolation.is_none() && color.is_none()
+    }
+
     /// As the library takes it.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The labels of a checkpoint's layers, from a sweep of it.
 
 use super::document::{Labels, Layer};
-use crate::data::Choice;
+use crate::data::{Choice, Prepare};
 use crate::error::{Error, Result};
+use crate::input::Input;
 use crate::invariance::gather::{records, scored};
 use crate::models::Stem;
 use crate::score::{Options, Which};
@@ -11,13 +12,30 @@ use crate::sweep::dir::RunFile;
 use crate::sweep::export::{is_finished, unfinished};
 use std::path::Path;
 
-/// The choice of images of the sweep in a folder, if there is a sweep and it made one.
+/// The images that a sweep measured.
+#[derive(Default)]
+pub struct Swept {
+    /// Which of them it chose, if it made a choice.
+    pub choice: Option<Choice>,
+    /// How they were prepared, as far as settings say it (see [`Settings::prepare`](crate::sweep::Settings::prepare)).
+    pub prepare: Option<Prepare>,
+    /// The same in words, and of what data set; sweeps of versions that did not tell have none.
+    pub words: Option<String>,
+}
+
+/// The images of the sweep in a folder, if there is a sweep.
 ///
 /// # Errors
 /// Those of [`RunFile::read`].
-pub fn choice(run: &Path) -> Result<Option<Choice>> {
+pub fn swept(run: &Path) -> Result<Swept> {
     let file = if run.is_dir() { RunFile::read(run)? } else { None };
-    Ok(file.and_then(|file| file.settings.pick).map(|pick| pick.choice()))
+    Ok(file.map_or(Swept::default(), |file| Swept {
+        choice: file.settings.pick.map(|pick| pick.choice()),
+        prepare: file.settings.prepare,
+        words: file.input.map(|Input { images, .. }| {
+            format!("{} {} images of {}, {}", images.of, images.split, images.dataset, images.preparation)
+        }),
+    }))
 }
 
 /// The labels of all `layers` of the checkpoint with the content `sha256` and the stem `stem`, by the score `by` combined over

@@ -132,3 +132,19 @@ fn what_cannot_be_retrained() {
     refused(&other, folder.path(), 2, &["checkpoint: expected a sweep of"]);
     assert!(!folder.path().join("r").exists());
 }
+
+#[test]
+fn images_are_prepared_as_those_of_the_sweep_unless_something_else_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let train =
+        format!("train --arch {ARCH} --dataset digits --resize 16 --epochs 1 --seed 2 --out {{}}/train");
+    run(&train, folder.path());
+    let sweep = "sweep --checkpoint {}/train/epoch-0001.safetensors --dataset digits --resize 16 --images 50 --eps 0.1";
+    run(&format!("{sweep} --thresholds 2 --out {{}}/sweep"), folder.path());
+    let told = told(&format!("{RETRAIN} --dry-run"), folder.path());
+    assert!(told.contains("preparation: Resize(16), bilinear"), "{told}");
+    assert!(told.contains("note: prepared as the images of the sweep, as nothing else is said"), "{told}");
+    let needle = "expected the test images that it measured (2000 test images of digits, Resize(16), bilinear), found 2000 \
+                  test images of digits, Resize(20), bilinear";
+    refused(&format!("{RETRAIN} --dry-run --resize 20"), folder.path(), 2, &[needle]);
+}

@@ -166,7 +166,9 @@ fn a_study_from_training_to_scores() {
     let found = record(&network.join("eps/study-eps.json"));
     let words: Vec<&str> = found["command"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
     let document = json(&words[1..].join(" "), folder.path());
-    assert_eq!(document["halving"], eps);
+    let mut eps = eps;
+    let input = eps.as_object_mut().unwrap().remove("input").unwrap();
+    assert_eq!((&document["halving"], &document["input"]), (&eps, &input));
     let words: Vec<Value> = record(&sweep.join("study-score.json"))["command"].as_array().unwrap().clone();
     let line = words[1..].iter().map(|word| word.as_str().unwrap()).collect::<Vec<_>>().join(" ");
     let before = fs::read(sweep.join("scores.parquet")).unwrap();

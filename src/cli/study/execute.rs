@@ -3,12 +3,14 @@
 use super::super::attack::Curves;
 use super::super::device::Compute;
 use super::super::eval::{chunk, searched};
+use super::super::output::note;
 use super::super::preparation::{Block, Choices, Preparation};
 use super::super::provenance;
 use super::super::retrain::{InFolder, Retraining};
 use super::super::train;
 use super::images::{Read, Store};
 use super::words;
+use serde::Serialize;
 use std::cell::RefCell;
 use std::fs;
 use std::io::Write;
@@ -148,7 +150,7 @@ impl Executor<'_> {
         let network = &self.spec.networks[at];
         let checkpoint = checkpoint_of(self.spec, at, network.epochs.len() - 1);
         let images = self.images.measured(network.data)?;
-        let search = Search { executor: self, network: at, checkpoint: &checkpoint, images: &images.images };
+        let search = Search { executor: self, network: at, checkpoint: &checkpoint, read: &images };
         let (found, device) = self.compute.run(false, search)?;
         let path = step.folder.join(EPS_JSON);
         let text = serde_json::to_string_pretty(&found).map_err(|error| Error::write(&path)(error.into()))?;
@@ -223,6 +225,7 @@ impl Executor<'_> {
             train: &train.images,
             test: &test.images,
             input: Input::of_training(train.reading.clone(), test.reading.clone()),
+            swept: None,
             dataset: spec.data[network.data].kind,
             choice: &Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() },
             by: retrain.by,
@@ -370,20 +373,31 @@ struct Search<'a> {
     executor: &'a Executor<'a>,
     network: usize,
     checkpoint: &'a Path,
-    images: &'a Images,
+    read: &'a Read,
+}
+
+/// What the search of ε leaves: what it found, and on what.
+#[derive(Serialize)]
+struct Searched {
+    #[serde(flatten)]
+    found: Halving,
+    input: Input,
 }
 
 impl OnDevice for Search<'_> {
-    type Output = (Halving, String);
+    type Output = (Searched, String);
 
-    fn run<B: Backend>(self, backend: &B, device: String) -> Result<(Halving, String)> {
+    fn run<B: Backend>(self, backend: &B, device: String) -> Result<(Searched, String)> {
         let spec = self.executor.spec;
         let network = &spec.networks[self.network];
         let kind = spec.data[network.data].kind;
         let choice = Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() };
-        let model = Model::open(self.checkpoint, &choice, kind, self.images)?;
-        let found = searched(backend, model, self.images, spec.sweep.bn, spec.sweep.clamp)?;
-        Ok((found, device))
+        let Read { images, reading, .. } = self.read;
+        let model = Model::open(self.checkpoint, &choice, kind, images)?;
+        let input = Input::of(reading.clone()).with(vec![model.taken.clone()]);
+        note(&input.to_string());
+        let found = searched(backend, model, images, spec.sweep.bn, spec.sweep.clamp)?;
+        Ok((Searched { found, input }, device))
     }
 }
 
