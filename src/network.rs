@@ -5,12 +5,33 @@ use crate::data::Images;
 use crate::filter::Mask;
 use crate::graph::program::{BackStep, Mode, Program, StepId};
 use crate::graph::{Graph, ParamId};
+use crate::named_choice::named_choice;
 use crate::tape::{Prepared, Run};
 use crate::weights::Weights;
 use std::ops::Range;
 
 /// Images per run where batch norm uses the statistics of the batch.
 pub const STATISTICS_BATCH: usize = 100;
+
+named_choice!(
+    /// Which statistics batch norm uses.
+    BnMode, "batch-norm mode" {
+        /// The running statistics of the checkpoint.
+        Running = "running",
+        /// Those of each batch of [`STATISTICS_BATCH`] images.
+        Batch = "batch"
+    }
+);
+
+impl BnMode {
+    /// How a network runs with it.
+    pub fn mode(self) -> Mode {
+        match self {
+            BnMode::Running => Mode::Inference,
+            BnMode::Batch => Mode::BatchStatistics,
+        }
+    }
+}
 
 /// How images become the values that the first layer sees, per channel and in pixel units: (x − mean) / std.
 #[derive(Clone, Debug, PartialEq)]

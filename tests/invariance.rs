@@ -9,8 +9,9 @@ use synfilter::invariance::document::{
 use synfilter::invariance::gather::{Gathered, Scored};
 use synfilter::invariance::{Axis, compare, table};
 use synfilter::models::Stem;
+use synfilter::provenance::Provenance;
 use synfilter::score::{Baseline, Label, Options, Score, Which};
-use synfilter::sweep::{AttackMode, BnMode, Provenance, Scope};
+use synfilter::sweep::{AttackMode, BnMode, Scope};
 
 /// A score that is far beyond its error, or 0, or none.
 type Made = Option<f64>;

@@ -44,20 +44,20 @@ fn settings(arch: Arch, epochs: u32) -> TrainSettings {
 }
 
 fn run(folder: &Path, settings: &TrainSettings, resume: bool) -> Result<Trained> {
-    observed(folder, settings, resume, &AtomicBool::new(false), &mut ())
+    observed(folder, settings, resume, &|| false, &mut ())
 }
 
 fn observed(
     folder: &Path,
     settings: &TrainSettings,
     resume: bool,
-    interrupted: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     observer: &mut dyn Observer,
 ) -> Result<Trained> {
     let data = Data { train: &DIGITS.train, test: &DIGITS.test, weights: None };
     let session = Session { command: vec!["synfilter".into(), "train".into()], device: "a test".into() };
     let job = Job { folder, resume, tensorboard: false, session, input: None };
-    train(&Cpu::new(ConvMode::Auto, true), settings, data, job, interrupted, observer)
+    train(&Cpu::new(ConvMode::Auto, true), settings, data, job, stop, observer)
 }
 
 /// The bytes of the checkpoint after `epoch`.
@@ -125,7 +125,7 @@ fn retrained(arch: Arch, folder: &Path, frozen: &[&str]) -> Result<[Checkpoint; 
     let session = Session { command: Vec::new(), device: "a test".into() };
     let job = Job { folder: &after, resume: false, tensorboard: false, session, input: None };
     let backend = Cpu::new(ConvMode::Auto, true);
-    let trained = train(&backend, &settings, data, job, &AtomicBool::new(false), &mut ())?;
+    let trained = train(&backend, &settings, data, job, &|| false, &mut ())?;
     Ok([checkpoint, Checkpoint::load(trained.checkpoint)?])
 }
 
@@ -235,7 +235,9 @@ fn an_interrupted_run_keeps_what_was_saved_and_goes_on_from_there() {
     run(whole.path(), &ours, false).unwrap();
     let interrupted = AtomicBool::new(false);
     let mut observer = StopAt { epoch: 4, interrupted: &interrupted, seen: Vec::new() };
-    let error = observed(stopped.path(), &ours, false, &interrupted, &mut observer).unwrap_err();
+    let error =
+        observed(stopped.path(), &ours, false, &|| interrupted.load(Ordering::Relaxed), &mut observer)
+            .unwrap_err();
     assert!(matches!(error, Error::Interrupted), "{error}");
     assert_eq!(observer.seen.len(), 7, "two batches in each of three epochs and one in the fourth");
     let last = observer.seen.last().unwrap();
@@ -332,7 +334,7 @@ fn a_resnet_learns_digits() {
         input: None,
     };
     let backend = Cpu::new(ConvMode::Auto, true);
-    let trained = train(&backend, &settings, data, job, &AtomicBool::new(false), &mut ()).unwrap();
+    let trained = train(&backend, &settings, data, job, &|| false, &mut ()).unwrap();
     let [first, second] = &trained.epochs[..] else { panic!("two epochs") };
     assert!(second.train_loss < 0.5 * first.train_loss, "{first:?} {second:?}");
     assert!(second.test_accuracy > 0.85, "{second:?}");

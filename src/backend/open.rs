@@ -1,18 +1,6 @@
-//! Devices by name: the one place that knows which backends the program was built with.
+//! Which backends the program was built with, and the CUDA devices of this machine.
 
-use super::Backend;
 use crate::error::Result;
-
-/// Something to be done on a device, whatever its kind.
-pub trait OnDevice {
-    /// What comes of it.
-    type Output;
-    /// Does it; `description` is the device in words, for the record.
-    ///
-    /// # Errors
-    /// Its own, and those of the device.
-    fn run<B: Backend>(self, backend: &B, description: String) -> Result<Self::Output>;
-}
 
 /// A number format of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +11,20 @@ pub enum NumberFormat {
     F16,
     /// bfloat16, sums in 32 bits.
     Bf16,
+}
+
+impl NumberFormat {
+    /// Every format.
+    pub const ALL: [NumberFormat; 3] = [NumberFormat::F32, NumberFormat::F16, NumberFormat::Bf16];
+
+    /// Its name, as results record it.
+    pub fn name(self) -> &'static str {
+        match self {
+            NumberFormat::F32 => "f32",
+            NumberFormat::F16 => "f16",
+            NumberFormat::Bf16 => "bf16",
+        }
+    }
 }
 
 /// A CUDA device, as it says of itself.
@@ -46,6 +48,17 @@ pub struct CudaDevice {
     pub unfit: Option<String>,
 }
 
+#[cfg(feature = "cuda")]
+impl CudaDevice {
+    /// In words, for the record of what was computed on it.
+    pub(crate) fn words(&self) -> String {
+        let CudaDevice { ordinal, name, compute, driver, .. } = self;
+        format!("cuda:{ordinal}, {name}, compute capability {compute}, driver {driver}")
+    }
+}
+#[cfg(feature = "cuda")]
+pub(crate) use built::described;
+
 /// The CUDA backend of this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CudaBuild {
@@ -57,13 +70,10 @@ pub struct CudaBuild {
 
 #[cfg(feature = "cuda")]
 mod built {
-    use super::{CudaBuild, CudaDevice, NumberFormat, OnDevice};
+    use super::{CudaBuild, CudaDevice};
     use crate::backend::cuda::context::{Facts, count};
-    use crate::backend::cuda::device::Cuda;
-    use crate::backend::cuda::format::Format;
     use crate::backend::cuda::kernels;
     use crate::error::Result;
-    use half::{bf16, f16};
 
     pub fn build() -> Option<CudaBuild> {
         Some(CudaBuild { nvcc: kernels::NVCC, arch: kernels::ARCH })
@@ -73,7 +83,7 @@ mod built {
         (0..count()?).map(|ordinal| Facts::of(ordinal).map(described)).collect()
     }
 
-    fn described(facts: Facts) -> CudaDevice {
+    pub fn described(facts: Facts) -> CudaDevice {
         let (major, minor) = facts.compute;
         let unfit = facts.unfit(kernels::NVCC, kernels::ARCH);
         CudaDevice {
@@ -87,25 +97,11 @@ mod built {
             unfit,
         }
     }
-
-    pub fn on_cuda<J: OnDevice>(ordinal: usize, format: NumberFormat, job: J) -> Result<J::Output> {
-        match format {
-            NumberFormat::F32 => on::<f32, J>(ordinal, job),
-            NumberFormat::F16 => on::<f16, J>(ordinal, job),
-            NumberFormat::Bf16 => on::<bf16, J>(ordinal, job),
-        }
-    }
-
-    fn on<T: Format, J: OnDevice>(ordinal: usize, job: J) -> Result<J::Output> {
-        let device = Cuda::<T>::open(ordinal)?;
-        let CudaDevice { name, compute, driver, .. } = described(device.context().facts()?);
-        job.run(&device, format!("cuda:{ordinal}, {name}, compute capability {compute}, driver {driver}"))
-    }
 }
 
 #[cfg(not(feature = "cuda"))]
 mod built {
-    use super::{CudaBuild, CudaDevice, NumberFormat, OnDevice};
+    use super::{CudaBuild, CudaDevice};
     use crate::error::{Error, Result};
 
     pub fn build() -> Option<CudaBuild> {
@@ -114,12 +110,6 @@ mod built {
 
     pub fn devices() -> Result<Vec<CudaDevice>> {
         Err(Error::Device("this synfilter is built without CUDA".into()))
-    }
-
-    pub fn on_cuda<J: OnDevice>(ordinal: usize, _: NumberFormat, _: J) -> Result<J::Output> {
-        let what =
-            "this synfilter is built without CUDA; expected --device cpu, or cargo build --features cuda";
-        Err(Error::Device(format!("--device cuda:{ordinal}: {what}")))
     }
 }
 
@@ -134,12 +124,4 @@ pub fn cuda_build() -> Option<CudaBuild> {
 /// [`Error::Device`](crate::Error::Device) if the program was built without CUDA, or there is no driver.
 pub fn cuda_devices() -> Result<Vec<CudaDevice>> {
     built::devices()
-}
-
-/// Does `job` on CUDA device `ordinal`.
-///
-/// # Errors
-/// [`Error::Device`](crate::Error::Device) if it cannot be opened; those of the job.
-pub fn on_cuda<J: OnDevice>(ordinal: usize, format: NumberFormat, job: J) -> Result<J::Output> {
-    built::on_cuda(ordinal, format, job)
 }

@@ -1,12 +1,12 @@
 //! `synfilter compare`: which layers keep their label over epochs, data sets, architectures and seeds.
 
 use super::output::{Output, note};
-use super::provenance;
 use super::score::Labelling;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use synfilter::invariance::{Allowed, Document, compare, gather, table};
+use synfilter::provenance::{Provenance, command};
 use synfilter::score::Which;
 use synfilter::{Error, Result};
 
@@ -62,7 +62,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         By::One(which) => vec![which],
     };
     let gathered = gather(&args.runs, options, &args.allow)?;
-    let provenance = provenance::of_this_command(0, "host".to_owned(), &[] as &[&Path]);
+    let provenance = Provenance::of(command(), 0, "host".to_owned(), &[] as &[&Path]);
     let document = compare(&gathered, options, &by, provenance)?;
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder).map_err(Error::write(folder))?;

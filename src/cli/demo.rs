@@ -2,33 +2,28 @@
 
 use super::device::Compute;
 use super::output::{Output, note, percent};
-use super::preparation::{Block, Choices, Preparation};
-use super::progress::duration;
-use super::provenance;
-use super::train;
+use super::terminal::TERMINAL;
 use serde::Serialize;
-use std::cell::RefCell;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::slice;
 use std::time::Instant;
-use synfilter::attack::Method;
+use synfilter::attack::Eps;
+use synfilter::backend::Optimizer;
 use synfilter::backend::cpu::optimizer::Sgd;
-use synfilter::backend::open::OnDevice;
-use synfilter::backend::{Backend, Optimizer};
-use synfilter::data::{Choice, DatasetKind, How, Images, Reading, Request, Split, load, open};
-use synfilter::eps::Eps;
+use synfilter::data::{Choice, DatasetKind, How, Images, Request, Split, load, open};
 use synfilter::filter::FilterKind;
 use synfilter::model::Said;
 use synfilter::models::Arch;
+use synfilter::provenance::command;
 use synfilter::report::{self, write_html};
 use synfilter::score::{Options, Score, Scores, score_run, table};
 use synfilter::sweep::export::{CELLS_PARQUET, read_cells};
-use synfilter::sweep::run::Job;
-use synfilter::sweep::{AttackMode, BnMode, Scope, Shard};
-use synfilter::train::{Data, TrainSettings, Trained};
-use synfilter::{Error, Result};
+use synfilter::sweep::{Choices, Job};
+use synfilter::text::duration;
+use synfilter::train::{self, Data, Session, TrainSettings, Trained};
+use synfilter::{Device, Error, Result};
 
 const ARCH: Arch = Arch::Resnet18;
 const EPOCHS: u32 = 5;
@@ -76,7 +71,8 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let folder = new_folder(args.out.as_deref())?;
     let test = load(DatasetKind::Digits, None, Split::Test, None)?;
 
-    let Trained { checkpoint, epochs } = trained(args, &folder, &test)?;
+    let device = args.compute.open()?;
+    let Trained { checkpoint, epochs } = trained(args, &device, &folder, &test)?;
     let accuracy = epochs.last().map_or(0.0, |last| last.test_accuracy);
     if accuracy < ENOUGH {
         return Err(Error::Failed(format!(
@@ -92,10 +88,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         FilterKind::ALL.len()
     ));
     let run = folder.join("sweep");
-    let choice = Choice { images: IMAGES, how: How::First, seed: 0 };
-    let request = Request::new(DatasetKind::Digits, None, Split::Test);
-    let images = open(&Request { choice: Some(choice), ..request })?;
-    swept(args, &checkpoint, &run, &images)?;
+    swept(args, &device, &checkpoint, &run)?;
 
     note("3 of 4: score");
     let scores = score_run(&run, Options::default())?;
@@ -147,95 +140,39 @@ fn is_free(folder: &Path) -> Result<bool> {
     }
 }
 
-fn trained(args: &Args, folder: &Path, test: &Images) -> Result<Trained> {
-    args.compute.run(true, Training { args, folder, test })
+fn trained(args: &Args, device: &Device, folder: &Path, test: &Images) -> Result<Trained> {
+    note(&format!(
+        "1 of 4: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
+    ));
+    let images = load(DatasetKind::Digits, None, Split::Train, None)?;
+    let settings = TrainSettings {
+        epochs: EPOCHS,
+        save_every: EPOCHS,
+        seed: args.compute.seed,
+        optimizer: Optimizer::Sgd(Sgd { lr: LR, momentum: 0.9, nesterov: false, weight_decay: 0.0 }),
+        lr_drops: vec![EPOCHS - 1],
+        ..TrainSettings::new(ARCH, DatasetKind::Digits, &images)
+    };
+    let session = Session { command: command(), device: device.description()? };
+    let job =
+        train::Job { folder: &folder.join("train"), resume: false, tensorboard: false, session, input: None };
+    let data = Data { train: &images, test, weights: None };
+    train::run(device, &settings, data, job, &TERMINAL)
 }
 
-/// The training, on a device.
-struct Training<'a> {
-    args: &'a Args,
-    folder: &'a Path,
-    test: &'a Images,
-}
-
-impl OnDevice for Training<'_> {
-    type Output = Trained;
-
-    fn run<B: Backend>(self, backend: &B, description: String) -> Result<Trained> {
-        let Training { args, folder, test } = self;
-        note(&format!(
-            "1 of 4: train {ARCH} on 8,000 of MNIST's digits, {EPOCHS} epochs (a study takes up to 100)"
-        ));
-        let images = load(DatasetKind::Digits, None, Split::Train, None)?;
-        let settings = TrainSettings {
-            epochs: EPOCHS,
-            save_every: EPOCHS,
-            seed: args.compute.seed,
-            optimizer: Optimizer::Sgd(Sgd { lr: LR, momentum: 0.9, nesterov: false, weight_decay: 0.0 }),
-            lr_drops: vec![EPOCHS - 1],
-            ..TrainSettings::new(ARCH, DatasetKind::Digits, &images)
-        };
-        let session = train::session(description);
-        let job = synfilter::train::Job {
-            folder: &folder.join("train"),
-            resume: false,
-            tensorboard: false,
-            session,
-            input: None,
-        };
-        train::shown(backend, &settings, Data { train: &images, test, weights: None }, job)
-    }
-}
-
-fn swept(args: &Args, checkpoint: &PathBuf, run: &Path, images: &(Images, Reading)) -> Result<()> {
-    args.compute.run(false, Sweep { args, checkpoint, run, images })
-}
-
-/// The sweep, on a device.
-struct Sweep<'a> {
-    args: &'a Args,
-    checkpoint: &'a PathBuf,
-    run: &'a Path,
-    images: &'a (Images, Reading),
-}
-
-impl OnDevice for Sweep<'_> {
-    type Output = ();
-
-    fn run<B: Backend>(self, backend: &B, description: String) -> Result<()> {
-        let Sweep { args, checkpoint, run, images: (images, reading) } = self;
-        let choices = Choices {
-            filters: FilterKind::ALL.to_vec(),
-            thresholds: THRESHOLDS,
-            scope: Scope::Layer,
-            layers: None,
-            eps: EPS,
-            attack: AttackMode::Adaptive,
-            no_clamp: false,
-            bn: BnMode::Running,
-        };
-        let prepared = Preparation {
-            backend,
-            backend_name: args.compute.backend_name(),
-            dtype: args.compute.dtype.name(),
-            images,
-            reading: Some(reading),
-            dataset: DatasetKind::Digits,
-            checkpoints: slice::from_ref(checkpoint),
-            trained: &[],
-            choice: &Said { arch: Some(ARCH), ..Said::default() },
-            choices: &choices,
-            method: Method::Fgsm,
-            block: Block::Fitting,
-            last: RefCell::default(),
-            taken: RefCell::default(),
-        };
-        let mut plan = prepared.plan()?;
-        let provenance = provenance::of_this_command(args.compute.seed, description, prepared.checkpoints);
-        let job =
-            Job { folder: run, shard: Shard::WHOLE, resume: false, provenance, input: prepared.input() };
-        prepared.run(&mut plan, job).map(|_| ())
-    }
+fn swept(args: &Args, device: &Device, checkpoint: &PathBuf, run: &Path) -> Result<()> {
+    let choice = Choice { images: IMAGES, how: How::First, seed: 0 };
+    let request = Request::new(DatasetKind::Digits, None, Split::Test);
+    let (images, reading) = open(&Request { choice: Some(choice), ..request })?;
+    let said = Said { arch: Some(ARCH), ..Said::default() };
+    let choices = Choices { thresholds: THRESHOLDS, eps: EPS, ..Choices::default() };
+    Job::of_files(device, (DatasetKind::Digits, &images), slice::from_ref(checkpoint), &said)
+        .choices(choices)
+        .reading(&reading)
+        .recorded(command(), args.compute.seed)
+        .watch(&TERMINAL)
+        .run(run)
+        .map(|_| ())
 }
 
 /// What the unfiltered network does, in words.

@@ -4,41 +4,39 @@ use clap::ValueEnum;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
-use synfilter::backend::cpu::simd::Level;
-use synfilter::backend::open::{NumberFormat, OnDevice, on_cuda};
-use synfilter::{Error, Result};
+use synfilter::backend::open::NumberFormat;
+use synfilter::{Device, Error, Result};
 
 /// A device as the user names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Device {
+pub enum Named {
     /// The processor.
     Cpu,
     /// The CUDA device of this number.
     Cuda(usize),
 }
 
-impl FromStr for Device {
+impl FromStr for Named {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
         let number = |text: &str| text.strip_prefix("cuda:").and_then(|number| number.parse().ok());
         match text {
-            "cpu" => Ok(Device::Cpu),
-            "cuda" => Ok(Device::Cuda(0)),
-            _ => number(text).map(Device::Cuda).ok_or_else(|| {
+            "cpu" => Ok(Named::Cpu),
+            "cuda" => Ok(Named::Cuda(0)),
+            _ => number(text).map(Named::Cuda).ok_or_else(|| {
                 Error::usage(format!("unknown device \"{text}\": expected cpu, cuda or cuda:N"))
             }),
         }
     }
 }
 
-impl fmt::Display for Device {
+impl fmt::Display for Named {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Device::Cpu => f.write_str("cpu"),
-            Device::Cuda(number) => write!(f, "cuda:{number}"),
+            Named::Cpu => f.write_str("cpu"),
+            Named::Cuda(number) => write!(f, "cuda:{number}"),
         }
     }
 }
@@ -52,17 +50,6 @@ pub enum Dtype {
     F16,
     /// bfloat16, sums in 32 bits.
     Bf16,
-}
-
-impl Dtype {
-    /// Its name, as on the command line and in results.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dtype::F32 => "f32",
-            Dtype::F16 => "f16",
-            Dtype::Bf16 => "bf16",
-        }
-    }
 }
 
 impl From<Dtype> for NumberFormat {
@@ -88,8 +75,8 @@ pub enum Conv {
 #[derive(clap::Args, Clone, Debug)]
 pub struct Compute {
     /// Where to compute: cpu, cuda or cuda:N.
-    #[arg(long, value_name = "DEVICE", default_value_t = Device::Cpu)]
-    device: Device,
+    #[arg(long, value_name = "DEVICE", default_value_t = Named::Cpu)]
+    device: Named,
     /// Number format of the computation; the CPU has f32 alone.
     #[arg(long, value_enum, default_value_t = Dtype::F32)]
     pub dtype: Dtype,
@@ -105,33 +92,30 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// Does `job` on the device. `spread`: see [`Cpu::spread`].
+    /// Opens the device, with its threads.
     ///
     /// # Errors
-    /// [`Error::Device`] if it is not there, a usage error if it lacks the number format; those of the job.
-    pub fn run<J: OnDevice>(&self, spread: bool, job: J) -> Result<J::Output> {
+    /// [`Error::Device`] if it is not there, a usage error if it lacks the number format.
+    pub fn open(&self) -> Result<Device> {
         self.set_threads()?;
-        if let Device::Cuda(ordinal) = self.device {
-            return on_cuda(ordinal, self.dtype.into(), job);
+        match self.device {
+            Named::Cuda(ordinal) => Device::cuda(ordinal, self.dtype.into()),
+            Named::Cpu if self.dtype != Dtype::F32 => {
+                let dtype = NumberFormat::from(self.dtype).name();
+                Err(Error::usage(format!("--dtype {dtype}: the CPU computes in f32; expected f32")))
+            }
+            Named::Cpu => Ok(Device::cpu_with(match self.conv {
+                Conv::Direct => ConvMode::Direct,
+                Conv::Auto => ConvMode::Auto,
+            })),
         }
-        if self.dtype != Dtype::F32 {
-            let dtype = self.dtype.name();
-            return Err(Error::usage(format!("--dtype {dtype}: the CPU computes in f32; expected f32")));
-        }
-        let conv = match self.conv {
-            Conv::Direct => ConvMode::Direct,
-            Conv::Auto => ConvMode::Auto,
-        };
-        let cpu = Cpu::new(conv, spread);
-        let threads = rayon::current_num_threads();
-        job.run(&cpu, format!("cpu, {}, {threads} threads", level_name(cpu.level)))
     }
 
     /// Makes the thread pool, once: before anything computes or decodes images.
     ///
     /// # Errors
     /// [`Error::Failed`] where there is one already.
-    pub fn set_threads(&self) -> Result<()> {
+    fn set_threads(&self) -> Result<()> {
         static MADE: AtomicBool = AtomicBool::new(false);
         let Some(threads) = self.threads.filter(|_| !MADE.swap(true, Ordering::Relaxed)) else {
             return Ok(());
@@ -140,44 +124,5 @@ impl Compute {
             .num_threads(threads.into())
             .build_global()
             .map_err(|error| Error::Failed(format!("--threads {threads}: {error}")))
-    }
-
-    /// The same in f32, in which all training runs.
-    pub fn in_f32(&self) -> Compute {
-        Compute { dtype: Dtype::F32, ..self.clone() }
-    }
-
-    /// The flags that results depend on, where they are not left at their defaults.
-    pub fn words(&self) -> Vec<String> {
-        let mut words = Vec::new();
-        if self.device != Device::Cpu {
-            words.extend(["--device".to_owned(), self.device.to_string()]);
-        }
-        if self.dtype != Dtype::F32 {
-            words.extend(["--dtype".to_owned(), self.dtype.name().to_owned()]);
-        }
-        if self.conv == Conv::Direct {
-            words.extend(["--conv", "direct"].map(str::to_owned));
-        }
-        words
-    }
-
-    /// The kind of backend, as results record it: what counts may depend on in the last bit, such as how
-    /// convolutions are computed.
-    pub fn backend_name(&self) -> &'static str {
-        match (self.device, self.conv) {
-            (Device::Cuda(_), _) => "cuda",
-            (Device::Cpu, Conv::Direct) => "cpu-direct",
-            (Device::Cpu, Conv::Auto) => "cpu",
-        }
-    }
-}
-
-/// The name of an instruction set.
-pub fn level_name(level: Level) -> &'static str {
-    match level {
-        Level::Portable => "portable",
-        Level::Avx2 => "avx2",
-        Level::Avx512 => "avx512",
     }
 }

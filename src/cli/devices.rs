@@ -1,6 +1,5 @@
 //! `synfilter devices`: what this program can compute on here.
 
-use super::device::level_name;
 use super::output::Output;
 use serde::Serialize;
 use std::fs;
@@ -114,8 +113,8 @@ pub fn run(output: Output) -> Result<()> {
     let cpu = CpuDevice {
         name: "cpu",
         model: cpu_model(),
-        simd: level_name(Level::best()),
-        simd_available: Level::available().into_iter().map(level_name).collect(),
+        simd: Level::best().name(),
+        simd_available: Level::available().into_iter().map(Level::name).collect(),
         threads: rayon::current_num_threads(),
         dtypes: ["f32"],
     };

@@ -1,36 +1,21 @@
 //! `synfilter eval`: accuracy on clean images and under FGSM.
 
 use super::device::Compute;
-use super::interrupt;
 use super::network::Named;
 use super::output::{Output, note, percent};
-use super::progress::Meter;
 use super::source::TestImages;
-use safetensors::Dtype;
-use safetensors::tensor::TensorView;
+use super::terminal::TERMINAL;
 use serde::Serialize;
-use std::io::Write;
 use std::num::NonZeroUsize;
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use synfilter::Result;
 use synfilter::atomic_file::AtomicFile;
-use synfilter::attack::{Attack, Method};
-use synfilter::backend::open::OnDevice;
-use synfilter::backend::{Backend, SLAB, Verdicts};
-use synfilter::data::Images;
-use synfilter::eps::Eps;
-use synfilter::eval::{Evaluation, Tally, evaluate};
-use synfilter::graph::program::Mode;
+use synfilter::attack::{Attack, Eps, Method};
+use synfilter::eval::{Accuracy, Halving, Tally, write_outputs};
 use synfilter::input::Input;
 use synfilter::model::Model;
 use synfilter::models::Stem;
-use synfilter::network::{Network, STATISTICS_BATCH};
-use synfilter::study::{Halving, halving};
 use synfilter::sweep::BnMode;
-use synfilter::{Error, Result};
-
-/// Images computed at a time if nothing is said.
-const DEFAULT_CHUNK: usize = 1000;
 
 /// The flags of `eval`.
 #[derive(clap::Args, Clone, Debug)]
@@ -98,54 +83,37 @@ struct Adversarial {
 /// # Errors
 /// Those of the images, the checkpoint, the device and the files that are written.
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    args.compute.run(false, Eval { args, output })
-}
-
-/// The evaluation, on a device.
-struct Eval<'a> {
-    args: &'a Args,
-    output: Output,
-}
-
-impl OnDevice for Eval<'_> {
-    type Output = ();
-
-    fn run<B: Backend>(self, backend: &B, _: String) -> Result<()> {
-        evaluated(backend, self.args, self.output)
-    }
-}
-
-fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()> {
+    let device = args.compute.open()?;
     let (images, reading) = args.images.load(false)?;
     let dataset = args.images.source.dataset;
-    let choice = args.named.choice(&args.images.normalise);
-    let model = Model::open(&args.checkpoint, &choice, dataset, &images)?;
+    let said = args.named.choice(&args.images.normalise);
+    let model = Model::open(&args.checkpoint, &said, dataset, &images)?;
     // Asked for before the work starts: a folder that cannot be written is known at once.
     let file = args.save_outputs.as_ref().map(AtomicFile::create).transpose()?;
-    let input = Input::of(reading).with(vec![model.taken]);
+    let input = Input::of(reading).with(vec![model.taken.clone()]);
     note(&input.to_string());
 
-    let (arch, stem) = (model.arch, model.stem);
-    let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(args.bn));
+    let accuracy =
+        Accuracy::new(&device, &images, &model).bn(args.bn).batch(args.batch_size).watch(&TERMINAL);
     let attack = |eps: &Eps| eps.attack(Method::Fgsm, !args.no_clamp);
     let attacks: Vec<Attack> = args.eps.iter().map(attack).collect();
-    let chunk = chunk(args.bn, args.batch_size);
-    let evaluation = in_chunks("eval", &network, &images, 0..images.len(), &attacks, file.is_some(), chunk)?;
-    if let (Some(file), Some(path)) = (file, &args.save_outputs) {
-        save_outputs(file, path, &evaluation, &images)?;
-        note(&format!("wrote {}", path.display()));
-    }
-
-    let correct_clean = Tally::from(&evaluation.clean).correct;
-    let halving =
-        args.halve.then(|| halve(&network, &images, correct_clean, !args.no_clamp, chunk)).transpose()?;
+    let found = match (file, &args.save_outputs) {
+        (Some(file), Some(path)) => {
+            let found = accuracy.with_outputs(&attacks)?;
+            write_outputs(file, path, &found, &images)?;
+            note(&format!("wrote {}", path.display()));
+            found
+        }
+        _ => accuracy.under(&attacks)?,
+    };
+    let clean = Tally::from(&found.clean);
+    let halve = || accuracy.halving(Some(clean.correct), !args.no_clamp);
 
     let mean = |tally: Tally| tally.loss / images.len() as f64;
-    let clean = Tally::from(&evaluation.clean);
-    let adversarial = args.eps.iter().zip(evaluation.adversarial.iter().map(Tally::from));
+    let adversarial = args.eps.iter().zip(found.adversarial.iter().map(Tally::from));
     let document = Document {
-        arch: arch.name(),
-        stem,
+        arch: model.arch.name(),
+        stem: model.stem,
         dataset: dataset.name(),
         images: images.len(),
         correct_clean: clean.correct,
@@ -153,7 +121,7 @@ fn evaluated<B: Backend>(backend: &B, args: &Args, output: Output) -> Result<()>
         adversarial: adversarial
             .map(|(eps, tally)| Adversarial { eps: eps.0, correct: tally.correct, loss: mean(tally) })
             .collect(),
-        halving,
+        halving: args.halve.then(halve).transpose()?,
         input,
     };
     output.result(&document, || table(&document))
@@ -173,117 +141,4 @@ fn table(document: &Document) -> String {
         text += &format!("FGSM halves the clean accuracy from ε {} on\n", Eps(eps));
     }
     text
-}
-
-/// How a network runs.
-pub fn mode(bn: BnMode) -> Mode {
-    match bn {
-        BnMode::Running => Mode::Inference,
-        BnMode::Batch => Mode::BatchStatistics,
-    }
-}
-
-/// Images computed at a time, in whole slabs or batches.
-pub fn chunk(bn: BnMode, wanted: Option<NonZeroUsize>) -> usize {
-    let whole = if bn == BnMode::Batch { STATISTICS_BATCH } else { SLAB };
-    wanted.map_or(DEFAULT_CHUNK, NonZeroUsize::get).div_ceil(whole).saturating_mul(whole)
-}
-
-/// Searches the ε at which FGSM halves the clean accuracy of a network.
-///
-/// # Errors
-/// Those of [`halving`] and of the device.
-pub fn searched<B: Backend>(
-    backend: &B,
-    model: Model,
-    images: &Images,
-    bn: BnMode,
-    clamp: bool,
-) -> Result<Halving> {
-    let network = Network::new(backend, model.graph, &model.weights, model.norm, mode(bn));
-    let chunk = chunk(bn, None);
-    let clean = Tally::from(&in_chunks("eval", &network, images, 0..images.len(), &[], false, chunk)?.clean);
-    halve(&network, images, clean.correct, clamp, chunk)
-}
-
-fn halve<B: Backend>(
-    network: &Network<B>,
-    images: &Images,
-    correct_clean: usize,
-    clamp: bool,
-    chunk: usize,
-) -> Result<Halving> {
-    halving(images.len(), correct_clean, |eps| {
-        let attacked = in_chunks(
-            "eval",
-            network,
-            images,
-            0..images.len(),
-            &[Eps(eps).attack(Method::Fgsm, clamp)],
-            false,
-            chunk,
-        )?;
-        Ok(attacked.adversarial.iter().map(|verdicts| Tally::from(verdicts).correct).sum())
-    })
-}
-
-/// Evaluates `chunk` images at a time, so that progress shows and an interruption is heard.
-///
-/// # Errors
-/// Those of [`evaluate`]; [`Error::Interrupted`].
-pub fn in_chunks<B: Backend>(
-    what: &str,
-    network: &Network<B>,
-    images: &Images,
-    range: Range<usize>,
-    attacks: &[Attack],
-    outputs: bool,
-    chunk: usize,
-) -> Result<Evaluation> {
-    by_chunks(what, range, attacks.len(), chunk, |part, meter| {
-        evaluate(network, images, part, attacks, outputs, |done| meter.add(done as u64))
-    })
-}
-
-/// The same of chunks that are found in another way; `find` tells the meter of its images.
-///
-/// # Errors
-/// Those of `find`; [`Error::Interrupted`].
-pub fn by_chunks(
-    what: &str,
-    range: Range<usize>,
-    attacks: usize,
-    chunk: usize,
-    mut find: impl FnMut(Range<usize>, &Meter) -> Result<Evaluation>,
-) -> Result<Evaluation> {
-    let meter = Meter::new(what, range.len() as u64, "images");
-    let adversarial = vec![Verdicts::default(); attacks];
-    let mut all = Evaluation { adversarial, ..Evaluation::default() };
-    for start in range.clone().step_by(chunk) {
-        interrupt::check()?;
-        all.append(find(start..range.end.min(start.saturating_add(chunk)), &meter)?);
-    }
-    Ok(all)
-}
-
-/// Writes what the network said of each image.
-fn save_outputs(mut file: AtomicFile, path: &Path, evaluation: &Evaluation, images: &Images) -> Result<()> {
-    let n = images.len();
-    let [c, h, w] = images.shape;
-    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-    let (logits, gradient) = (bytes(&evaluation.logits), bytes(&evaluation.input_gradient));
-    let labels: Vec<u8> = images.labels.iter().flat_map(|&label| i64::from(label).to_le_bytes()).collect();
-    let tensors = [
-        ("logits", Dtype::F32, vec![n, images.classes.len()], &logits),
-        ("input_grad", Dtype::F32, vec![n, c, h, w], &gradient),
-        ("labels", Dtype::I64, vec![n], &labels),
-    ];
-    let failed = |error: safetensors::SafeTensorError| Error::Failed(format!("{}: {error}", path.display()));
-    let views = tensors
-        .into_iter()
-        .map(|(name, dtype, shape, data)| Ok((name, TensorView::new(dtype, shape, data).map_err(failed)?)))
-        .collect::<Result<Vec<_>>>()?;
-    let content = safetensors::serialize(views, None).map_err(failed)?;
-    file.write_all(&content).map_err(Error::write(path))?;
-    file.commit()
 }

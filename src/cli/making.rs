@@ -1,7 +1,7 @@
 //! The flags that say how PGD makes adversarial images.
 
+use synfilter::attack::StepSize;
 use synfilter::attack::{DEFAULT_STEPS, Method, MethodName, Pgd};
-use synfilter::eps::StepSize;
 use synfilter::{Error, Result};
 
 /// How projected gradient descent goes.

@@ -1,10 +1,10 @@
 //! `synfilter merge`: the runs of several shards become one.
 
 use super::output::Output;
-use super::provenance;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use synfilter::Result;
+use synfilter::provenance::{Provenance, command};
 use synfilter::sweep::export::CELLS_PARQUET;
 use synfilter::sweep::merge;
 
@@ -30,7 +30,7 @@ struct Document<'a> {
 /// # Errors
 /// Those of [`merge`].
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let provenance = provenance::of_this_command(0, String::new(), &[] as &[&Path]);
+    let provenance = Provenance::of(command(), 0, String::new(), &[] as &[&Path]);
     let cells = merge(&args.runs, &args.out, provenance)?;
     let out = args.out.display();
     output.result(&Document { run: &args.out, cells }, || {

@@ -5,6 +5,7 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
+use synfilter::text::duration;
 
 /// Time between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -78,19 +79,6 @@ impl Meter {
         }
     }
 
-    /// `more` units are done.
-    pub fn add(&self, more: u64) {
-        match &self.show {
-            Show::Bar(bar) => bar.inc(more),
-            Show::Lines { started, state } => {
-                if let Ok(mut state) = state.lock() {
-                    let done = state.done + more;
-                    self.line(*started, &mut state, done, "");
-                }
-            }
-        }
-    }
-
     /// `done` units are done altogether; `message` says what is at hand.
     pub fn set(&self, done: u64, message: impl FnOnce() -> String) {
         match &self.show {
@@ -117,27 +105,5 @@ impl Meter {
         let percent = 100 * done / self.total.max(1);
         let gap = if message.is_empty() { "" } else { ", " };
         note(&format!("{}: {percent} %{gap}{message}, ETA {}", self.what, duration(left)));
-    }
-}
-
-/// Seconds as people say them: "0.8 s", "42 s", "3 min 05 s", "2 h 10 min".
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match whole {
-        _ if seconds < 9.95 => format!("{seconds:.1} s"),
-        0..60 => format!("{whole} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::duration;
-
-    #[test]
-    fn durations_read_well() {
-        let texts = [0.04, 9.94, 9.96, 59.4, 59.6, 3599.4, 7384.0].map(duration);
-        assert_eq!(texts, ["0.0 s", "9.9 s", "10 s", "59 s", "1 min 00 s", "59 min 59 s", "2 h 03 min"]);
     }
 }

@@ -4,7 +4,8 @@ use super::network::Normalise;
 use std::path::PathBuf;
 use std::str::FromStr;
 use synfilter::data::{
-    Choice, Color, DatasetKind, How, Images, Interpolation, Prepare, Reading, Request, Split, open,
+    Choice, Color, DatasetKind, FILE_ORDER, How, Images, Interpolation, Prepare, Reading, Request, Split,
+    open,
 };
 use synfilter::{Error, Result};
 
@@ -148,7 +149,3 @@ impl TestImages {
         Ok((images, reading))
     }
 }
-
-/// Why images are taken in file order although nobody asked for it.
-pub const FILE_ORDER: &str = "what is in the folder is of the first images in file order, and goes on with these; --pick stratified takes \
-     another folder";

@@ -1,28 +1,24 @@
 //! `synfilter sweep`: every filter at every threshold on every layer.
 
 use super::device::Compute;
-use super::estimate;
 use super::making::Descent;
 use super::network::Named;
 use super::output::{Output, note};
-use super::preparation::{Block, Choices, Preparation, summary};
-use super::progress::duration;
-use super::provenance;
 use super::source::TestImages;
+use super::terminal::{TERMINAL, told_on_stop};
 use serde::Serialize;
-use std::cell::RefCell;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use synfilter::attack::MethodName;
-use synfilter::backend::Backend;
-use synfilter::backend::open::OnDevice;
+use synfilter::attack::{Eps, Method, MethodName};
+use synfilter::filter::FilterKind;
 use synfilter::model::Trained;
-use synfilter::sweep::dir::RunFile;
+use synfilter::provenance::command;
 use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
+use synfilter::sweep::job::began_in_file_order;
 use synfilter::sweep::plan::Counts;
-use synfilter::sweep::run::Job;
-use synfilter::sweep::{Finished, Plan, Shard};
+use synfilter::sweep::{AttackMode, Block, BnMode, Choices, Finished, Job, Outlook, Run, Scope, Shard};
+use synfilter::text::duration;
 use synfilter::{Error, Result};
 
 /// The flags of `sweep`.
@@ -45,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "RUN", required_unless_present = "dry_run")]
     out: Option<PathBuf>,
     #[command(flatten)]
-    choices: Choices,
+    measured: Measured,
     /// How adversarial images are made.
     #[arg(long, value_name = "fgsm|pgd", default_value_t = MethodName::Fgsm)]
     method: MethodName,
@@ -70,6 +66,36 @@ pub struct Args {
     block_mib: Option<NonZeroUsize>,
     #[command(flatten)]
     compute: Compute,
+}
+
+/// What is measured.
+#[derive(clap::Args, Clone, Debug)]
+struct Measured {
+    /// The filters.
+    #[arg(long, value_name = "F,..", value_delimiter = ',', default_values_t = FilterKind::ALL)]
+    filters: Vec<FilterKind>,
+    /// Thresholds per filter.
+    #[arg(long, value_name = "A", default_value_t = 25)]
+    thresholds: usize,
+    /// Filter one layer at a time, or one output channel of one layer (--layers says which layers), or the whole network
+    /// at once.
+    #[arg(long, value_name = "layer|channel|network", default_value_t = Scope::Layer)]
+    scope: Scope,
+    /// Only these layers, by the names of their tensors (conv1.weight).
+    #[arg(long, value_name = "NAME,..", value_delimiter = ',')]
+    layers: Option<Vec<String>>,
+    /// The most that the attack moves a pixel, in pixel units, as 8/255 or 0.03: the size of FGSM's step.
+    #[arg(long, value_name = "E", default_value = "8/255", allow_hyphen_values = true)]
+    eps: Eps,
+    /// Attack every filtered network anew, or reuse the attack on the unfiltered one.
+    #[arg(long, value_name = "adaptive|fixed", default_value_t = AttackMode::Adaptive)]
+    attack: AttackMode,
+    /// Leave adversarial images unclipped.
+    #[arg(long)]
+    no_clamp: bool,
+    /// Batch norm by the checkpoint's running statistics, or by those of each batch of 100.
+    #[arg(long, value_name = "running|batch", default_value_t = BnMode::Running)]
+    bn: BnMode,
 }
 
 #[derive(Serialize)]
@@ -101,20 +127,60 @@ struct Document<'a> {
 /// # Errors
 /// Those of the images, the checkpoints, the device and the run's folder.
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    args.compute.run(false, Sweep { args, output })
+    let device = args.compute.open()?;
+    let method = args.descent.method(args.method, args.compute.seed)?;
+    let trained = args.trained()?;
+    let in_file_order = args.out.as_deref().map_or(Ok(false), began_in_file_order)?;
+    let (images, reading) = args.images.load(in_file_order)?;
+    let said = args.named.choice(&args.images.normalise);
+    let of = (args.images.source.dataset, &images);
+    let job = Job::of_files(&device, of, &args.checkpoint, &said)
+        .choices(args.measured.choices(method))
+        .reading(&reading)
+        .trained(&trained)
+        .block(match (args.batch_size, args.block_mib) {
+            (Some(images), _) => Block::Images(images.get()),
+            (None, Some(mebibytes)) => Block::Mebibytes(mebibytes.get()),
+            (None, None) => Block::Fitting,
+        })
+        .shard(args.shard)
+        .resume(args.resume)
+        .recorded(command(), args.compute.seed)
+        .watch(&TERMINAL);
+    let (Some(folder), false) = (&args.out, args.dry_run) else {
+        return dry_run(&job.outlook()?, args.shard, output);
+    };
+    let started = Instant::now();
+    let goes_on =
+        format!("the journal in {} is intact; the same command with --resume goes on", folder.display());
+    let Run { plan, finished, .. } = job.run(folder).inspect_err(told_on_stop(goes_on))?;
+    let document = Document {
+        run: folder,
+        hash: &plan.hash,
+        shard: args.shard.to_string(),
+        units: finished.units,
+        missing: finished.missing,
+        cells: finished.cells,
+        block: plan.block,
+        seconds: started.elapsed().as_secs_f64(),
+    };
+    output.result(&document, || closing(folder, args.shard, &finished, document.seconds))
 }
 
-/// The sweep, on a device.
-struct Sweep<'a> {
-    args: &'a Args,
-    output: Output,
-}
-
-impl OnDevice for Sweep<'_> {
-    type Output = ();
-
-    fn run<B: Backend>(self, backend: &B, description: String) -> Result<()> {
-        swept(backend, self.args, description, self.output)
+impl Measured {
+    /// As the library takes them.
+    fn choices(&self, method: Method) -> Choices {
+        Choices {
+            filters: self.filters.clone(),
+            thresholds: self.thresholds,
+            scope: self.scope,
+            layers: self.layers.clone(),
+            eps: self.eps,
+            method,
+            attack: self.attack,
+            clamp: !self.no_clamp,
+            bn: self.bn,
+        }
     }
 }
 
@@ -142,79 +208,23 @@ impl Args {
     }
 }
 
-fn swept<B: Backend>(backend: &B, args: &Args, description: String, output: Output) -> Result<()> {
-    let method = args.descent.method(args.method, args.compute.seed)?;
-    let trained = args.trained()?;
-    let begun = match &args.out {
-        Some(folder) if folder.is_dir() => RunFile::read(folder)?,
-        _ => None,
-    };
-    let in_file_order = begun.is_some_and(|run| run.settings.pick.is_none());
-    let (images, reading) = args.images.load(in_file_order)?;
-    let prepared = Preparation {
-        backend,
-        backend_name: args.compute.backend_name(),
-        dtype: args.compute.dtype.name(),
-        images: &images,
-        reading: Some(&reading),
-        dataset: args.images.source.dataset,
-        checkpoints: &args.checkpoint,
-        trained: &trained,
-        choice: &args.named.choice(&args.images.normalise),
-        choices: &args.choices,
-        method,
-        block: match (args.batch_size, args.block_mib) {
-            (Some(images), _) => Block::Images(images.get()),
-            (None, Some(mebibytes)) => Block::Mebibytes(mebibytes.get()),
-            (None, None) => Block::Fitting,
-        },
-        last: RefCell::default(),
-        taken: RefCell::default(),
-    };
-    let mut plan = prepared.plan()?;
-    let (Some(folder), false) = (&args.out, args.dry_run) else {
-        let seconds = estimate::seconds(&plan, args.shard, &mut prepared.engine(&plan, 0)?)?;
-        prepared.tell();
-        return dry_run(&plan, args.shard, seconds, output);
-    };
-    let started = Instant::now();
-    let provenance = provenance::of_this_command(args.compute.seed, description, &args.checkpoint);
-    let input = prepared.input();
-    let job = Job { folder, shard: args.shard, resume: args.resume, provenance, input };
-    let finished = prepared.run(&mut plan, job).inspect_err(|error| {
-        if matches!(error, Error::Interrupted) {
-            note(&format!(
-                "the journal in {} is intact; the same command with --resume goes on",
-                folder.display()
-            ));
-        }
-    })?;
-    let document = Document {
-        run: folder,
-        hash: &plan.hash,
-        shard: args.shard.to_string(),
-        units: finished.units,
-        missing: finished.missing,
-        cells: finished.cells,
-        block: plan.block,
-        seconds: started.elapsed().as_secs_f64(),
-    };
-    output.result(&document, || closing(folder, args.shard, &finished, document.seconds))
-}
-
-fn dry_run(plan: &Plan, shard: Shard, seconds: f64, output: Output) -> Result<()> {
+fn dry_run(outlook: &Outlook, shard: Shard, output: Output) -> Result<()> {
+    let Outlook { plan, counts, seconds, input, summary } = outlook;
+    if let Some(input) = input {
+        note(&input.to_string());
+    }
     let [first, end] = plan.settings.images;
     let document = DryRun {
         shard: shard.to_string(),
-        counts: plan.counts(shard),
+        counts: *counts,
         images: end - first,
         block: plan.block,
         eps: plan.settings.eps,
-        estimated_seconds: seconds,
+        estimated_seconds: *seconds,
         hash: &plan.hash,
     };
     output.result(&document, || {
-        format!("{}\nestimated time: {} (from measured steps)\n", summary(plan, shard), duration(seconds))
+        format!("{summary}\nestimated time: {} (from measured steps)\n", duration(*seconds))
     })
 }
 

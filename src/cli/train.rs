@@ -1,23 +1,20 @@
 //! `synfilter train`: a network from scratch, with checkpoints.
 
 use super::device::{Compute, Dtype};
-use super::interrupt::INTERRUPTED;
 use super::network::Normalise;
-use super::output::{Output, note};
-use super::progress::{Meter, duration};
-use super::provenance;
+use super::output::Output;
 use super::source::Source;
+use super::terminal::{TERMINAL, told_on_stop};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use synfilter::backend::open::OnDevice;
-use synfilter::backend::{Backend, Optimizer};
+use synfilter::backend::Optimizer;
+use synfilter::backend::open::NumberFormat;
 use synfilter::data::{Split, open};
 use synfilter::input::Input;
 use synfilter::models::{Arch, Stem};
 use synfilter::network::Normalisation;
-use synfilter::train::{
-    Data, EpochRecord, Job, Method, Observer, Progress, Session, TrainSettings, Trained, optimizer, train,
-};
+use synfilter::provenance::command;
+use synfilter::train::{self, Data, EpochRecord, Job, Method, Session, TrainSettings, Trained, optimizer};
 use synfilter::{Error, Result};
 
 /// The flags of `train`.
@@ -106,46 +103,7 @@ struct Document<'a> {
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let optimizer = args.learning.optimizer()?;
     only_f32(&args.compute)?;
-    args.compute.run(true, Training { args, optimizer, output })
-}
-
-/// Refuses other number formats than that of training.
-///
-/// # Errors
-/// A usage error.
-pub fn only_f32(compute: &Compute) -> Result<()> {
-    match compute.dtype {
-        Dtype::F32 => Ok(()),
-        other => {
-            let dtype = other.name();
-            Err(Error::usage(format!("--dtype {dtype}: expected f32, in which all training runs")))
-        }
-    }
-}
-
-/// The training, on a device.
-struct Training<'a> {
-    args: &'a Args,
-    optimizer: Optimizer,
-    output: Output,
-}
-
-impl OnDevice for Training<'_> {
-    type Output = ();
-
-    fn run<B: Backend>(self, backend: &B, description: String) -> Result<()> {
-        let Training { args, optimizer, output } = self;
-        trained(backend, args, optimizer, description, output)
-    }
-}
-
-fn trained<B: Backend>(
-    backend: &B,
-    args: &Args,
-    optimizer: Optimizer,
-    description: String,
-    output: Output,
-) -> Result<()> {
+    let device = args.compute.open()?;
     let (images, train_reading) = open(&args.source.request(Split::Train)?)?;
     let (test, test_reading) = open(&args.source.request(Split::Test)?)?;
     let own = TrainSettings::new(args.arch, args.source.dataset, &images);
@@ -163,35 +121,29 @@ fn trained<B: Backend>(
         lr_drops: args.learning.lr_drops.clone(),
         ..own
     };
-    let session = session(description);
+    let session = Session { command: command(), device: device.description()? };
     let input = Some(Input::of_training(train_reading, test_reading));
     let job = Job { folder: &args.out, resume: args.resume, tensorboard: args.tensorboard, session, input };
     let data = Data { train: &images, test: &test, weights: None };
-    let trained = shown(backend, &settings, data, job).inspect_err(|error| {
-        if matches!(error, Error::Interrupted) {
-            note(&format!(
-                "the same command with --resume goes on from the last checkpoint in {}",
-                args.out.display()
-            ));
-        }
-    })?;
+    let folder = args.out.display();
+    let goes_on = format!("the same command with --resume goes on from the last checkpoint in {folder}");
+    let trained = train::run(&device, &settings, data, job, &TERMINAL).inspect_err(told_on_stop(goes_on))?;
     let Trained { checkpoint, epochs } = &trained;
     output.result(&Document { run: &args.out, checkpoint, epochs }, || closing(&trained))
 }
 
-/// Trains with progress on stderr.
+/// Refuses other number formats than that of training.
 ///
 /// # Errors
-/// Those of [`train`].
-pub fn shown<B: Backend>(backend: &B, settings: &TrainSettings, data: Data, job: Job) -> Result<Trained> {
-    let mut shown = Shown { input: job.input.clone(), meter: None, epochs: settings.epochs };
-    train(backend, settings, data, job, &INTERRUPTED, &mut shown)
-}
-
-/// This process, for the record of a training run.
-pub fn session(device: String) -> Session {
-    let provenance = provenance::of_this_command(0, device, &[] as &[&Path]);
-    Session { command: provenance.command, device: provenance.device }
+/// A usage error.
+pub fn only_f32(compute: &Compute) -> Result<()> {
+    match compute.dtype {
+        Dtype::F32 => Ok(()),
+        other => {
+            let dtype = NumberFormat::from(other).name();
+            Err(Error::usage(format!("--dtype {dtype}: expected f32, in which all training runs")))
+        }
+    }
 }
 
 fn closing(trained: &Trained) -> String {
@@ -204,54 +156,4 @@ fn closing(trained: &Trained) -> String {
         )
     });
     format!("{last}{}\n", trained.checkpoint.display())
-}
-
-/// Shows a training run on stderr.
-struct Shown {
-    /// What was read, until it is told.
-    input: Option<Input>,
-    meter: Option<Meter>,
-    epochs: u32,
-}
-
-impl Observer for Shown {
-    fn batch(&mut self, progress: &Progress) {
-        // There is something to do, and nothing that could still be refused.
-        if let Some(input) = self.input.take() {
-            note(&input.to_string());
-        }
-        let batches = progress.batches as u64;
-        let done = u64::from(progress.epoch - 1) * batches + progress.batch as u64;
-        let meter = self.meter.get_or_insert_with(|| {
-            let meter = Meter::new("train", u64::from(progress.epochs) * batches, "batches");
-            meter.begin_at(done - 1);
-            meter
-        });
-        meter.set(done, || {
-            format!(
-                "epoch {}/{}, loss {:.4}, accuracy {:.2} %, {:.0} images/s",
-                progress.epoch,
-                progress.epochs,
-                progress.loss,
-                100.0 * progress.accuracy,
-                progress.images_per_s
-            )
-        });
-    }
-
-    fn epoch(&mut self, record: &EpochRecord) {
-        let line = format!(
-            "epoch {}/{}: loss {:.4}, test accuracy {:.2} %, {:.0} images/s, {}",
-            record.epoch,
-            self.epochs,
-            record.train_loss,
-            100.0 * record.test_accuracy,
-            record.images_per_s,
-            duration(record.seconds)
-        );
-        match &self.meter {
-            Some(meter) => meter.note(&line),
-            None => note(&line),
-        }
-    }
 }

@@ -5,9 +5,10 @@
 //! other means is checked and unpacked. The SHA-256 values are those widely published for these files (tfds,
 //! Homebrew, nixpkgs and others agree).
 
+use super::DatasetKind;
 use super::unpack::{Form, unpack};
-use super::{DatasetKind, hex};
 use crate::error::{Error, Result};
+use crate::text::hex;
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read, Write};

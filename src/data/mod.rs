@@ -41,12 +41,13 @@ mod splits;
 mod tiny_imagenet;
 mod unpack;
 
-pub use pick::{Choice, How, Picked, order};
+pub use pick::{Choice, FILE_ORDER, How, Picked, order};
 pub use prepare::{Color, Interpolation, Prepare};
 pub use reading::{Reading, Skipped};
 pub use request::{Request, count, open};
 
 use crate::error::{Error, Result};
+use crate::text::hex;
 use listed::Listed;
 use reader::Reader;
 use sha2::{Digest, Sha256};
@@ -275,16 +276,6 @@ fn digest(shape: [usize; 3], pixels: &[u8], labels: &[u16], classes: &[String]) 
         hash.update(class.as_bytes());
     }
     hex(&hash.finalize())
-}
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

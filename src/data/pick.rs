@@ -6,10 +6,10 @@
 //! alone; whoever chooses more images of a class with the same seed has those of a smaller choice among them. The images
 //! stay in file order.
 
-use super::hex;
 use crate::error::{Error, Result};
 use crate::named_choice::named_choice;
 use crate::random::Random;
+use crate::text::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -58,6 +58,10 @@ impl Picked {
 pub fn order(pick: Option<&Picked>) -> String {
     pick.map_or("in file order".to_owned(), |pick| format!("{} choice, seed {}", pick.how, pick.seed))
 }
+
+/// Why images are taken in file order although nobody asked for it.
+pub const FILE_ORDER: &str = "what is in the folder is of the first images in file order, and goes on with these; --pick stratified takes \
+     another folder";
 
 /// The stream of the order of classes; streams of classes are their indices.
 const CLASSES: u64 = u64::MAX;

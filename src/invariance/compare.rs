@@ -8,8 +8,8 @@ use super::layers;
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
 use crate::models::Stem;
+use crate::provenance::Provenance;
 use crate::score::{Options, Which};
-use crate::sweep::Provenance;
 use crate::text::of_training;
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ use super::document::{
     Measure, Pair, Role, Share,
 };
 use super::summary::summary;
-use crate::eps::Eps;
+use crate::attack::Eps;
 use crate::filter::FilterKind;
 use crate::score::{Label, Which, filter_or_combined};
 use crate::text::aligned;

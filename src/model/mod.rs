@@ -1,8 +1,10 @@
 //! A network with its weights from a file: which architecture it is, where in the file it lies, how images are
 //! normalised for it, and what of all that was said, found or assumed ([`Taken`]).
 
+mod id;
 mod taken;
 
+pub use id::CheckpointId;
 pub use taken::{Origin, Taken};
 
 use crate::checkpoint::{Expected, File, Found, Listed, Metadata};
@@ -11,8 +13,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
 use crate::models::{Arch, Stem, stem_of};
 use crate::network::Normalisation;
-use crate::sweep::CheckpointId;
-use crate::sweep::bits::hex;
+use crate::text::hex;
 use crate::weights::Weights;
 use sha2::{Digest, Sha256};
 use std::fmt::Display;

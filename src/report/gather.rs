@@ -1,12 +1,12 @@
 //! What there is to report: finds and reads the results in any number of folders.
 
-use crate::attack;
 use crate::error::{Error, Result};
 use crate::invariance;
 use crate::invariance::gather::{Scored, records, scored};
 use crate::retrain;
 use crate::score::Options;
 use crate::score::curves::{Responses, curves};
+use crate::security;
 use crate::study::Content;
 use crate::sweep::dir::RunFile;
 use crate::sweep::export::{CELLS_PARQUET, is_finished, unfinished};
@@ -22,7 +22,7 @@ pub struct Material {
     /// Finished sweeps, by folder.
     pub sweeps: Vec<Sweep>,
     /// Security curves.
-    pub attacks: Vec<Found<attack::Document>>,
+    pub attacks: Vec<Found<security::Document>>,
     /// Comparisons.
     pub comparisons: Vec<Found<invariance::Document>>,
     /// Selective retrainings.
@@ -88,7 +88,7 @@ impl Places {
     fn take(&mut self, folder: &Path) {
         for (name, places) in [
             (RunFile::NAME, &mut self.sweeps),
-            (attack::Document::NAME, &mut self.attacks),
+            (security::Document::NAME, &mut self.attacks),
             (invariance::Document::NAME, &mut self.comparisons),
             (retrain::Document::NAME, &mut self.retrainings),
         ] {
@@ -125,8 +125,12 @@ pub fn gather(folders: &[PathBuf], options: Options) -> Result<Material> {
         let mut places = Places::default();
         places.search(folder)?;
         if places.is_empty() {
-            let expected =
-                [RunFile::NAME, attack::Document::NAME, invariance::Document::NAME, retrain::Document::NAME];
+            let expected = [
+                RunFile::NAME,
+                security::Document::NAME,
+                invariance::Document::NAME,
+                retrain::Document::NAME,
+            ];
             let expected = expected.join(", ");
             return Err(Error::input(
                 folder,
@@ -145,7 +149,7 @@ pub fn gather(folders: &[PathBuf], options: Options) -> Result<Material> {
         material.take_sweep(folder, options)?;
     }
     let read = &mut material.read;
-    material.attacks = documents(all.attacks, attack::Document::NAME, attack::Document::read, read)?;
+    material.attacks = documents(all.attacks, security::Document::NAME, security::Document::read, read)?;
     material.comparisons =
         documents(all.comparisons, invariance::Document::NAME, invariance::Document::read, read)?;
     material.retrainings =

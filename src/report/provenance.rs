@@ -5,10 +5,10 @@ use super::links::Links;
 use super::svg::escape;
 use super::table::{Cell, Table};
 use super::words;
-use crate::attack::ATTACK_PARQUET;
+use crate::provenance::Provenance;
 use crate::retrain::RETRAIN_PARQUET;
 use crate::score::SCORES_PARQUET;
-use crate::sweep::Provenance;
+use crate::security::ATTACK_PARQUET;
 use crate::sweep::export::CELLS_PARQUET;
 use std::path::Path;
 

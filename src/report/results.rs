@@ -5,10 +5,10 @@ use super::gather::{Found, Material};
 use super::svg::escape;
 use super::table::{Cell, Table};
 use super::words;
-use crate::attack;
 use crate::invariance::Document;
 use crate::invariance::document::{Findings, LayerAgreement};
 use crate::score::{Label, Ranking, Which, filter_or_combined, rankings};
+use crate::security::{Count, Document as Security};
 
 /// Comparisons at a glance, then layer by layer, then landmarks.
 pub fn comparisons(material: &Material) -> String {
@@ -143,11 +143,11 @@ pub fn security_tables(material: &Material) -> String {
     material.attacks.iter().map(|found| security_table(&found.document).html()).collect()
 }
 
-fn security_table(document: &attack::Document) -> Table {
+fn security_table(document: &Security) -> Table {
     let heads = ["network", "attack", "ε", "step", "correct", "accuracy", "mean loss"];
     let mut table = Table::new(format!("{} images of {}", document.images, document.dataset), &heads);
     let images = document.images;
-    let mut row = |network: &str, method: String, eps: f64, step: Option<f64>, count: attack::Count| {
+    let mut row = |network: &str, method: String, eps: f64, step: Option<f64>, count: Count| {
         table.row(vec![
             Cell::text(network),
             Cell::text(method),

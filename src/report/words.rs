@@ -1,7 +1,7 @@
 //! Names and numbers in words, the same in all parts of a report.
 
 use super::gather::Swept;
-use crate::eps::Eps;
+use crate::attack::Eps;
 use crate::invariance::document::Checkpoint;
 use crate::score::{Score, Which};
 use crate::text::of_training;

@@ -1,13 +1,14 @@
 //! `retrain.json`: what selective retraining did to accuracy, beside its controls.
 
-use crate::attack::Count;
 use crate::backend::Optimizer;
 use crate::data::Picked;
 use crate::error::{Error, Result};
 use crate::input::Input;
+use crate::model::CheckpointId;
 use crate::models::Stem;
+use crate::provenance::Provenance;
 use crate::score::{Baseline, Label, Which};
-use crate::sweep::{CheckpointId, Provenance};
+use crate::security::Count;
 use crate::versioned;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -1,9 +1,9 @@
 //! What became of every image: kept for each network as soon as it is known, and for all of them in `retrain.parquet`.
 
 use super::document::{Arm, Document, Settings};
-use crate::attack::Count;
 use crate::columnar::{Field, Kind, TableWriter, Value};
 use crate::error::{Error, Result};
+use crate::security::Count;
 use crate::sweep::Bits;
 use crate::versioned;
 use serde::{Deserialize, Serialize};

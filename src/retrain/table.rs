@@ -1,7 +1,7 @@
 //! Selective retraining as plain text.
 
 use super::document::{ArmResult, Comparison, Document, Summary};
-use crate::eps::Eps;
+use crate::attack::Eps;
 use crate::score::Label;
 use crate::text::aligned;
 

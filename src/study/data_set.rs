@@ -3,9 +3,9 @@
 use super::document::{At, Place, Section, flag, named, text, whole};
 use super::spec::{Spec, at_least};
 use super::steps::Folders;
-use crate::attack::Unfinished;
 use crate::data::{Choice, Color, DatasetKind, How, Interpolation, Prepare, Request, Split};
 use crate::error::{Error, Result};
+use crate::security::Unfinished;
 use crate::sweep::dir::RunFile;
 use serde_json::Value;
 use std::fs;

@@ -1,18 +1,25 @@
 //! A study: architectures × data sets × seeds × epochs, trained, swept and scored as one graph of steps.
 //!
-//! [`spec`] reads the file that describes it, [`steps`](mod@steps) makes the graph, [`run`](mod@run) has an [`Execute`] do what is not
-//! done yet, [`state`] keeps a record beside the results of every step. [`halving`](mod@halving) is the search of ε.
+//! [`Study`] is the front door. [`spec`] reads the file that describes it, [`steps`](mod@steps) makes the graph,
+//! [`run`](mod@run) goes along it and does what is not done yet, [`state`] keeps a record beside the results of every step.
 
+mod check;
+mod cost;
 mod data_set;
 pub mod document;
-pub mod halving;
+mod execute;
+mod images;
+mod job;
 pub mod run;
 pub mod spec;
 pub mod state;
 pub mod steps;
+mod words;
 
-pub use halving::{Halving, halving};
-pub use run::{Done, Event, Execute, Summary, finished, run};
+pub use cost::Cost;
+pub use execute::REPORT_HTML;
+pub use job::Study;
+pub use run::{Done, Event, Summary, finished, run};
 pub use spec::Spec;
 pub use state::{Content, Record};
 pub use steps::{Folders, Step, Task, Work, checkpoint_of, steps};

@@ -5,7 +5,6 @@ use super::steps::Step;
 use crate::atomic_file::remove_leftovers;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// What a step did.
@@ -21,16 +20,6 @@ pub struct Done {
     pub command: Vec<String>,
     /// The seed of the network.
     pub seed: u64,
-}
-
-/// Whoever does the steps.
-pub trait Execute {
-    /// Does a step, or goes on with one that was stopped. The steps before it are done.
-    ///
-    /// # Errors
-    /// Whatever keeps it from being done; [`Error::Failed`] is about this step alone, and the steps that do not need it
-    /// go on.
-    fn execute(&mut self, step: &Step) -> Result<Done>;
 }
 
 /// Something that happens.
@@ -67,17 +56,17 @@ pub fn finished(steps: &[Step]) -> Result<Vec<Option<Record>>> {
     Ok(found)
 }
 
-/// Does what is not done. Where a step fails by itself, those that need it are left out and all others done; the first
+/// Has `execute` do what is not done. Where a step fails by itself, those that need it are left out and all others done; the first
 /// failure is the result then.
 ///
 /// # Errors
-/// [`Error::Interrupted`] between two steps once `interrupted` is true; those of the steps and of their records.
+/// [`Error::Interrupted`] between two steps once `stop` is true; those of the steps and of their records.
 pub fn run(
     steps: &[Step],
     study: &Path,
-    execute: &mut dyn Execute,
+    execute: &mut dyn FnMut(&Step) -> Result<Done>,
     hear: &mut dyn FnMut(Event),
-    interrupted: &AtomicBool,
+    stop: &dyn Fn() -> bool,
 ) -> Result<Summary> {
     let study = Content::of(study)?;
     let mut is_done: Vec<bool> = finished(steps)?.iter().map(Option::is_some).collect();
@@ -93,13 +82,13 @@ pub fn run(
         if step.after.iter().any(|&before| !is_done[before]) {
             continue;
         }
-        if interrupted.load(Ordering::Relaxed) {
+        if stop() {
             return Err(Error::Interrupted);
         }
         hear(Event::Begins(number, pending, step));
         remove_leftovers(&step.folder)?;
         let started = Instant::now();
-        let done = match execute.execute(step) {
+        let done = match execute(step) {
             Ok(done) => done,
             Err(error @ Error::Failed(_)) => {
                 hear(Event::Fails(step, &error));

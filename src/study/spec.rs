@@ -30,9 +30,9 @@
 pub use super::data_set::Data;
 use super::document::{At, Document, Place, Section, flag, named, number, text, whole};
 use crate::attack::{DEFAULT_EPS, DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
+use crate::attack::{Eps, StepSize};
 use crate::backend::Optimizer;
 use crate::data::How;
-use crate::eps::{Eps, StepSize};
 use crate::error::{Error, Result};
 use crate::filter::{FilterKind, MAX_THRESHOLDS};
 use crate::graph::Shape;

@@ -6,7 +6,7 @@
 use super::steps::Step;
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
-use crate::sweep::bits::hex;
+use crate::text::hex;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};

@@ -13,7 +13,7 @@ use crate::attack::Method;
 use crate::data::{Choice, How};
 use crate::score::Which;
 use crate::sweep::Scope;
-use crate::sweep::bits::hex;
+use crate::text::hex;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::path::PathBuf;

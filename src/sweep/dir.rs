@@ -6,6 +6,7 @@ use super::record::Settings;
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
 use crate::input::Input;
+use crate::provenance::Provenance;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs;
@@ -69,21 +70,6 @@ impl FromStr for Shard {
             ))),
         }
     }
-}
-
-/// How a run came about: nothing here changes a result.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Provenance {
-    /// The version of this program.
-    pub version: String,
-    /// The exact command, word by word.
-    pub command: Vec<String>,
-    /// The seed of the command.
-    pub seed: u64,
-    /// The device in words.
-    pub device: String,
-    /// The checkpoint files, in the order of the settings.
-    pub checkpoints: Vec<String>,
 }
 
 /// What `run.json` holds.

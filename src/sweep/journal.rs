@@ -8,10 +8,10 @@
 //! A process that dies while it appends leaves a last line without its line end. That line never counted: readers
 //! pass over it, and whoever resumes the journal cuts it off first.
 
-use super::bits::{Bits, FixedSum};
 use super::dir::Shard;
 use super::measure::Outcome;
 use super::plan::{Plan, Unit};
+use crate::bits::{Bits, FixedSum};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;

@@ -1,6 +1,6 @@
 //! The seam between the bookkeeping of a sweep and whatever computes the networks.
 
-use super::bits::{Bits, FixedSum};
+use crate::bits::{Bits, FixedSum};
 use crate::error::{Error, Result};
 use crate::filter::Mask;
 use std::ops::Range;

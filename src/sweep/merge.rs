@@ -1,11 +1,12 @@
 //! Joins the run folders of shards into one finished run.
 
-use super::dir::{Provenance, RunFile, Shard};
+use super::dir::{RunFile, Shard};
 use super::export::export;
 use super::journal::{Ledger, journals_in, line};
 use super::plan::{Plan, Unit};
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
+use crate::provenance::Provenance;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;

@@ -16,23 +16,28 @@
 //! | `cells.jsonl`, `cells.parquet` | one record per cell, once all units are there |
 //! | `scores.parquet` | written by [`crate::score`] |
 
-pub mod bits;
 pub mod dir;
 pub mod engine;
+mod estimate;
 pub mod export;
+pub mod job;
 pub mod journal;
 mod lanes;
 pub mod measure;
 pub mod merge;
 pub mod plan;
+mod prepare;
 pub mod record;
 pub mod run;
 
-pub use bits::{Bits, FixedSum};
-pub use dir::{Provenance, RunDir, Shard};
+pub use crate::bits::{Bits, FixedSum};
+pub use crate::model::CheckpointId;
+pub use crate::network::BnMode;
+pub use dir::{RunDir, Shard};
 pub use engine::Engine;
+pub use job::{Block, Choices, Job, Outlook, Run};
 pub use measure::{AfterEach, Measure, Outcome, Target};
 pub use merge::merge;
 pub use plan::{CheckpointPlan, Plan};
-pub use record::{AttackMode, BnMode, Cell, CheckpointId, Record, Scope, Settings};
-pub use run::{Finished, Progress, sweep};
+pub use record::{AttackMode, Cell, Record, Scope, Settings};
+pub use run::{Finished, Keep, Progress, sweep};

@@ -2,9 +2,10 @@
 
 use super::dir::Shard;
 use super::measure::Target;
-use super::record::{BnMode, Scope, Settings};
+use super::record::{Scope, Settings};
 use crate::error::{Error, Result};
 use crate::filter::{self, Census, Variant, WeightRange};
+use crate::network::BnMode;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;

@@ -1,12 +1,15 @@
 //! What a sweep was asked to do ([`Settings`]) and what it found ([`Cell`], [`Record`]).
 
-use super::bits::{Bits, hex};
 use crate::attack::{Method, Pgd};
+use crate::bits::Bits;
 use crate::columnar::{Field, Kind, Value};
 use crate::data::{Picked, Prepare};
 use crate::filter::FilterKind;
+use crate::model::CheckpointId;
 use crate::models::Stem;
 use crate::named_choice::named_choice;
+use crate::network::BnMode;
+use crate::text::hex;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
@@ -32,36 +35,6 @@ named_choice!(
         Fixed = "fixed"
     }
 );
-
-named_choice!(
-    /// Which statistics batch norm uses.
-    BnMode, "batch-norm mode" {
-        /// The running statistics of the checkpoint.
-        Running = "running",
-        /// Those of each batch of [`BN_BATCH`](super::plan::BN_BATCH) images.
-        Batch = "batch"
-    }
-);
-
-/// A checkpoint, by its content.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CheckpointId {
-    /// SHA-256 of the file, hexadecimal; of a file that holds several networks, that of this and the key, on two lines.
-    pub sha256: String,
-    /// Which network of the file it is, where there are several: what leads to it, joined by dots.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    /// The epoch that its metadata names.
-    pub epoch: Option<u32>,
-    /// The seed of training that its metadata names.
-    // Left out where there is none: run folders of versions that did not keep it have their hash.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seed: Option<u64>,
-    /// What the images are normalised with, per channel and in pixel units: the mean.
-    pub mean: Vec<f32>,
-    /// And the standard deviation.
-    pub std: Vec<f32>,
-}
 
 /// Everything that the cells of a sweep depend on. Two runs with equal settings have equal results; results with
 /// different settings are never mixed.

@@ -1,6 +1,6 @@
 //! Runs the units of a shard, one after the other, and keeps each as soon as it is finished.
 
-use super::dir::{Provenance, RunDir, Shard};
+use super::dir::{RunDir, Shard};
 use super::export::export;
 use super::journal::{Ledger, UnitOutcomes};
 use super::measure::{Measure, Outcome};
@@ -8,9 +8,9 @@ use super::plan::{Plan, Unit};
 use crate::error::{Error, Result};
 use crate::filter::Mask;
 use crate::input::Input;
+use crate::provenance::Provenance;
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How far a run is.
 #[derive(Clone, Debug)]
@@ -40,9 +40,9 @@ pub struct Finished {
     pub cells: Option<usize>,
 }
 
-/// Where and how a sweep runs.
+/// Where a sweep is kept, and how it came about.
 #[derive(Clone, Debug)]
-pub struct Job<'j> {
+pub struct Keep<'j> {
     /// The folder of the run.
     pub folder: &'j Path,
     /// The share of the units.
@@ -60,22 +60,22 @@ pub struct Job<'j> {
 /// tables are written. The image block of an existing run replaces the plan's.
 ///
 /// # Errors
-/// [`Error::Interrupted`] soon after `interrupted` becomes true, with every finished unit kept; whatever
+/// [`Error::Interrupted`] soon after `stop` becomes true, with every finished unit kept; whatever
 /// [`RunDir::open`], the measure or the journal report.
 pub fn sweep<'m>(
-    job: Job<'_>,
+    keep: Keep<'_>,
     plan: &mut Plan,
     open: &mut dyn FnMut(usize) -> Result<Box<dyn Measure + 'm>>,
     progress: &mut dyn FnMut(&Progress),
-    interrupted: &AtomicBool,
+    stop: &dyn Fn() -> bool,
 ) -> Result<Finished> {
-    let mut dir = RunDir::open(job.folder, plan, job.shard, job.resume, job.provenance, job.input)?;
-    run(plan, &mut dir, open, progress, interrupted)?;
+    let mut dir = RunDir::open(keep.folder, plan, keep.shard, keep.resume, keep.provenance, keep.input)?;
+    run(plan, &mut dir, open, progress, stop)?;
 
-    let ledger = Ledger::read(&[job.folder], plan)?;
+    let ledger = Ledger::read(&[keep.folder], plan)?;
     let missing = plan.units().iter().filter(|unit| !ledger.has(unit)).count();
-    let cells = if missing == 0 { Some(export(job.folder, plan, &ledger)?) } else { None };
-    Ok(Finished { units: plan.shard_units(job.shard).len(), missing, cells })
+    let cells = if missing == 0 { Some(export(keep.folder, plan, &ledger)?) } else { None };
+    Ok(Finished { units: plan.shard_units(keep.shard).len(), missing, cells })
 }
 
 /// Computes the shard's units that no journal in its folder has.
@@ -84,7 +84,7 @@ fn run<'m>(
     dir: &mut RunDir,
     open: &mut dyn FnMut(usize) -> Result<Box<dyn Measure + 'm>>,
     progress: &mut dyn FnMut(&Progress),
-    interrupted: &AtomicBool,
+    stop: &dyn Fn() -> bool,
 ) -> Result<()> {
     let ledger = Ledger::read(&[&dir.path], plan)?;
     let units = plan.shard_units(dir.shard);
@@ -101,7 +101,7 @@ fn run<'m>(
             let units = units.len();
             progress(&Progress { unit, target, units_done, units, network_images_done, network_images });
         };
-        if interrupted.load(Ordering::Relaxed) {
+        if stop() {
             return Err(Error::Interrupted);
         }
         if current.as_ref().is_none_or(|loaded| loaded.checkpoint != unit.checkpoint) {
@@ -119,7 +119,7 @@ fn run<'m>(
                     done += unit.images.len() as u64;
                     report(units_done, done);
                 };
-                measure_target(plan, unit, target, loaded.measure.as_mut(), &mut after_each, interrupted)?
+                measure_target(plan, unit, target, loaded.measure.as_mut(), &mut after_each, stop)?
             }
         };
         dir.journal.append(plan, unit, &outcomes)?;
@@ -160,7 +160,7 @@ fn measure_target(
     target: usize,
     measure: &mut dyn Measure,
     after_each: &mut dyn FnMut(),
-    interrupted: &AtomicBool,
+    stop: &dyn Fn() -> bool,
 ) -> Result<UnitOutcomes> {
     let target = &plan.checkpoints[unit.checkpoint].targets[target];
     let variants = target.variants(&plan.settings)?;
@@ -169,7 +169,7 @@ fn measure_target(
     measure.begin_target(&target.target())?;
     let measured = measure.variants(&masks, &mut || {
         after_each();
-        if interrupted.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        if stop() { Err(Error::Interrupted) } else { Ok(()) }
     });
     measure.end_target()?;
     let mut outcomes = UnitOutcomes::new();

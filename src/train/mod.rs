@@ -6,16 +6,20 @@
 //! [`Trainer`] the steps.
 
 mod dir;
+pub mod estimate;
 mod events;
 mod log;
 mod settings;
 mod trainer;
+mod watched;
 
 pub use dir::{Session, TrainDir, TrainFile};
 pub use events::Events;
 pub use log::{EpochRecord, Log};
 pub use settings::{Method, Origin, TrainSettings, optimizer};
 pub use trainer::{Start, Trainer};
+pub use watched::run;
+pub(crate) use watched::watched;
 
 use crate::backend::{Backend, ImageBatch, PixelData};
 use crate::checkpoint::Metadata;
@@ -30,7 +34,6 @@ use crate::random::Random;
 use crate::tape::Prepared;
 use crate::weights::Weights;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// First random stream of the orders of images; epoch `e` takes stream `ORDER_STREAM + e`.
@@ -108,14 +111,14 @@ pub struct Trained {
 ///
 /// # Errors
 /// [`Error::Usage`] for settings that cannot be, and as [`TrainDir::open`]; [`Error::Interrupted`] soon after
-/// `interrupted` becomes true, with everything up to the last checkpoint kept; [`Error::Failed`] where the loss is not
+/// `stop` becomes true, with everything up to the last checkpoint kept; [`Error::Failed`] where the loss is not
 /// finite any more; [`Error::Write`], [`Error::Read`] and [`Error::Input`] for the files of the run.
 pub fn train<B: Backend>(
     backend: &B,
     settings: &TrainSettings,
     data: Data,
     job: Job,
-    interrupted: &AtomicBool,
+    stop: &dyn Fn() -> bool,
     observer: &mut dyn Observer,
 ) -> Result<Trained> {
     let graph = settings.check(data.train, data.test)?;
@@ -153,7 +156,7 @@ pub fn train<B: Backend>(
     let mut log = Log::open(job.folder, epoch)?;
     let mut events = job.tensorboard.then(|| Events::create(job.folder, &log.epochs)).transpose()?;
     let mut measured = Measured::new(backend, graph, settings);
-    let mut run = Epochs { settings, data, interrupted, observer };
+    let mut run = Epochs { settings, data, stop, observer };
     while epoch < settings.epochs {
         epoch += 1;
         let started = Instant::now();
@@ -197,7 +200,7 @@ pub fn train<B: Backend>(
 struct Epochs<'a> {
     settings: &'a TrainSettings,
     data: Data<'a>,
-    interrupted: &'a AtomicBool,
+    stop: &'a dyn Fn() -> bool,
     observer: &'a mut dyn Observer,
 }
 
@@ -212,7 +215,7 @@ impl Epochs<'_> {
         let mut tally = Tally::default();
         let started = Instant::now();
         for (i, batch) in batches.enumerate() {
-            if self.interrupted.load(Ordering::Relaxed) {
+            if (self.stop)() {
                 return Err(Error::Interrupted);
             }
             bytes.clear();

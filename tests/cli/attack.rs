@@ -4,9 +4,10 @@ use crate::support::*;
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
-use synfilter::attack::outcomes::COLUMNS;
-use synfilter::attack::{ATTACK_PARQUET, Document, Method, Pgd};
+use synfilter::attack::{Method, Pgd};
 use synfilter::columnar::read_table;
+use synfilter::security::outcomes::COLUMNS;
+use synfilter::security::{ATTACK_PARQUET, Document};
 use synfilter::sweep::Bits;
 
 const ATTACK: &str = "attack --dataset digits --images 130 --checkpoint {}/net.safetensors";

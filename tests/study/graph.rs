@@ -3,8 +3,8 @@
 use crate::{STUDY, graph, read};
 use std::collections::HashSet;
 use std::path::Path;
+use synfilter::attack::Eps;
 use synfilter::attack::{Method, Pgd};
-use synfilter::eps::Eps;
 use synfilter::study::{Folders, Step, Task, Work, checkpoint_of, steps};
 
 fn names(steps: &[Step]) -> Vec<&str> {

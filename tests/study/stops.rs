@@ -4,9 +4,8 @@ use crate::{STUDY, graph};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use synfilter::lock::Lock;
-use synfilter::study::{Done, Event, Execute, Record, Step, finished, run};
+use synfilter::study::{Done, Event, Record, Step, finished, run};
 use synfilter::{Error, Result};
 
 /// Where a process ends.
@@ -28,7 +27,7 @@ struct Fake<'s> {
     fails: Option<&'s str>,
 }
 
-impl Execute for Fake<'_> {
+impl Fake<'_> {
     fn execute(&mut self, step: &Step) -> Result<Done> {
         let at = self.steps.iter().position(|other| other == step).unwrap();
         if self.end == End::Before(at) {
@@ -58,7 +57,7 @@ fn output(step: &Step) -> PathBuf {
 fn process(folder: &Path, steps: &[Step], end: End) -> (Result<synfilter::study::Summary>, Vec<String>) {
     let mut fake = Fake { steps, end, begun: Vec::new(), fails: None };
     let study = folder.join("study.toml");
-    let result = run(steps, &study, &mut fake, &mut |_| {}, &AtomicBool::new(false));
+    let result = run(steps, &study, &mut |step| fake.execute(step), &mut |_| {}, &|| false);
     (result, fake.begun)
 }
 
@@ -155,13 +154,13 @@ fn a_step_that_fails_by_itself_leaves_the_others_alone() {
     let fails = Some("eps digits/resnet18/seed-7");
     let mut fake = Fake { steps: &steps, end: End::Never, begun: Vec::new(), fails };
     let study = folder.path().join("study.toml");
-    let (mut heard, interrupted) = (Vec::new(), AtomicBool::new(false));
+    let mut heard = Vec::new();
     let mut hear = |event: Event| {
         if let Event::Fails(step, error) = event {
             heard.push(format!("{}: {error}", step.name));
         }
     };
-    let error = run(&steps, &study, &mut fake, &mut hear, &interrupted).unwrap_err();
+    let error = run(&steps, &study, &mut |step| fake.execute(step), &mut hear, &|| false).unwrap_err();
     assert_eq!(error.exit_code(), 1);
     assert_eq!(error.to_string(), "eps digits/resnet18/seed-7: the loss is not finite");
     assert_eq!(heard, ["eps digits/resnet18/seed-7: the loss is not finite"]);
@@ -172,8 +171,7 @@ fn a_step_that_fails_by_itself_leaves_the_others_alone() {
     assert!(missing[..7].iter().all(|name| name.contains("resnet18/seed-7")), "{missing:?}");
 
     // An interruption ends the process before the next step.
-    interrupted.store(true, Ordering::Relaxed);
-    let error = run(&steps, &study, &mut fake, &mut |_| {}, &interrupted).unwrap_err();
+    let error = run(&steps, &study, &mut |step| fake.execute(step), &mut |_| {}, &|| true).unwrap_err();
     assert_eq!(error.exit_code(), 130);
 }
 

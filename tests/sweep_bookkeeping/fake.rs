@@ -4,11 +4,11 @@ use std::cell::Cell as Counter;
 use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use synfilter::filter::{FilterKind, Mask};
+use synfilter::provenance::Provenance;
+use synfilter::sweep::Keep;
 use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
 use synfilter::sweep::plan::resolve_layers;
-use synfilter::sweep::run::Job;
 use synfilter::sweep::*;
 use synfilter::{Error, Result};
 use tempfile::TempDir;
@@ -171,17 +171,17 @@ pub fn provenance() -> Provenance {
     }
 }
 
-pub fn job(folder: &Path, shard: Shard, resume: bool) -> Job<'_> {
-    Job { folder, shard, resume, provenance: provenance(), input: None }
+pub fn job(folder: &Path, shard: Shard, resume: bool) -> Keep<'_> {
+    Keep { folder, shard, resume, provenance: provenance(), input: None }
 }
 
 /// Sweeps with the fake; stops it after `fail_after` networks. Returns how many it measured, too.
-pub fn sweep_until(job: Job<'_>, plan: &mut Plan, fail_after: usize) -> (Result<Finished>, usize) {
+pub fn sweep_until(job: Keep<'_>, plan: &mut Plan, fail_after: usize) -> (Result<Finished>, usize) {
     let measured = Counter::new(0);
     let mut open = |checkpoint| -> Result<Box<dyn Measure + '_>> {
         Ok(Box::new(Fake { checkpoint, block: None, target: None, measured: &measured, fail_after }))
     };
-    let result = sweep(job, plan, &mut open, &mut |_| {}, &AtomicBool::new(false));
+    let result = sweep(job, plan, &mut open, &mut |_| {}, &|| false);
     (result, measured.get())
 }
 

@@ -278,14 +278,14 @@ fn an_interruption_keeps_what_is_finished() {
         }
     };
     let mut plan = plan(20);
-    let result =
-        sweep(job(folder.path(), Shard::WHOLE, false), &mut plan, &mut open, &mut progress, &interrupted);
+    let result = sweep(job(folder.path(), Shard::WHOLE, false), &mut plan, &mut open, &mut progress, &|| {
+        interrupted.load(Ordering::Relaxed)
+    });
     assert_eq!(result.unwrap_err().exit_code(), 130);
     assert_eq!(last.0, 2);
     assert_eq!(fs::read_to_string(journal(folder.path())).unwrap().lines().count(), 2);
 
     let (mut first, mut last) = (None, None);
-    let interrupted = AtomicBool::new(false);
     let mut progress = |progress: &Progress| {
         first.get_or_insert(progress.units_done);
         last = Some((
@@ -295,7 +295,7 @@ fn an_interruption_keeps_what_is_finished() {
             progress.network_images,
         ));
     };
-    sweep(job(folder.path(), Shard::WHOLE, true), &mut plan, &mut open, &mut progress, &interrupted).unwrap();
+    sweep(job(folder.path(), Shard::WHOLE, true), &mut plan, &mut open, &mut progress, &|| false).unwrap();
     let (units_done, units, done, all) = last.unwrap();
     assert_eq!((first, units_done, done), (Some(2), units, all));
     assert!(tables(folder.path()) == reference);

@@ -72,6 +72,11 @@ impl Cpu {
         Cpu { level: Level::best(), conv, spread }
     }
 
+    /// The same, spread or not.
+    pub(crate) fn at(self, spread: bool) -> Self {
+        Cpu { spread, ..self }
+    }
+
     /// Calls `work` for every part of `out`, each a range of map rows that starts at a multiple of `granularity`.
     fn parts(&self, batch: Batch, granularity: usize, whole: Whole, work: impl Fn(Part) + Sync + Send) {
         let Whole { place, data, save, winners } = whole;

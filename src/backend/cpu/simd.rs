@@ -18,6 +18,15 @@ pub enum Level {
 }
 
 impl Level {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Level::Portable => "portable",
+            Level::Avx2 => "avx2",
+            Level::Avx512 => "avx512",
+        }
+    }
+
     /// The levels that this machine has, best last.
     pub fn available() -> Vec<Level> {
         let mut levels = vec![Level::Portable];

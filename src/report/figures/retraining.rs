@@ -5,9 +5,9 @@ use super::super::gather::Material;
 use super::super::scale::{Scale, labelled, range};
 use super::super::svg::{Anchor, Canvas};
 use super::super::words;
-use crate::attack::Count;
 use crate::retrain::Document;
 use crate::retrain::document::{ArmResult, Network, Summary};
+use crate::security::Count;
 use crate::text::of_training;
 
 const WIDTH: f64 = 350.0;

@@ -6,7 +6,8 @@ use super::super::palette::LINES;
 use super::super::scale::{Scale, labelled};
 use super::super::svg::{Anchor, Canvas, Frame};
 use super::super::words;
-use crate::attack::{Curve, Document, Method, NetworkCurves};
+use crate::attack::Method;
+use crate::security::{Curve, Document, NetworkCurves};
 use crate::text::of_training;
 
 const TILE: (f64, f64) = (350.0, 250.0);

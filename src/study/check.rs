@@ -1,10 +1,10 @@
 //! What of a study can only be known from its files: refused before anything runs.
 
 use super::execute::Executor;
-use synfilter::model::{Model, Said, Trained};
-use synfilter::study::spec::at_place;
-use synfilter::study::{Step, Task, Work};
-use synfilter::{Error, Result};
+use super::spec::at_place;
+use super::steps::{Step, Task, Work};
+use crate::error::{Error, Result};
+use crate::model::{Model, Trained};
 
 /// Reads the images and the given checkpoints that the steps `pending` need, data set by data set, and looks whether they
 /// fit one another.
@@ -28,7 +28,8 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
         }
         let measured = executor.images.measured(data)?;
         let measured = &measured.images;
-        for network in spec.networks.iter().filter(|network| network.data == data) {
+        let of_data = spec.networks.iter().enumerate().filter(|(_, network)| network.data == data);
+        for (at, network) in of_data {
             for (epoch, file) in &network.epochs {
                 let Some(file) = file else { continue };
                 let kind = spec.data[data].kind;
@@ -39,8 +40,7 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
                         at_place(&spec.document, &file.place, expected, &error)
                     }
                 };
-                let choice = Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() };
-                let model = Model::open(&file.value, &choice, kind, measured).map_err(told)?;
+                let model = Model::open(&file.value, &executor.said(at), kind, measured).map_err(told)?;
                 let known = Trained { epoch: Some(*epoch), seed: Some(network.seed) };
                 model.trained(known, &file.value).map_err(told)?;
             }

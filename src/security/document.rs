@@ -1,11 +1,13 @@
 //! `attack.json`: accuracy against ε, for each network and each method.
 
-use super::method::Method;
+use crate::attack::Method;
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
 use crate::input::Input;
+use crate::model::CheckpointId;
 use crate::models::Stem;
-use crate::sweep::{BnMode, CheckpointId, Provenance};
+use crate::network::BnMode;
+use crate::provenance::Provenance;
 use crate::versioned;
 use serde::{Deserialize, Serialize};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! ε as people write it: `8/255` or `0.03`, always shown in both forms.
 
-use crate::Error;
-use crate::attack::{Attack, Method};
+use super::method::{Attack, Method};
+use crate::error::Error;
 use std::fmt;
 use std::str::FromStr;
 

@@ -1,4 +1,6 @@
-//! Plain text for people.
+//! Plain text: for people, and digests.
+
+use std::fmt::Write;
 
 /// Which training a network comes from, as far as that is known: ", seed 0, epoch 4".
 pub fn of_training(seed: Option<u64>, epoch: Option<u32>) -> String {
@@ -28,9 +30,29 @@ pub fn aligned<R: AsRef<[String]>>(rows: &[R], right: impl Fn(usize) -> bool) ->
     text
 }
 
+/// Bytes as lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Seconds as people say them: "0.8 s", "42 s", "3 min 05 s", "2 h 10 min".
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match whole {
+        _ if seconds < 9.95 => format!("{seconds:.1} s"),
+        0..60 => format!("{whole} s"),
+        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
+        _ => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::aligned;
+    use super::{aligned, duration};
 
     #[test]
     fn columns_stand_under_one_another() {
@@ -38,5 +60,11 @@ mod tests {
         let rows = [row(&["ε", "right", "word"]), row(&["0.1", "7", "a"]), row(&["0.25"])];
         assert_eq!(aligned(&rows, |column| column == 1), "ε     right  word\n0.1       7  a\n0.25\n");
         assert_eq!(aligned(&rows[..0], |_| true), "");
+    }
+
+    #[test]
+    fn durations_read_well() {
+        let texts = [0.04, 9.94, 9.96, 59.4, 59.6, 3599.4, 7384.0].map(duration);
+        assert_eq!(texts, ["0.0 s", "9.9 s", "10 s", "59 s", "1 min 00 s", "59 min 59 s", "2 h 03 min"]);
     }
 }

@@ -1,11 +1,10 @@
 //! The images of a study, those of one data set at a time.
 
-use super::super::source::FILE_ORDER;
+use super::spec::{Spec, at_place};
+use crate::data::{FILE_ORDER, Images, Reading, Request, Split, count, open};
+use crate::error::{Error, Result};
 use std::cell::RefCell;
 use std::rc::Rc;
-use synfilter::data::{Images, Reading, Request, Split, count, open};
-use synfilter::study::spec::{Spec, at_place};
-use synfilter::{Error, Result};
 
 /// The images that were read last.
 pub struct Store<'s> {

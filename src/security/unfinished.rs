@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::eval::Evaluation;
 use crate::lock::Lock;
 use crate::sweep::Bits;
-use crate::sweep::bits::hex;
+use crate::text::hex;
 use crate::versioned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

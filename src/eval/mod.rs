@@ -1,4 +1,19 @@
 //! Accuracy of one network on clean images and under attacks.
+//!
+//! [`evaluate`] is the measurement on a backend, [`Chunks`] goes through many images with it, [`Accuracy`] does that on a device
+//! for whoever just wants to know. [`halving`](mod@halving) searches the ε that halves the accuracy.
+
+mod accuracy;
+mod chunks;
+pub mod estimate;
+pub mod halving;
+mod outputs;
+
+pub use accuracy::Accuracy;
+pub use chunks::{Chunks, chunk};
+pub(crate) use estimate::seconds_per_image;
+pub use halving::{Halving, halving};
+pub use outputs::write_outputs;
 
 use crate::attack::{Adversary, Attack};
 use crate::backend::{Backend, Verdicts, grain};

@@ -1,11 +1,11 @@
 //! How long a sweep would take: a few of its steps are run, the others are put between them.
 
+use super::plan::{BN_BATCH, TargetPlan};
+use super::{BnMode, Engine, Measure, Plan, Shard};
+use crate::backend::{Backend, SLAB};
+use crate::error::Result;
 use std::ops::Range;
 use std::time::Instant;
-use synfilter::Result;
-use synfilter::backend::{Backend, SLAB};
-use synfilter::sweep::plan::{BN_BATCH, TargetPlan};
-use synfilter::sweep::{BnMode, Engine, Measure, Plan, Shard};
 
 /// Targets that are measured.
 const SAMPLES: usize = 5;
@@ -16,7 +16,7 @@ const SAMPLES: usize = 5;
 ///
 /// # Errors
 /// Those of the engine.
-pub fn seconds<B: Backend>(plan: &Plan, shard: Shard, engine: &mut Engine<B>) -> Result<f64> {
+pub(super) fn seconds<B: Backend>(plan: &Plan, shard: Shard, engine: &mut Engine<B>) -> Result<f64> {
     let targets = &plan.checkpoints[0].targets;
     let [first, end] = plan.settings.images;
     let group = if plan.settings.bn == BnMode::Batch { BN_BATCH } else { SLAB };

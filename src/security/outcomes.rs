@@ -1,7 +1,7 @@
 //! `attack.parquet`: what became of each image, one row per network and attack.
 
 use super::document::{Document, Filtered, NetworkCurves};
-use super::method::{Method, Pgd};
+use crate::attack::{Method, Pgd};
 use crate::columnar::{Field, Kind, TableWriter, Value};
 use crate::error::{Error, Result};
 use crate::sweep::Bits;

@@ -1,7 +1,7 @@
 //! Security curves as plain text: a table and a plot.
 
 use super::document::{Curve, Document, NetworkCurves};
-use crate::eps::Eps;
+use crate::attack::Eps;
 use crate::text::{aligned, of_training};
 use std::fmt::Write;
 

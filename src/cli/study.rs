@@ -1,25 +1,14 @@
 //! `synfilter study`: everything that a study file describes, step by step.
 
-mod check;
-pub mod cost;
-mod execute;
-mod images;
-mod words;
-
 use super::device::Compute;
-use super::interrupt::INTERRUPTED;
 use super::output::{Output, note};
-use super::progress::duration;
-use cost::{Cost, costs};
-use execute::{Executor, REPORT_HTML};
-use images::Store;
+use super::terminal::{GOES_ON, TERMINAL, told_on_stop};
 use serde::Serialize;
-use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-use synfilter::lock::Lock;
-use synfilter::study::{Event, Record, Spec, Step, Summary, finished, run as run_steps, steps};
-use synfilter::{Error, Result};
+use synfilter::Result;
+use synfilter::study::{Cost, Event, REPORT_HTML, Step, Study, Summary};
+use synfilter::text::duration;
 
 /// The flags of `study`.
 #[derive(clap::Args, Clone, Debug)]
@@ -72,36 +61,15 @@ struct Document<'a> {
 /// # Errors
 /// An input error with line and key for a study that cannot be; those of its steps.
 pub fn run(args: &Args, output: Output) -> Result<()> {
-    let mut spec = Spec::read(&args.file, args.out.as_deref())?;
-    args.compute.set_threads()?;
-    spec.keep_file_order()?;
-    let compute = json!({ "backend": args.compute.backend_name(), "dtype": args.compute.dtype.name() });
-    let steps = steps(&spec, &compute);
-    let store = Store::new(&spec);
-    let mut executor = Executor { spec: &spec, compute: &args.compute, images: &store };
-
-    let done = finished(&steps)?;
-    let pending: Vec<&Step> =
-        steps.iter().zip(&done).filter(|(_, done)| done.is_none()).map(|(step, _)| step).collect();
-    check::check(&executor, &pending)?;
+    let device = args.compute.open()?;
+    let study = Study::open(&args.file, args.out.as_deref(), &device, &TERMINAL)?;
     if args.dry_run {
-        return dry_run(args, &executor, &steps, &done, output);
+        return dry_run(args, &study, output);
     }
-
-    let lock = Lock::of(&spec.out, "study")?;
     let started = Instant::now();
-    let interrupted = |error: &Error| {
-        if matches!(error, Error::Interrupted) {
-            note("what is finished is kept; the same command goes on");
-        }
-    };
-    let summary =
-        run_steps(&steps, &args.file, &mut executor, &mut told, &INTERRUPTED).inspect_err(interrupted)?;
-    drop(lock);
-    let seconds = started.elapsed().as_secs_f64();
-    let Summary { done, skipped } = summary;
-    let runs = runs(&steps);
-    let document = Document { study: &args.file, out: &spec.out, done, skipped, seconds, runs };
+    let Summary { done, skipped } = study.run(&mut told).inspect_err(told_on_stop(GOES_ON))?;
+    let (seconds, runs, out) = (started.elapsed().as_secs_f64(), runs(&study.steps), &study.spec.out);
+    let document = Document { study: &args.file, out, done, skipped, seconds, runs };
     output.result(&document, || closing(&document))
 }
 
@@ -120,26 +88,20 @@ fn told(event: Event) {
     }
 }
 
-fn dry_run(
-    args: &Args,
-    executor: &Executor,
-    steps: &[Step],
-    done: &[Option<Record>],
-    output: Output,
-) -> Result<()> {
-    let costs = costs(executor, steps, done)?;
-    let planned = steps.iter().zip(done).zip(costs).map(|((step, done), cost)| Planned {
+fn dry_run(args: &Args, study: &Study, output: Output) -> Result<()> {
+    let Study { steps, spec, .. } = study;
+    let planned = steps.iter().zip(study.outlook()?).map(|(step, (done, cost))| Planned {
         step: &step.name,
         after: step.after.iter().map(|&at| &*steps[at].name).collect(),
         folder: &step.folder,
         key: &step.key,
-        done: done.is_some(),
+        done,
         cost,
     });
     let planned: Vec<Planned> = planned.collect();
     let pending = planned.iter().filter(|step| !step.done);
     let estimated_seconds = pending.filter_map(|step| step.cost.seconds).fold(0.0, std::ops::Add::add);
-    let document = DryRun { study: &args.file, out: &executor.spec.out, steps: planned, estimated_seconds };
+    let document = DryRun { study: &args.file, out: &spec.out, steps: planned, estimated_seconds };
     output.result(&document, || plan(&document))
 }
 

@@ -1,41 +1,34 @@
 //! Does the steps of a study, with the functions that the commands call.
 
-use super::super::attack::Curves;
-use super::super::device::Compute;
-use super::super::eval::{chunk, searched};
-use super::super::output::note;
-use super::super::preparation::{Block, Choices, Preparation};
-use super::super::provenance;
-use super::super::retrain::{InFolder, Retraining};
-use super::super::train;
 use super::images::{Read, Store};
+use super::run::Done;
+use super::spec::{Retrain, Spec, Train};
+use super::steps::{Folders, Step, Task, Work, checkpoint_of};
 use super::words;
+use crate::atomic_file::AtomicFile;
+use crate::attack::Eps;
+use crate::backend::device::Device;
+use crate::data::Images;
+use crate::error::{Error, Result};
+use crate::eval::{Accuracy, Halving};
+use crate::input::Input;
+use crate::invariance::{self, Allowed, compare, gather};
+use crate::model::{Model, Said, Trained};
+use crate::provenance::Provenance;
+use crate::report;
+use crate::retrain::{self, RETRAIN_PARQUET, Retraining};
+use crate::score::{self, SCORES_PARQUET, score_run};
+use crate::security::{self, ATTACK_PARQUET, Curves};
+use crate::sweep::dir::RunFile;
+use crate::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
+use crate::sweep::{Choices, Job, Shard};
+use crate::train::{self, Data, Events, Log, Session, TrainDir, TrainSettings};
+use crate::watch::Watch;
 use serde::Serialize;
-use std::cell::RefCell;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::slice;
-use synfilter::atomic_file::AtomicFile;
-use synfilter::attack::{self, ATTACK_PARQUET};
-use synfilter::backend::Backend;
-use synfilter::backend::open::OnDevice;
-use synfilter::data::Images;
-use synfilter::eps::Eps;
-use synfilter::input::Input;
-use synfilter::invariance::{self, Allowed, compare, gather};
-use synfilter::model::{Model, Said, Trained};
-use synfilter::report;
-use synfilter::retrain::{self, RETRAIN_PARQUET};
-use synfilter::score::{self, SCORES_PARQUET, score_run};
-use synfilter::study::spec::{Retrain, Spec, Train};
-use synfilter::study::{Done, Execute, Folders, Halving, Step, Task, Work, checkpoint_of};
-use synfilter::sweep::Shard;
-use synfilter::sweep::dir::RunFile;
-use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
-use synfilter::sweep::run::Job;
-use synfilter::train::{Data, Events, Log, Session, TrainDir, TrainSettings};
-use synfilter::{Error, Result};
 
 /// What the search of ε leaves.
 const EPS_JSON: &str = "eps.json";
@@ -45,17 +38,32 @@ pub const REPORT_HTML: &str = "report.html";
 const HOST: &str = "host";
 
 /// Everything that steps are done with.
-pub struct Executor<'s> {
+pub(super) struct Executor<'s> {
     /// The study.
     pub spec: &'s Spec,
     /// The device.
-    pub compute: &'s Compute,
+    pub device: &'s Device,
     /// Its images.
     pub images: &'s Store<'s>,
+    /// Who hears how it goes on.
+    pub watch: &'s dyn Watch,
 }
 
-impl Execute for Executor<'_> {
-    fn execute(&mut self, step: &Step) -> Result<Done> {
+/// What the search of ε leaves: what it found, and on what.
+#[derive(Serialize)]
+struct Searched {
+    #[serde(flatten)]
+    found: Halving,
+    input: Input,
+}
+
+impl Executor<'_> {
+    /// Does a step, or goes on with one that was stopped. The steps before it are done.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being done; [`Error::Failed`] is about this step alone, and the steps that do not need it
+    /// go on.
+    pub fn execute(&self, step: &Step) -> Result<Done> {
         fs::create_dir_all(&step.folder).map_err(Error::write(&step.folder))?;
         let (network, task) = match step.work {
             Work::Compare => return self.compare(step),
@@ -73,9 +81,7 @@ impl Execute for Executor<'_> {
         done.seed = self.spec.networks[network].seed;
         Ok(done)
     }
-}
 
-impl Executor<'_> {
     /// The settings of a network's training.
     pub fn train_settings(&self, train: &Train, network: usize, images: &Images) -> TrainSettings {
         let of = &self.spec.networks[network];
@@ -104,8 +110,8 @@ impl Executor<'_> {
         }
     }
 
-    /// What sweeps are told, with an ε.
-    pub fn choices(&self, eps: Eps) -> Choices {
+    /// What sweeps of a network measure, with an ε.
+    pub fn choices(&self, network: usize, eps: Eps) -> Choices {
         let sweep = &self.spec.sweep;
         Choices {
             filters: sweep.filters.clone(),
@@ -113,10 +119,17 @@ impl Executor<'_> {
             scope: sweep.scope,
             layers: sweep.layers.clone(),
             eps,
+            method: sweep.method(self.spec.networks[network].seed),
             attack: sweep.attack,
-            no_clamp: !sweep.clamp,
+            clamp: sweep.clamp,
             bn: sweep.bn,
         }
+    }
+
+    /// What is known of the file of a network.
+    pub fn said(&self, network: usize) -> Said {
+        let of = &self.spec.networks[network];
+        Said { arch: Some(of.arch), stem: Some(of.stem), ..Said::default() }
     }
 
     fn train(&self, step: &Step, at: usize) -> Result<Done> {
@@ -126,38 +139,45 @@ impl Executor<'_> {
         let network = &self.spec.networks[at];
         let (train_images, test) = (self.images.train(network.data)?, self.images.test(network.data)?);
         let settings = self.train_settings(train, at, &train_images.images);
-        let compute = self.compute.in_f32();
-        let command = words::train(self.spec, train, at, &compute);
-        let device = compute.run(
-            true,
-            Training {
-                settings,
-                data: Data { train: &train_images.images, test: &test.images, weights: None },
-                input: Input::of_training(train_images.reading.clone(), test.reading.clone()),
-                folder: &step.folder,
-                tensorboard: train.tensorboard,
-                command: command.clone(),
-            },
-        )?;
+        let device = self.device.in_f32()?;
+        let command = words::train(self.spec, train, at, &device);
+        let session = Session { command: command.clone(), device: device.description()? };
+        let described = session.device.clone();
+        let job = train::Job {
+            folder: &step.folder,
+            resume: true,
+            tensorboard: train.tensorboard,
+            session,
+            input: Some(Input::of_training(train_images.reading.clone(), test.reading.clone())),
+        };
+        let data = Data { train: &train_images.images, test: &test.images, weights: None };
+        train::run(&device, &settings, data, job, self.watch)?;
         let mut outputs: Vec<PathBuf> =
             (0..network.epochs.len()).map(|epoch| checkpoint_of(self.spec, at, epoch)).collect();
         outputs.extend([Log::NAME, TrainDir::SETTINGS].map(|name| step.folder.join(name)));
         outputs.extend(train.tensorboard.then(|| step.folder.join(Events::NAME)));
-        Ok(Done { outputs, device, command, ..Done::default() })
+        Ok(Done { outputs, device: described, command, ..Done::default() })
     }
 
     fn eps(&self, step: &Step, at: usize) -> Result<Done> {
         let network = &self.spec.networks[at];
         let checkpoint = checkpoint_of(self.spec, at, network.epochs.len() - 1);
-        let images = self.images.measured(network.data)?;
-        let search = Search { executor: self, network: at, checkpoint: &checkpoint, read: &images };
-        let (found, device) = self.compute.run(false, search)?;
+        let read = self.images.measured(network.data)?;
+        let Read { images, reading } = &*read;
+        let kind = self.spec.data[network.data].kind;
+        let model = Model::open(&checkpoint, &self.said(at), kind, images)?;
+        let input = Input::of(reading.clone()).with(vec![model.taken.clone()]);
+        self.watch.taken(&input);
+        let sweep = &self.spec.sweep;
+        let accuracy = Accuracy::new(self.device, images, &model).bn(sweep.bn).watch(self.watch);
+        let found = Searched { found: accuracy.halving(None, sweep.clamp)?, input };
+        let device = self.device.description()?;
         let path = step.folder.join(EPS_JSON);
         let text = serde_json::to_string_pretty(&found).map_err(|error| Error::write(&path)(error.into()))?;
         let mut file = AtomicFile::create(&path)?;
         file.write_all(format!("{text}\n").as_bytes()).map_err(Error::write(&path))?;
         file.commit()?;
-        let command = words::eps(self.spec, at, self.compute);
+        let command = words::eps(self.spec, at, self.device);
         Ok(Done { inputs: vec![checkpoint], outputs: vec![path], device, command, seed: 0 })
     }
 
@@ -176,21 +196,20 @@ impl Executor<'_> {
     fn sweep(&self, step: &Step, network: usize, epoch: usize) -> Result<Done> {
         let (eps, searched) = self.eps_of(network)?;
         let checkpoint = checkpoint_of(self.spec, network, epoch);
-        let command = words::sweep(self.spec, network, epoch, eps, &step.folder, self.compute);
-        let images = self.images.measured(self.spec.networks[network].data)?;
-        let device = self.compute.run(
-            false,
-            Sweep {
-                executor: self,
-                network,
-                epoch: self.spec.networks[network].epochs[epoch].0,
-                checkpoint: &checkpoint,
-                read: &images,
-                choices: self.choices(eps),
-                folder: &step.folder,
-                command: command.clone(),
-            },
-        )?;
+        let command = words::sweep(self.spec, network, epoch, eps, &step.folder, self.device);
+        let of = &self.spec.networks[network];
+        let read = self.images.measured(of.data)?;
+        let trained = Trained { epoch: Some(of.epochs[epoch].0), seed: Some(of.seed) };
+        let images = (self.spec.data[of.data].kind, &read.images);
+        Job::of_files(self.device, images, slice::from_ref(&checkpoint), &self.said(network))
+            .choices(self.choices(network, eps))
+            .reading(&read.reading)
+            .trained(&[trained])
+            .resume(true)
+            .recorded(command.clone(), of.seed)
+            .watch(self.watch)
+            .run(&step.folder)?;
+        let device = self.device.description()?;
         let mut outputs =
             vec![step.folder.join(RunFile::NAME), step.folder.join(Shard::WHOLE.journal_name())];
         outputs.extend([CELLS_JSONL, CELLS_PARQUET].map(|name| step.folder.join(name)));
@@ -217,9 +236,10 @@ impl Executor<'_> {
         let checkpoint = checkpoint_of(spec, at, epoch);
         let labels = Folders::of(spec, at).sweep(network.epochs[epoch].0);
         let (train, test) = (self.images.train(network.data)?, self.images.measured_first(network.data)?);
-        let compute = self.compute.in_f32();
-        let command = words::retrain(spec, retrain, at, epoch, &step.folder, &compute);
+        let device = self.device.in_f32()?;
+        let command = words::retrain(spec, retrain, at, epoch, &step.folder, &device);
         let retraining = Retraining {
+            device: &device,
             checkpoint: &checkpoint,
             labels: &labels,
             train: &train.images,
@@ -227,7 +247,7 @@ impl Executor<'_> {
             input: Input::of_training(train.reading.clone(), test.reading.clone()),
             swept: None,
             dataset: spec.data[network.data].kind,
-            choice: &Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() },
+            said: &self.said(at),
             by: retrain.by,
             options: spec.score,
             training: retrain::document::Training {
@@ -240,10 +260,10 @@ impl Executor<'_> {
             eps: retrain.eps.as_deref(),
             all_images: false,
             clamp: spec.sweep.clamp,
-            backend: compute.backend_name(),
             command: command.clone(),
+            watch: self.watch,
         };
-        let document = compute.run(true, InFolder { retraining: &retraining, folder: &step.folder })?;
+        let document = retraining.run(&step.folder)?;
         let outputs = [retrain::Document::NAME, RETRAIN_PARQUET].map(|name| step.folder.join(name));
         Ok(Done {
             inputs: vec![checkpoint, labels.join(CELLS_PARQUET)],
@@ -292,25 +312,26 @@ impl Executor<'_> {
         };
         let checkpoints = self.attacked(at)?;
         let images = self.images.measured(network.data)?;
-        let command = words::attack(spec, attack, at, &checkpoints, &step.folder, self.compute);
+        let command = words::attack(spec, attack, at, &checkpoints, &step.folder, self.device);
         let curves = Curves {
+            device: self.device,
             checkpoints: &checkpoints,
             images: &images.images,
             reading: &images.reading,
             dataset: spec.data[network.data].kind,
-            choice: &Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() },
+            said: &self.said(at),
             methods: &attack.methods,
             eps: &attack.eps,
             cell: None,
             clamp: spec.sweep.clamp,
             bn: spec.sweep.bn,
-            chunk: chunk(spec.sweep.bn, None),
-            compute: self.compute,
-            folder: &step.folder,
+            batch: None,
             command: command.clone(),
+            seed: network.seed,
+            watch: self.watch,
         };
-        let document = self.compute.run(false, curves)?;
-        let outputs = [attack::Document::NAME, ATTACK_PARQUET].map(|name| step.folder.join(name));
+        let document = curves.run(&step.folder)?;
+        let outputs = [security::Document::NAME, ATTACK_PARQUET].map(|name| step.folder.join(name));
         let device = document.provenance.device;
         Ok(Done { inputs: checkpoints, outputs: outputs.to_vec(), device, command, seed: 0 })
     }
@@ -333,7 +354,7 @@ impl Executor<'_> {
         }
         let gathered = gather(&runs, spec.score, &allowed)?;
         let command = words::compare(spec, &allowed, &step.folder);
-        let provenance = provenance::of_command(command.clone(), 0, HOST.to_owned(), &[] as &[&Path]);
+        let provenance = Provenance::of(command.clone(), 0, HOST.to_owned(), &[] as &[&Path]);
         let document = compare(&gathered, spec.score, &score::Which::ALL, provenance)?;
         document.write(&step.folder)?;
         Ok(Done {
@@ -343,105 +364,5 @@ impl Executor<'_> {
             command,
             seed: 0,
         })
-    }
-}
-
-/// The training, on a device.
-struct Training<'a> {
-    settings: TrainSettings,
-    data: Data<'a>,
-    input: Input,
-    folder: &'a Path,
-    tensorboard: bool,
-    command: Vec<String>,
-}
-
-impl OnDevice for Training<'_> {
-    type Output = String;
-
-    fn run<B: Backend>(self, backend: &B, device: String) -> Result<String> {
-        let Training { settings, data, input, folder, tensorboard, command } = self;
-        let session = Session { command, device: device.clone() };
-        let job = synfilter::train::Job { folder, resume: true, tensorboard, session, input: Some(input) };
-        train::shown(backend, &settings, data, job)?;
-        Ok(device)
-    }
-}
-
-/// The search of ε, on a device.
-struct Search<'a> {
-    executor: &'a Executor<'a>,
-    network: usize,
-    checkpoint: &'a Path,
-    read: &'a Read,
-}
-
-/// What the search of ε leaves: what it found, and on what.
-#[derive(Serialize)]
-struct Searched {
-    #[serde(flatten)]
-    found: Halving,
-    input: Input,
-}
-
-impl OnDevice for Search<'_> {
-    type Output = (Searched, String);
-
-    fn run<B: Backend>(self, backend: &B, device: String) -> Result<(Searched, String)> {
-        let spec = self.executor.spec;
-        let network = &spec.networks[self.network];
-        let kind = spec.data[network.data].kind;
-        let choice = Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() };
-        let Read { images, reading, .. } = self.read;
-        let model = Model::open(self.checkpoint, &choice, kind, images)?;
-        let input = Input::of(reading.clone()).with(vec![model.taken.clone()]);
-        note(&input.to_string());
-        let found = searched(backend, model, images, spec.sweep.bn, spec.sweep.clamp)?;
-        Ok((Searched { found, input }, device))
-    }
-}
-
-/// The sweep, on a device.
-struct Sweep<'a> {
-    executor: &'a Executor<'a>,
-    network: usize,
-    epoch: u32,
-    checkpoint: &'a PathBuf,
-    read: &'a Read,
-    choices: Choices,
-    folder: &'a Path,
-    command: Vec<String>,
-}
-
-impl OnDevice for Sweep<'_> {
-    type Output = String;
-
-    fn run<B: Backend>(self, backend: &B, device: String) -> Result<String> {
-        let Sweep { executor: Executor { spec, compute, .. }, read, folder, .. } = self;
-        let network = &spec.networks[self.network];
-        let trained = Trained { epoch: Some(self.epoch), seed: Some(network.seed) };
-        let prepared = Preparation {
-            backend,
-            backend_name: compute.backend_name(),
-            dtype: compute.dtype.name(),
-            images: &read.images,
-            reading: Some(&read.reading),
-            dataset: spec.data[network.data].kind,
-            checkpoints: slice::from_ref(self.checkpoint),
-            trained: &[trained],
-            choice: &Said { arch: Some(network.arch), stem: Some(network.stem), ..Said::default() },
-            choices: &self.choices,
-            method: spec.sweep.method(network.seed),
-            block: Block::Fitting,
-            last: RefCell::default(),
-            taken: RefCell::default(),
-        };
-        let mut plan = prepared.plan()?;
-        let provenance =
-            provenance::of_command(self.command, network.seed, device.clone(), prepared.checkpoints);
-        let input = prepared.input();
-        let job = Job { folder, shard: Shard::WHOLE, resume: true, provenance, input };
-        prepared.run(&mut plan, job)?;
-        Ok(device)
     }
 }

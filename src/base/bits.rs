@@ -1,7 +1,7 @@
 //! What is summed over images: one bit per image, and losses as integers, so that a result does not depend on how
 //! the images were cut into blocks or in which order the blocks came.
 
-use std::fmt::Write;
+use super::text::hex;
 
 /// One bit per image, in the order of the images. Bit i is bit i mod 8 (least significant first) of byte i / 8.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,15 +86,6 @@ impl FromIterator<bool> for Bits {
         bits.into_iter().for_each(|bit| collected.push(bit));
         collected
     }
-}
-
-/// Bytes as lower-case hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A sum of per-image losses in units of 2⁻²⁴. Integer addition has one result in any order; losses are not

@@ -1,16 +1,15 @@
 //! The command that does what one step of a study does, word by word.
 
-use super::super::device::Compute;
+use super::spec::{Attack, Network, Retrain, Spec, Train};
+use super::steps::{Folders, checkpoint_of};
+use crate::attack::{Eps, Method, MethodName, Pgd};
+use crate::backend::Optimizer;
+use crate::backend::device::Device;
+use crate::data::{Choice, How, Prepare};
+use crate::invariance::Allowed;
+use crate::network::BnMode;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
-use synfilter::attack::{Method, MethodName, Pgd};
-use synfilter::backend::Optimizer;
-use synfilter::data::{Choice, How, Prepare};
-use synfilter::eps::Eps;
-use synfilter::invariance::Allowed;
-use synfilter::study::spec::{Attack, Network, Retrain, Spec, Train};
-use synfilter::study::{Folders, checkpoint_of};
-use synfilter::sweep::BnMode;
 
 /// A command in the making.
 struct Words(Vec<String>);
@@ -119,15 +118,24 @@ impl Words {
         self.set("z", spec.score.z);
     }
 
-    fn end(mut self, seed: u64, compute: &Compute) -> Vec<String> {
+    fn end(mut self, seed: u64, device: &Device) -> Vec<String> {
         self.set("seed", seed);
-        self.0.extend(compute.words());
+        self.device(device);
         self.0
+    }
+
+    /// What of a device results depend on, where it is not the default.
+    fn device(&mut self, device: &Device) {
+        self.maybe("device", device.ordinal().map(|ordinal| format!("cuda:{ordinal}")));
+        self.maybe("dtype", Some(device.dtype()).filter(|&dtype| dtype != "f32"));
+        if device.name() == "cpu-direct" {
+            self.set("conv", "direct");
+        }
     }
 }
 
 /// `synfilter train` of a network.
-pub fn train(spec: &Spec, train: &Train, network: usize, compute: &Compute) -> Vec<String> {
+pub fn train(spec: &Spec, train: &Train, network: usize, device: &Device) -> Vec<String> {
     let of = &spec.networks[network];
     let mut words = Words::of("train");
     words.network(of);
@@ -143,16 +151,16 @@ pub fn train(spec: &Spec, train: &Train, network: usize, compute: &Compute) -> V
         words.flag("tensorboard");
     }
     words.set("out", Folders::of(spec, network).train().display());
-    words.end(of.seed, compute)
+    words.end(of.seed, device)
 }
 
 /// `synfilter eval` that searches the ε of a network.
-pub fn eps(spec: &Spec, network: usize, compute: &Compute) -> Vec<String> {
+pub fn eps(spec: &Spec, network: usize, device: &Device) -> Vec<String> {
     let of = &spec.networks[network];
     let mut words = Words::of("eval");
     words.measured(spec, network, [checkpoint_of(spec, network, of.epochs.len() - 1).display()]);
     words.flag("halve");
-    words.end(of.seed, compute)
+    words.end(of.seed, device)
 }
 
 /// `synfilter sweep` of an epoch of a network.
@@ -162,7 +170,7 @@ pub fn sweep(
     epoch: usize,
     eps: Eps,
     out: &Path,
-    compute: &Compute,
+    device: &Device,
 ) -> Vec<String> {
     let sweep = &spec.sweep;
     let mut words = Words::of("sweep");
@@ -186,7 +194,7 @@ pub fn sweep(
         words.descent(pgd);
     }
     words.set("out", out.display());
-    words.end(spec.networks[network].seed, compute)
+    words.end(spec.networks[network].seed, device)
 }
 
 /// `synfilter attack` of the checkpoints of a network.
@@ -196,7 +204,7 @@ pub fn attack(
     network: usize,
     checkpoints: &[PathBuf],
     out: &Path,
-    compute: &Compute,
+    device: &Device,
 ) -> Vec<String> {
     let mut words = Words::of("attack");
     words.measured(spec, network, checkpoints.iter().map(|file| file.display()));
@@ -217,7 +225,7 @@ pub fn attack(
         }
     }
     words.set("out", out.display());
-    words.end(spec.networks[network].seed, compute)
+    words.end(spec.networks[network].seed, device)
 }
 
 /// `synfilter retrain` of an epoch of a network.
@@ -227,7 +235,7 @@ pub fn retrain(
     network: usize,
     epoch: usize,
     out: &Path,
-    compute: &Compute,
+    device: &Device,
 ) -> Vec<String> {
     let of = &spec.networks[network];
     let mut words = Words::of("retrain");
@@ -248,7 +256,7 @@ pub fn retrain(
         words.flag("no-clamp");
     }
     words.set("out", out.display());
-    words.0.extend(compute.words());
+    words.device(device);
     words.0
 }
 
