@@ -27,7 +27,7 @@ pub mod watch;
 pub mod weights;
 
 pub use backend::device::Device;
-pub use base::{atomic_file, bits, columnar, error, lock, provenance, random, text, versioned};
+pub use base::{atomic_file, bits, columnar, content, error, lock, provenance, random, text, versioned};
 pub use error::{Error, Result};
 
-use base::named_choice;
+pub(crate) use base::named_choice;

@@ -1,5 +1,6 @@
 //! What a long piece of work tells while it goes on, and how it is asked to stop.
 
+use crate::error::{Error, Result};
 use crate::input::Input;
 
 /// Whoever watches a long piece of work: a terminal, a notebook, nobody (`()`). Every method has a default that does
@@ -44,6 +45,6 @@ pub struct Part<'p> {
 }
 
 /// Fails if the work is to stop.
-pub(crate) fn check(watch: &dyn Watch) -> crate::Result<()> {
-    if watch.stop() { Err(crate::Error::Interrupted) } else { Ok(()) }
+pub(crate) fn check(watch: &dyn Watch) -> Result<()> {
+    if watch.stop() { Err(Error::Interrupted) } else { Ok(()) }
 }

@@ -3,6 +3,7 @@
 pub mod atomic_file;
 pub mod bits;
 pub mod columnar;
+pub mod content;
 pub mod error;
 pub mod lock;
 pub(crate) mod named_choice;

@@ -5,8 +5,8 @@ use super::score::Labelling;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use synfilter::content::Content;
 use synfilter::report::{Picture, Settings, write_figures, write_html};
-use synfilter::study::Content;
 use synfilter::{Error, Result};
 
 /// The flags of `report`.

@@ -20,9 +20,11 @@ pub mod layers;
 pub mod statistics;
 mod summary;
 mod table;
+mod words;
 
 pub use axis::Axis;
 pub use compare::compare;
 pub use document::Document;
 pub use gather::{Allowed, gather};
-pub use table::{shown, table};
+pub use table::table;
+pub use words::shown;

@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::document::{Comparison, Document, Findings, Measure, Share};
-use super::table::{percent, range, shown};
+use super::words::{percent, range, shown};
 use crate::filter::FilterKind;
 use crate::score::{Which, filter_or_combined};
 use crate::text::aligned;

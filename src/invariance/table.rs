@@ -7,6 +7,7 @@ use super::document::{
     Measure, Pair, Role, Share,
 };
 use super::summary::summary;
+use super::words::{percent, range, shown};
 use crate::attack::Eps;
 use crate::filter::FilterKind;
 use crate::score::{Label, Which, filter_or_combined};
@@ -95,18 +96,6 @@ fn by_layer(names: &[String], layers: &[Layer], agreements: &[LayerAgreement]) -
         }
     }
     text + &layer_table(layers, &shown)
-}
-
-/// Those that are told layer by layer: of the combined scores, or of the first filter where there are none.
-pub fn shown<A>(agreements: &[A], filter: impl Fn(&A) -> Option<FilterKind>) -> Vec<&A> {
-    let first = agreements.first().map(&filter);
-    let combined = agreements.iter().any(|agreement| filter(agreement).is_none());
-    agreements
-        .iter()
-        .filter(
-            |agreement| if combined { filter(agreement).is_none() } else { Some(filter(agreement)) == first },
-        )
-        .collect()
 }
 
 fn label(by: Which, filter: Option<FilterKind>) -> String {
@@ -234,27 +223,12 @@ fn counted(share: Share) -> String {
     format!("{}/{}", share.agreeing, share.compared)
 }
 
-pub(super) fn percent(share: Share) -> String {
-    match share.compared {
-        0 => "–".to_owned(),
-        compared => format!("{:.1} %", 100.0 * share.agreeing as f64 / compared as f64),
-    }
-}
-
 fn score(value: Option<f64>) -> String {
     value.map_or("–".to_owned(), |value| format!("{value:+.4}"))
 }
 
 fn number(measure: &Measure) -> String {
     measure.value().map_or("–".to_owned(), |value| format!("{value:+.3}"))
-}
-
-/// The lowest and the highest of the measures that are numbers.
-pub(super) fn range<'m>(measures: impl Iterator<Item = &'m Measure>) -> [String; 2] {
-    let mut values: Vec<f64> = measures.filter_map(Measure::value).collect();
-    values.sort_by(f64::total_cmp);
-    [values.first(), values.last()]
-        .map(|value| value.map_or("–".to_owned(), |value| format!("{value:+.3}")))
 }
 
 /// Lines on the measures that are missing: each reason once.

@@ -1,5 +1,6 @@
 //! What there is to report: finds and reads the results in any number of folders.
 
+use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::invariance;
 use crate::invariance::gather::{Scored, records, scored};
@@ -7,7 +8,6 @@ use crate::retrain;
 use crate::score::Options;
 use crate::score::curves::{Responses, curves};
 use crate::security;
-use crate::study::Content;
 use crate::sweep::dir::RunFile;
 use crate::sweep::export::{CELLS_PARQUET, is_finished, unfinished};
 use std::collections::BTreeMap;

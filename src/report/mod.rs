@@ -21,10 +21,10 @@ mod table;
 mod words;
 
 use crate::atomic_file::AtomicFile;
+use crate::content::Content;
 use crate::error::{Error, Result};
 use crate::named_choice::named_choice;
 use crate::score::Options;
-use crate::study::Content;
 use links::Links;
 use png::Painter;
 use std::fs;

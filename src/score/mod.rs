@@ -25,6 +25,7 @@ use crate::columnar::{Field, Kind, TableWriter, Value};
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
 use crate::models::Stem;
+use crate::sweep::Run;
 use crate::sweep::export::{CELLS_PARQUET, HASH_KEY, read_cells};
 use crate::sweep::record::{Record, filter_name};
 use estimate::Estimate;
@@ -509,5 +510,15 @@ impl Part {
             label_adv,
             label_diff,
         }
+    }
+}
+
+impl Run {
+    /// The scores of the run, which are written into its folder too.
+    ///
+    /// # Errors
+    /// Those of [`score_run`]: also if units of other shards are missing.
+    pub fn scores(&self, options: Options) -> Result<Scores> {
+        score_run(&self.folder, options)
     }
 }

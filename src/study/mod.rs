@@ -21,5 +21,5 @@ pub use execute::REPORT_HTML;
 pub use job::Study;
 pub use run::{Done, Event, Summary, finished, run};
 pub use spec::Spec;
-pub use state::{Content, Record};
+pub use state::Record;
 pub use steps::{Folders, Step, Task, Work, checkpoint_of, steps};

@@ -1,8 +1,9 @@
 //! Runs the steps of a study in order, each once, and keeps a record of each.
 
-use super::state::{Content, Record};
+use super::state::Record;
 use super::steps::Step;
 use crate::atomic_file::remove_leftovers;
+use crate::content::Content;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::Instant;

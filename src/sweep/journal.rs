@@ -8,9 +8,9 @@
 //! A process that dies while it appends leaves a last line without its line end. That line never counted: readers
 //! pass over it, and whoever resumes the journal cuts it off first.
 
-use super::dir::Shard;
 use super::measure::Outcome;
 use super::plan::{Plan, Unit};
+use super::shard::Shard;
 use crate::bits::{Bits, FixedSum};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -1,9 +1,10 @@
 //! Joins the run folders of shards into one finished run.
 
-use super::dir::{RunFile, Shard};
+use super::dir::RunFile;
 use super::export::export;
 use super::journal::{Ledger, journals_in, line};
 use super::plan::{Plan, Unit};
+use super::shard::Shard;
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
 use crate::provenance::Provenance;

@@ -1,8 +1,8 @@
 //! What a sweep has to compute: its units, their networks, and who computes which.
 
-use super::dir::Shard;
 use super::measure::Target;
 use super::record::{Scope, Settings};
+use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::filter::{self, Census, Variant, WeightRange};
 use crate::network::BnMode;

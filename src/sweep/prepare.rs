@@ -3,9 +3,9 @@
 use super::dir::RunFile;
 use super::engine::bytes_per_image;
 use super::estimate;
-use super::job::{Block, Job, Networks};
 use super::plan::{BN_BATCH, CheckpointPlan, Plan, resolve_layers};
 use super::run::{self, Finished, Keep, Progress};
+use super::task::{Block, Networks, Task};
 use super::{BnMode, Engine, Measure, Settings, Shard, Target};
 use crate::attack::Eps;
 use crate::attack::{Attack, Method};
@@ -26,7 +26,7 @@ const DEFAULT_MEMORY: usize = 1 << 30;
 
 /// A job on its device.
 pub(super) struct Preparation<'a, B: Backend> {
-    job: &'a Job<'a>,
+    task: &'a Task<'a>,
     backend: &'a B,
     /// The network that was read last, by position: the first engine needs no second reading.
     last: RefCell<Option<(usize, Rc<Model>)>>,
@@ -35,8 +35,8 @@ pub(super) struct Preparation<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Preparation<'a, B> {
-    pub(super) fn new(job: &'a Job<'a>, backend: &'a B) -> Self {
-        Preparation { job, backend, last: RefCell::default(), taken: RefCell::default() }
+    pub(super) fn new(task: &'a Task<'a>, backend: &'a B) -> Self {
+        Preparation { task, backend, last: RefCell::default(), taken: RefCell::default() }
     }
 
     /// The plan of the sweep. Every checkpoint is read and checked; one at a time is in memory.
@@ -44,19 +44,19 @@ impl<'a, B: Backend> Preparation<'a, B> {
     /// # Errors
     /// A usage error for choices that cannot be, an input error for checkpoints that do not fit.
     pub(super) fn plan(&self) -> Result<Plan> {
-        let choices = &self.job.choices;
+        let choices = &self.task.choices;
         filter::check_settings(&choices.filters, choices.thresholds)?;
         let mut settings: Option<Settings> = None;
         let (mut plans, mut block) = (Vec::new(), 0);
         self.taken.take();
-        for at in 0..self.job.networks.len() {
+        for at in 0..self.task.networks.len() {
             self.last.take();
-            let (model, path) = (self.model(at)?, self.job.networks.path(at));
+            let (model, path) = (self.model(at)?, self.task.networks.path(at));
             let tensors = model.weights.filterable(&model.graph);
             let settings = match &mut settings {
                 Some(settings) => {
                     if (&*settings.arch, settings.stem) != (model.arch.name(), model.stem) {
-                        let first = self.job.networks.path(0);
+                        let first = self.task.networks.path(0);
                         return Err(Error::usage(format!(
                             "{}: expected {} as {} is, found {}; a sweep is of one architecture",
                             path.display(),
@@ -106,7 +106,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let planned = &plan.settings.checkpoints[at].sha256;
         if model.sha256 != *planned {
             let expected = format!("{planned} as when the sweep was planned");
-            return Err(Error::input(self.job.networks.path(at), "SHA-256", expected, &model.sha256));
+            return Err(Error::input(self.task.networks.path(at), "SHA-256", expected, &model.sha256));
         }
         Ok(self.engine_of(&model, &plan.checkpoints[at]))
     }
@@ -121,7 +121,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
         {
             plan.block = found.block;
         }
-        let (planned, shard, watch) = (plan.clone(), keep.shard, self.job.watch);
+        let (planned, shard, watch) = (plan.clone(), keep.shard, self.task.watch);
         let mut told = false;
         let mut open = |at| {
             // The folder is open by now: nothing has to be taken back.
@@ -149,36 +149,36 @@ impl<'a, B: Backend> Preparation<'a, B> {
 
     /// The images, and the networks that were planned.
     pub(super) fn input(&self) -> Option<Input> {
-        self.job.reading.map(|reading| Input::of(reading.clone()).with(self.taken.borrow().clone()))
+        self.task.reading.map(|reading| Input::of(reading.clone()).with(self.taken.borrow().clone()))
     }
 
     /// A network, by position.
     fn model(&self, at: usize) -> Result<Rc<Model>> {
-        match &self.job.networks {
+        match &self.task.networks {
             Networks::Given(models) => Ok(models[at].clone()),
             Networks::Files { paths, said, trained } => {
                 let trained = trained.get(at).copied().unwrap_or_default();
-                let model = Model::open(&paths[at], said, self.job.dataset, self.job.images)?;
+                let model = Model::open(&paths[at], said, self.task.dataset, self.task.images)?;
                 Ok(Rc::new(model.trained(trained, &paths[at])?))
             }
         }
     }
 
     fn engine_of(&self, model: &Model, plan: &CheckpointPlan) -> Engine<'a, B> {
-        let Job { choices, images, .. } = self.job;
+        let Task { choices, images, .. } = self.task;
         let (graph, norm) = (model.graph.clone(), model.norm.clone());
         let network = Network::new(self.backend, graph, &model.weights, norm, choices.bn.mode());
         Engine::new(network, images, choices.attack, self.attack(), &targets(plan))
     }
 
     fn attack(&self) -> Attack {
-        let choices = &self.job.choices;
+        let choices = &self.task.choices;
         choices.eps.attack(choices.method, choices.clamp)
     }
 
     /// Images per block: as many as were asked for or fit, in whole slabs (batches), spread evenly.
     fn block_size(&self, graph: &Graph, plan: &CheckpointPlan) -> usize {
-        let Job { choices, images, block, .. } = self.job;
+        let Task { choices, images, block, .. } = self.task;
         let whole = if choices.bn == BnMode::Batch { BN_BATCH } else { SLAB };
         let fitting = |memory: usize| {
             let program = Program::lower(graph, choices.bn.mode());
@@ -197,13 +197,13 @@ impl<'a, B: Backend> Preparation<'a, B> {
     }
 
     fn settings(&self, model: &Model, layers: Vec<String>) -> Settings {
-        let Job { choices, images, reading, device, .. } = self.job;
+        let Task { choices, images, reading, device, .. } = self.task;
         Settings {
             checkpoints: vec![model.id()],
             arch: model.arch.name().to_owned(),
             stem: model.stem,
             graph: model.graph.digest(),
-            dataset: self.job.dataset.name().to_owned(),
+            dataset: self.task.dataset.name().to_owned(),
             dataset_digest: images.digest.clone(),
             images: [0, images.len()],
             pick: reading.and_then(|reading| reading.pick.clone()),

@@ -1,10 +1,11 @@
 //! Runs the units of a shard, one after the other, and keeps each as soon as it is finished.
 
-use super::dir::{RunDir, Shard};
+use super::dir::RunDir;
 use super::export::export;
 use super::journal::{Ledger, UnitOutcomes};
 use super::measure::{Measure, Outcome};
 use super::plan::{Plan, Unit};
+use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::filter::Mask;
 use crate::input::Input;

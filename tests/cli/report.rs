@@ -88,7 +88,7 @@ fn the_page_has_all_parts_and_needs_nothing_else() {
 }
 
 fn sha256(path: &Path) -> String {
-    synfilter::study::Content::of(path).unwrap().sha256
+    synfilter::content::Content::of(path).unwrap().sha256
 }
 
 #[test]
