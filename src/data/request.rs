@@ -71,7 +71,7 @@ pub fn open(request: &Request) -> Result<(Images, Reading)> {
         list(kind, request.dir.as_deref(), split)?;
     let cache = match &source {
         Source::Files(files) => assemble::cache(kind, split, &root, files, &labels, &own),
-        Source::Memory { .. } => None,
+        Source::Memory { .. } | Source::Rows(_) => None,
     };
     let classes = match &request.classes {
         None => own,
@@ -98,7 +98,9 @@ pub fn open(request: &Request) -> Result<(Images, Reading)> {
             (chosen, pick)
         }
     };
-    let Taken { positions, shape, pixels, skipped } = assemble::take(request, source, &chosen, cache, &root)?;
+    let Taken { positions, shape, pixels, skipped, notes: told } =
+        assemble::take(request, source, &chosen, cache, &root)?;
+    notes.extend(told);
     let labels: Vec<u16> = positions.iter().map(|&at| labels[at]).collect();
     let seen = labels.iter().collect::<HashSet<_>>().len();
     if seen < classes.len() || request.classes.is_some() {

@@ -142,9 +142,21 @@ fn checkpoints_that_do_not_fit() {
         3,
         &["metadata `classes`", "expected 10 as digits has", "found 7"],
     );
-    case(&checkpoint(ARCH, 3, 10, 1, true), "", 3, &["metadata `channels`", "expected 1", "found 3"]);
+    case(
+        &checkpoint(ARCH, 3, 10, 1, true),
+        "",
+        3,
+        &["metadata `channels`", "expected 1", "--color rgb", "found 3"],
+    );
     let colour = untold(ARCH, 3, 10);
-    case(&colour, "--arch shufflenet_v2_x0_5", 3, &["conv1.0.weight", "1 input channels", "found 3"]);
+    let needles = ["conv1.0.weight", "1 input channels", "(--color rgb makes three of it)", "found 3"];
+    case(&colour, "--arch shufflenet_v2_x0_5", 3, &needles);
+    case(
+        &untold(ARCH, 1, 10),
+        "--arch shufflenet_v2_x0_5 --color rgb",
+        3,
+        &["(--color grey makes one of them)"],
+    );
     let mean = |net: &mut Checkpoint| net.meta.mean = Some(vec![0.5; 3]);
     case(&told(&mean), "", 3, &["metadata `mean`", "1 values", "found 3"]);
     for (value, word) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
