@@ -142,7 +142,7 @@ fn png_files_that_pillow_refuses_are_refused() {
         ),
         // The sum at the end of the compressed data.
         (changed(png(&whole), 12 + 4 + 1), "broken compressed data"),
-        (png(&[("IHDR", &grey), ("IDAT", &data[..data.len() - 5]), ("IEND", &[])]), "a truncated file"),
+        (png(&[("IHDR", &grey), ("IDAT", &data[..data.len() - 6]), ("IEND", &[])]), "a truncated file"),
         (text[..text.len() - 5].to_vec(), "a truncated file"),
         (
             png(&[("IHDR", &grey), ("IDAT", &data[..4]), ("tEXt", b""), ("IDAT", &data[4..])]),
@@ -181,8 +181,8 @@ fn oddities_are_among_the_notes() {
         open(&request).unwrap().1.notes.join("\n")
     };
     assert_eq!(notes(&["rgb.bmp"]), "");
-    let two = notes(&["broken_codes.jpg", "no_end.png", "rgb.bmp"]);
-    for needle in ["2 images are damaged", "broken_codes.jpg (", "no_end.png (its end is missing)"] {
+    let two = notes(&["early_end.jpg", "no_end.png", "rgb.bmp"]);
+    for needle in ["2 images are damaged", "early_end.jpg (the data of a scan end early)", "no_end.png (its end is missing)"] {
         assert!(two.contains(needle), "{two}");
     }
     let four = notes(&["early_end.jpg", "few_rows.png", "wrong_check_value.png", "cut_end.png"]);
