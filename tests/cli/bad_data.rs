@@ -1,6 +1,8 @@
 //! Data files and checkpoints that are not what they should be.
 
 use crate::support::*;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use std::fs;
 use std::path::Path;
 use synfilter::checkpoint::Checkpoint;
@@ -106,6 +108,26 @@ fn damaged_checkpoints() {
     let missing = "eval --dataset digits --arch resnet18 --checkpoint {}/none.pth";
     refused(missing, folder.path(), 3, &["none.pth: cannot read"]);
     refused("eval --dataset digits --arch resnet18 --checkpoint {}", folder.path(), 3, &["found a folder"]);
+}
+
+/// Where nothing but labels says how many classes there are, a network of others is told so.
+#[test]
+fn classes_that_are_counted_by_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = [7; 2 * 32 * 32];
+    let views =
+        [("images", Dtype::U8, vec![2, 1, 32, 32], &images[..]), ("labels", Dtype::U8, vec![2], &[0, 6][..])];
+    let views =
+        views.map(|(name, dtype, shape, bytes)| (name, TensorView::new(dtype, shape, bytes).unwrap()));
+    fs::write(folder.path().join("set.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+    let line = "eval --dataset arrays --data-dir {}/set.safetensors --checkpoint {}/net.safetensors";
+    for (told, flags, found) in
+        [(true, "", "found 10"), (false, "--arch shufflenet_v2_x0_5", "found 10 classes")]
+    {
+        checkpoint(ARCH, 1, 10, 1, told).save(folder.path().join("net.safetensors")).unwrap();
+        let needles = ["expected 7", "(one more than the greatest label;", found];
+        refused(&format!("{line} {flags}"), folder.path(), 3, &needles);
+    }
 }
 
 #[test]

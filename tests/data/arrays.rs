@@ -98,6 +98,26 @@ fn notes(path: &Path) -> String {
 }
 
 #[test]
+fn what_was_taken_is_told() {
+    let notes = |name: &str| notes(&golden(name));
+    for (name, needles) in [
+        (
+            "chw.npz",
+            &["images are `images` (uint8 [3, 3, 4, 5]), labels `labels` (int64 [3])", "3 classes"][..],
+        ),
+        ("hwc.npz", &["`x_test`", "`y_test`", "4 classes, as the greatest label says"]),
+        ("positional.npz", &["their shapes do", "`arr_0`", "`arr_1`"]),
+        ("unit32.npz", &["floats from 0 to 1, taken times 255"]),
+        ("between.npz", &["floats from 0 to 255 and rounded by up to 0.25"]),
+    ] {
+        let found = notes(name);
+        assert!(needles.iter().all(|needle| found.contains(needle)), "{name}: {found}");
+    }
+    assert!(!notes("unit32.npz").contains("rounded"));
+    assert!(!notes("classes.npz").contains("greatest label"));
+}
+
+#[test]
 fn training_images_are_never_measured_in_silence() {
     let dir = tempfile::tempdir().unwrap();
     let put = |name: &str, from: &str| write(dir.path().join(name), fs::read(golden(from)).unwrap());

@@ -182,7 +182,11 @@ fn oddities_are_among_the_notes() {
     };
     assert_eq!(notes(&["rgb.bmp"]), "");
     let two = notes(&["early_end.jpg", "no_end.png", "rgb.bmp"]);
-    for needle in ["2 images are damaged", "early_end.jpg (the data of a scan end early)", "no_end.png (its end is missing)"] {
+    for needle in [
+        "2 images are damaged",
+        "early_end.jpg (the data of a scan end early)",
+        "no_end.png (its end is missing)",
+    ] {
         assert!(two.contains(needle), "{two}");
     }
     let four = notes(&["early_end.jpg", "few_rows.png", "wrong_check_value.png", "cut_end.png"]);

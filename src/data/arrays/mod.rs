@@ -148,31 +148,3 @@ fn count_in(path: &Path) -> Result<usize> {
 fn has_extension(path: &Path, known: &[&str]) -> bool {
     path.extension().is_some_and(|found| known.iter().any(|known| found.eq_ignore_ascii_case(known)))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_taken_is_told() {
-        let notes = |name: &str| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/arrays").join(name);
-            Arrays.list(&path, Split::Test).unwrap().notes.join("\n")
-        };
-        for (name, needles) in [
-            (
-                "chw.npz",
-                &["images are `images` (uint8 [3, 3, 4, 5]), labels `labels` (int64 [3])", "3 classes"][..],
-            ),
-            ("hwc.npz", &["`x_test`", "`y_test`", "4 classes, as the greatest label says"]),
-            ("positional.npz", &["their shapes do", "`arr_0`", "`arr_1`"]),
-            ("unit32.npz", &["floats from 0 to 1, taken times 255"]),
-            ("between.npz", &["floats from 0 to 255 and rounded by up to 0.25"]),
-        ] {
-            let found = notes(name);
-            assert!(needles.iter().all(|needle| found.contains(needle)), "{name}: {found}");
-        }
-        assert!(!notes("unit32.npz").contains("rounded"));
-        assert!(!notes("classes.npz").contains("greatest label"));
-    }
-}
