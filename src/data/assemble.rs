@@ -149,8 +149,8 @@ fn decoded(request: &Request, files: &[PathBuf], chosen: &[usize]) -> Result<Tak
     let mut pixels = room(chosen.len(), shape)?;
     let decode = |(planes, &at): (&mut [u8], &usize)| {
         let path = &files[at];
-        let (picture, remark) = match read(request, path) {
-            Ok((picture, remark)) => (request.prepare.apply(picture, path)?, remark),
+        let (picture, remarks) = match read(request, path) {
+            Ok((picture, remarks)) => (request.prepare.apply(picture, path)?, remarks),
             Err(_) if request.skip_broken => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -158,14 +158,14 @@ fn decoded(request: &Request, files: &[PathBuf], chosen: &[usize]) -> Result<Tak
             return Err(other_size(&request.prepare, path, picture.shape, shape));
         }
         planes.copy_from_slice(&picture.planes);
-        Ok(Some(remark))
+        Ok(Some(remarks))
     };
     let decoded = pixels.par_chunks_exact_mut(size).zip(chosen).map(decode).collect::<Result<Vec<_>>>()?;
     let mut remarks = Remarks::default();
     let mut positions = Vec::with_capacity(chosen.len());
     for (slot, (&at, decoded)) in chosen.iter().zip(decoded).enumerate() {
-        if let Some(remark) = decoded {
-            remark.into_iter().for_each(|remark| remarks.add(&files[at], remark));
+        if let Some(said) = decoded {
+            said.into_iter().for_each(|remark| remarks.add(&files[at], remark));
             pixels.copy_within(slot * size..(slot + 1) * size, positions.len() * size);
             positions.push(at);
         } else {
@@ -193,7 +193,7 @@ fn room(images: usize, shape: [usize; 3]) -> Result<Vec<u8>> {
 }
 
 /// Decodes a file to three planes, with what is to be told of it.
-fn read(request: &Request, path: &Path) -> Result<(Picture, Option<Remark>)> {
+fn read(request: &Request, path: &Path) -> Result<(Picture, Vec<Remark>)> {
     let image = read_image(path).map_err(|error| match error {
         Error::Input { path, place, expected, found } if !request.skip_broken => Error::Input {
             path,
@@ -205,7 +205,7 @@ fn read(request: &Request, path: &Path) -> Result<(Picture, Option<Remark>)> {
     })?;
     let mut planes = vec![0; image.pixels.len()];
     image.write_planes(&mut planes);
-    Ok((Picture { shape: [3, image.height, image.width], planes }, image.remark))
+    Ok((Picture { shape: [3, image.height, image.width], planes }, image.remarks))
 }
 
 /// Whether the size of images is changed.

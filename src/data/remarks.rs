@@ -13,6 +13,9 @@ pub(super) struct Remarks {
     /// The first of them, with what is wrong.
     first: Vec<String>,
     deep_grey: usize,
+    misnamed: usize,
+    /// One of them, with its format.
+    misnamed_first: Option<String>,
 }
 
 impl Remarks {
@@ -27,6 +30,10 @@ impl Remarks {
                 }
             }
             Remark::DeepGrey => self.deep_grey += 1,
+            Remark::OtherFormat(format) => {
+                self.misnamed += 1;
+                self.misnamed_first.get_or_insert_with(|| format!("{} ({format})", path.display()));
+            }
         }
     }
 
@@ -46,6 +53,13 @@ impl Remarks {
             notes.push(format!(
                 "{} 16-bit grey: values above 255 are white, as in PyTorch's default loader",
                 images(self.deep_grey)
+            ));
+        }
+        if let Some(first) = &self.misnamed_first {
+            let more = if self.misnamed > 1 { ", …" } else { "" };
+            notes.push(format!(
+                "{} of another format than the name says: {first}{more}",
+                images(self.misnamed)
             ));
         }
         notes

@@ -194,6 +194,18 @@ fn oddities_are_among_the_notes() {
     assert!(needles.iter().all(|needle| four.contains(needle)), "{four}");
     let deep = notes(&["grey_16.png", "grey_16.tif", "grey_65535.pgm", "rgb.bmp"]);
     assert!(deep.contains("3 images are 16-bit grey: values above 255 are white"), "{deep}");
+    let misnamed = |names: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        names.iter().for_each(|(name, content)| write(dir.path().join("class").join(name), bytes(content)));
+        let request = Request::new(Folder, Some(dir.path().to_owned()), Split::Test);
+        open(&request).unwrap().1.notes.join("\n")
+    };
+    assert_eq!(
+        misnamed(&[("a.PNG", "rgb.bmp"), ("b.bmp", "rgb.bmp"), ("c.jpeg", "rgb.bmp")]).split(':').next(),
+        Some("2 images are of another format than the name says")
+    );
+    let one = misnamed(&[("zz.jpg", "rgb_lossy.webp")]);
+    assert!(one.ends_with("zz.jpg (WebP)"), "{one}");
 }
 
 /// Bytes that are changed anywhere give some pixels or an error, never a panic.

@@ -41,7 +41,7 @@ pub(super) struct Rgb {
     pub height: usize,
     pub pixels: Vec<u8>,
     /// What the user is told about it.
-    pub remark: Option<Remark>,
+    pub remarks: Vec<Remark>,
 }
 
 impl Rgb {
@@ -76,6 +76,8 @@ pub(super) enum Remark {
     Oddity(&'static str),
     /// It is 16-bit grey.
     DeepGrey,
+    /// It has this format, of which its name says another.
+    OtherFormat(&'static str),
 }
 
 /// Reads and decodes a file; which format it has is told by its first bytes, not by its name. Links are followed; what is no
@@ -102,7 +104,24 @@ pub(super) fn read_image(path: &Path) -> Result<Rgb> {
     };
     let broken = |what| Error::input(path, "image data", format_args!("a {format} image that decodes"), what);
     let image = decode(&bytes).map_err(broken)?;
-    Ok(Rgb { width: image.width, height: image.height, pixels: image.pixels, remark: image.remark })
+    let other = (!is_named(path, format)).then_some(Remark::OtherFormat(format));
+    let remarks = image.remark.into_iter().chain(other).collect();
+    Ok(Rgb { width: image.width, height: image.height, pixels: image.pixels, remarks })
+}
+
+/// Whether a file's name says this format, or none that is read.
+fn is_named(path: &Path, format: &str) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    match extension.as_str() {
+        "jpg" | "jpeg" => format == "JPEG",
+        "png" => format == "PNG",
+        "bmp" => format == "BMP",
+        "ppm" | "pgm" => format.starts_with("PBM"),
+        "tif" | "tiff" => format == "TIFF",
+        "webp" => format == "WebP",
+        "gif" => format == "GIF",
+        _ => true,
+    }
 }
 
 /// Holds a header to the limits. `bits`: of a pixel in the file before compression; 0 where nothing is known.
