@@ -2,10 +2,11 @@
 //! parallel, and have to be of one size then.
 
 use super::cache::Cache;
-use super::decode::read_image;
-use super::listed::Source;
+use super::decode::{Remark, read_image};
+use super::listed::{Few, Source};
 use super::prepare::{Picture, Prepare};
 use super::reading::Skipped;
+use super::remarks::Remarks;
 use super::request::Request;
 use super::{DatasetKind, Split, tiny_imagenet};
 use crate::error::{Error, Result};
@@ -22,6 +23,15 @@ pub(super) struct Taken {
     pub pixels: Vec<u8>,
     /// What was left out.
     pub skipped: Skipped,
+    /// What is to be told of them, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Taken {
+    /// Images that needed no decoding.
+    fn plain(positions: Vec<usize>, shape: [usize; 3], pixels: Vec<u8>) -> Taken {
+        Taken { positions, shape, pixels, skipped: Skipped::default(), notes: Vec::new() }
+    }
 }
 
 /// The cache of a split, for the one data set that has one.
@@ -49,6 +59,12 @@ pub(super) fn take(
     match source {
         Source::Files(files) => of_files(request, &files, chosen, cache, root),
         Source::Memory { shape, pixels } => of_memory(request, shape, pixels, chosen, root),
+        Source::Rows(rows) => {
+            let Few { shape, pixels, notes } = rows.read(chosen)?;
+            let all: Vec<usize> = (0..chosen.len()).collect();
+            let taken = of_memory(request, shape, pixels, &all, root)?;
+            Ok(Taken { positions: chosen.to_vec(), notes, ..taken })
+        }
     }
 }
 
@@ -65,7 +81,7 @@ fn of_memory(
     if request.prepare == Prepare::default() {
         let all = chosen.len() * size == pixels.len() && chosen.is_sorted();
         let pixels = if all { pixels } else { chosen.iter().flat_map(|&at| one(at)).copied().collect() };
-        return Ok(Taken { positions, shape, pixels, skipped: Skipped::default() });
+        return Ok(Taken::plain(positions, shape, pixels));
     }
     let picture = |at| request.prepare.apply(Picture { shape, planes: one(at).to_vec() }, root);
     let shape = picture(chosen[0])?.shape;
@@ -75,7 +91,7 @@ fn of_memory(
         planes.copy_from_slice(&picture(at)?.planes);
         Ok::<_, Error>(())
     })?;
-    Ok(Taken { positions, shape, pixels: prepared, skipped: Skipped::default() })
+    Ok(Taken::plain(positions, shape, prepared))
 }
 
 fn of_files(
@@ -87,12 +103,13 @@ fn of_files(
 ) -> Result<Taken> {
     let cache = cache.filter(|_| request.prepare == Prepare::default());
     if let Some((shape, pixels)) = cache.as_ref().and_then(|cache| cache.read(chosen)) {
-        return Ok(Taken { positions: chosen.to_vec(), shape, pixels, skipped: Skipped::default() });
+        return Ok(Taken::plain(chosen.to_vec(), shape, pixels));
     }
     tracing::info!("{}: decoding {} images", root.display(), chosen.len());
     let taken = decoded(request, files, chosen)?;
-    // A part would have to be decoded again for every other part.
-    if let Some(cache) = cache.filter(|_| taken.positions.len() == files.len() && chosen.is_sorted())
+    // A part would have to be decoded again for every other part, and what is to be told of files is not cached.
+    let whole = taken.positions.len() == files.len() && chosen.is_sorted() && taken.notes.is_empty();
+    if let Some(cache) = cache.filter(|_| whole)
         && let Err(error) = cache.write(taken.shape, &taken.pixels)
     {
         tracing::warn!("{}: no cache written ({error}); every start decodes again", cache.path().display());
@@ -107,7 +124,7 @@ fn decoded(request: &Request, files: &[PathBuf], chosen: &[usize]) -> Result<Tak
     let shape = loop {
         let path = &files[chosen[first]];
         match (read(request, path), first + 1 < chosen.len()) {
-            (Ok(picture), _) => break request.prepare.apply(picture, path)?.shape,
+            (Ok((picture, _)), _) => break request.prepare.apply(picture, path)?.shape,
             (Err(_), true) if request.skip_broken => {
                 skipped.add(path);
                 first += 1;
@@ -132,21 +149,23 @@ fn decoded(request: &Request, files: &[PathBuf], chosen: &[usize]) -> Result<Tak
     let mut pixels = room(chosen.len(), shape)?;
     let decode = |(planes, &at): (&mut [u8], &usize)| {
         let path = &files[at];
-        let picture = match read(request, path) {
-            Ok(picture) => request.prepare.apply(picture, path)?,
-            Err(_) if request.skip_broken => return Ok(false),
+        let (picture, remarks) = match read(request, path) {
+            Ok((picture, remarks)) => (request.prepare.apply(picture, path)?, remarks),
+            Err(_) if request.skip_broken => return Ok(None),
             Err(error) => return Err(error),
         };
         if picture.shape != shape {
             return Err(other_size(&request.prepare, path, picture.shape, shape));
         }
         planes.copy_from_slice(&picture.planes);
-        Ok(true)
+        Ok(Some(remarks))
     };
-    let whole = pixels.par_chunks_exact_mut(size).zip(chosen).map(decode).collect::<Result<Vec<bool>>>()?;
+    let decoded = pixels.par_chunks_exact_mut(size).zip(chosen).map(decode).collect::<Result<Vec<_>>>()?;
+    let mut remarks = Remarks::default();
     let mut positions = Vec::with_capacity(chosen.len());
-    for (slot, (&at, whole)) in chosen.iter().zip(whole).enumerate() {
-        if whole {
+    for (slot, (&at, decoded)) in chosen.iter().zip(decoded).enumerate() {
+        if let Some(said) = decoded {
+            said.into_iter().for_each(|remark| remarks.add(&files[at], remark));
             pixels.copy_within(slot * size..(slot + 1) * size, positions.len() * size);
             positions.push(at);
         } else {
@@ -154,7 +173,7 @@ fn decoded(request: &Request, files: &[PathBuf], chosen: &[usize]) -> Result<Tak
         }
     }
     pixels.truncate(positions.len() * size);
-    Ok(Taken { positions, shape, pixels, skipped })
+    Ok(Taken { positions, shape, pixels, skipped, notes: remarks.notes() })
 }
 
 /// Memory for so many images of a shape.
@@ -173,8 +192,8 @@ fn room(images: usize, shape: [usize; 3]) -> Result<Vec<u8>> {
     }
 }
 
-/// Decodes a file to three planes.
-fn read(request: &Request, path: &Path) -> Result<Picture> {
+/// Decodes a file to three planes, with what is to be told of it.
+fn read(request: &Request, path: &Path) -> Result<(Picture, Vec<Remark>)> {
     let image = read_image(path).map_err(|error| match error {
         Error::Input { path, place, expected, found } if !request.skip_broken => Error::Input {
             path,
@@ -186,7 +205,7 @@ fn read(request: &Request, path: &Path) -> Result<Picture> {
     })?;
     let mut planes = vec![0; image.pixels.len()];
     image.write_planes(&mut planes);
-    Ok(Picture { shape: [3, image.height, image.width], planes })
+    Ok((Picture { shape: [3, image.height, image.width], planes }, image.remarks))
 }
 
 /// Whether the size of images is changed.

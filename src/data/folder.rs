@@ -13,6 +13,7 @@
 
 use super::classes::Known;
 use super::listed::{Listed, Source};
+use super::listing::PassedOver;
 use super::reader::{IMAGENET_MEAN_STD, Reader};
 use super::splits::{self, Found};
 use super::{Split, listing, tiny_imagenet};
@@ -84,7 +85,7 @@ fn list_files(root: &Path, classes: &[String], notes: &mut Vec<String>) -> Resul
     }
     let mut files = Vec::new();
     let mut labels = Vec::new();
-    let (mut passed_over, mut nested) = (0, 0);
+    let (mut passed_over, mut nested) = (PassedOver::default(), 0);
     let strangers = listing::strangers(root)?;
     if !strangers.is_empty() {
         notes.push(format!("{}/ beside the classes: passed over", strangers.join("/, ")));
@@ -96,11 +97,12 @@ fn list_files(root: &Path, classes: &[String], notes: &mut Vec<String>) -> Resul
         };
         let (images, others) = listing::image_files(&folder)?;
         if images.is_empty() {
-            return Err(Error::input(&folder, "class folder", "images", "none"));
+            let found = others.note().unwrap_or_else(|| "none".to_owned());
+            return Err(Error::input(&folder, "class folder", "images", found));
         }
         labels.resize(labels.len() + images.len(), label as u16);
         files.extend(images);
-        passed_over += others;
+        passed_over.extend(others);
         nested += usize::from(!listing::has_images(&folder)?);
     }
     if nested > 0 {
@@ -113,9 +115,6 @@ fn list_files(root: &Path, classes: &[String], notes: &mut Vec<String>) -> Resul
     if files.is_empty() {
         return Err(Error::input(root, "data folder", "class sub-folders with images", "none"));
     }
-    if passed_over > 0 {
-        let files = if passed_over == 1 { "file" } else { "files" };
-        notes.push(format!("{passed_over} {files} without an image's extension: passed over"));
-    }
+    notes.extend(passed_over.note());
     Ok((files, labels))
 }

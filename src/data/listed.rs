@@ -1,6 +1,7 @@
 //! What a reader finds of a split before any image is decoded: the seam between the readers of the data sets and
 //! what is done alike with the images of all of them (`read.rs`).
 
+use crate::error::Result;
 use std::path::PathBuf;
 
 /// A split as a reader found it. There are as many labels as images, at least one, and every label is below
@@ -29,4 +30,22 @@ pub(super) enum Source {
         /// All pixels.
         pixels: Vec<u8>,
     },
+    /// In one file, of which no more is read than is taken.
+    Rows(Box<dyn Rows>),
+}
+
+/// Images that lie in one file.
+pub(super) trait Rows {
+    /// Reads the images at these positions, of which there is at least one.
+    fn read(self: Box<Self>, chosen: &[usize]) -> Result<Few>;
+}
+
+/// Images that were read.
+pub(super) struct Few {
+    /// Channels, height, width.
+    pub shape: [usize; 3],
+    /// `[N, C, H, W]`.
+    pub pixels: Vec<u8>,
+    /// What is to be told of them, a sentence each.
+    pub notes: Vec<String>,
 }

@@ -35,6 +35,7 @@ mod pick;
 mod prepare;
 mod reader;
 mod reading;
+mod remarks;
 mod request;
 mod resize;
 mod splits;

@@ -78,7 +78,7 @@ pub fn open(request: &Request) -> Result<(Images, Reading)> {
         list(kind, request.dir.as_deref(), split, known.as_ref())?;
     let cache = match &source {
         Source::Files(files) => assemble::cache(kind, split, &root, files, &labels, &own),
-        Source::Memory { .. } => None,
+        Source::Memory { .. } | Source::Rows(_) => None,
     };
     let numbered = known.as_ref().is_some_and(|known| known.numbered);
     let classes = match request.classes.as_deref().zip(known) {
@@ -107,7 +107,9 @@ pub fn open(request: &Request) -> Result<(Images, Reading)> {
             (chosen, pick)
         }
     };
-    let Taken { positions, shape, pixels, skipped } = assemble::take(request, source, &chosen, cache, &root)?;
+    let Taken { positions, shape, pixels, skipped, notes: told } =
+        assemble::take(request, source, &chosen, cache, &root)?;
+    notes.extend(told);
     let labels: Vec<u16> = positions.iter().map(|&at| labels[at]).collect();
     let seen = labels.iter().collect::<HashSet<_>>().len();
     if seen < classes.len() || request.classes.is_some() {

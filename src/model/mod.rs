@@ -100,7 +100,7 @@ impl Model {
         notes.extend(own_normalisation(&file, &found));
         notes.extend(layers_beside(&file, &found));
         check_channels(&file, &found, &expected, dataset)?;
-        let checkpoint = file.read(&found, &expected)?;
+        let checkpoint = file.read(&found, &expected).map_err(|error| counted(error, dataset, images))?;
         let weights = Weights::from_checkpoint(&graph, &checkpoint, path)?;
         let (norm, normalised_by) = normalisation(path, choice, &meta, dataset, channels)?;
         let key = (!found.others.is_empty()).then(|| found.key.clone());
@@ -320,11 +320,47 @@ fn agree_with_images(path: &Path, meta: &Metadata, dataset: DatasetKind, images:
         [("classes", meta.classes, images.classes.len()), ("channels", meta.channels, images.shape[0])]
     {
         if let Some(recorded) = recorded.filter(|&recorded| recorded != actual) {
-            let expected = format!("{actual} as {dataset} has");
+            let help = match what {
+                "classes" => counted_by_labels(dataset, images),
+                _ => color_for(actual, recorded),
+            };
+            let expected = format!("{actual} as {dataset} has{help}");
             return Err(Error::input(path, format!("metadata `{what}`"), expected, recorded));
         }
     }
     Ok(())
+}
+
+/// The flag that gives images of so many channels to a network of others, in brackets.
+fn color_for(images: usize, network: usize) -> &'static str {
+    match (images, network) {
+        (3, 1) => " (--color grey makes one of them)",
+        (1, 3) => " (--color rgb makes three of it)",
+        _ => "",
+    }
+}
+
+/// Where the number of classes comes from if nothing but labels tells it, in brackets.
+fn counted_by_labels(dataset: DatasetKind, images: &Images) -> &'static str {
+    let numbers = || images.classes.iter().enumerate().all(|(number, name)| *name == number.to_string());
+    match dataset {
+        DatasetKind::Arrays if numbers() => {
+            " (one more than the greatest label; an array `classes` of names, or --classes, says more)"
+        }
+        _ => "",
+    }
+}
+
+/// An error of a network for another number of classes, with where the images' number comes from.
+fn counted(error: Error, dataset: DatasetKind, images: &Images) -> Error {
+    match error {
+        Error::Input { path, place, expected, found }
+            if expected == format!("{} classes", images.classes.len()) =>
+        {
+            Error::Input { path, place, expected: expected + counted_by_labels(dataset, images), found }
+        }
+        other => other,
+    }
 }
 
 /// Whether the first convolution takes as many channels as the images have; the shapes of all tensors are checked
@@ -333,7 +369,8 @@ fn check_channels(file: &File, found: &Found, expected: &[Expected], dataset: Da
     let Some((name, wanted)) = expected.first() else { return Ok(()) };
     match (wanted.as_slice(), found.shape(file, 0)) {
         ([k, wanted, r, s], [k1, found, r1, s1]) if (k, r, s) == (k1, r1, s1) && found != wanted => {
-            let wanted = format!("{wanted} input channels as the images of {dataset} have");
+            let help = color_for(*wanted, *found);
+            let wanted = format!("{wanted} input channels as the images of {dataset} have{help}");
             Err(Error::input(file.path(), format!("tensor `{name}`"), wanted, found))
         }
         _ => Ok(()),

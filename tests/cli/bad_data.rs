@@ -1,6 +1,8 @@
 //! Data files and checkpoints that are not what they should be.
 
 use crate::support::*;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use std::fs;
 use std::path::Path;
 use synfilter::checkpoint::Checkpoint;
@@ -108,6 +110,26 @@ fn damaged_checkpoints() {
     refused("eval --dataset digits --arch resnet18 --checkpoint {}", folder.path(), 3, &["found a folder"]);
 }
 
+/// Where nothing but labels says how many classes there are, a network of others is told so.
+#[test]
+fn classes_that_are_counted_by_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let images = [7; 2 * 32 * 32];
+    let views =
+        [("images", Dtype::U8, vec![2, 1, 32, 32], &images[..]), ("labels", Dtype::U8, vec![2], &[0, 6][..])];
+    let views =
+        views.map(|(name, dtype, shape, bytes)| (name, TensorView::new(dtype, shape, bytes).unwrap()));
+    fs::write(folder.path().join("set.safetensors"), safetensors::serialize(views, None).unwrap()).unwrap();
+    let line = "eval --dataset arrays --data-dir {}/set.safetensors --checkpoint {}/net.safetensors";
+    for (told, flags, found) in
+        [(true, "", "found 10"), (false, "--arch shufflenet_v2_x0_5", "found 10 classes")]
+    {
+        checkpoint(ARCH, 1, 10, 1, told).save(folder.path().join("net.safetensors")).unwrap();
+        let needles = ["expected 7", "(one more than the greatest label;", found];
+        refused(&format!("{line} {flags}"), folder.path(), 3, &needles);
+    }
+}
+
 #[test]
 fn checkpoints_that_do_not_fit() {
     let folder = tempfile::tempdir().unwrap();
@@ -142,9 +164,21 @@ fn checkpoints_that_do_not_fit() {
         3,
         &["metadata `classes`", "expected 10 as digits has", "found 7"],
     );
-    case(&checkpoint(ARCH, 3, 10, 1, true), "", 3, &["metadata `channels`", "expected 1", "found 3"]);
+    case(
+        &checkpoint(ARCH, 3, 10, 1, true),
+        "",
+        3,
+        &["metadata `channels`", "expected 1", "--color rgb", "found 3"],
+    );
     let colour = untold(ARCH, 3, 10);
-    case(&colour, "--arch shufflenet_v2_x0_5", 3, &["conv1.0.weight", "1 input channels", "found 3"]);
+    let needles = ["conv1.0.weight", "1 input channels", "(--color rgb makes three of it)", "found 3"];
+    case(&colour, "--arch shufflenet_v2_x0_5", 3, &needles);
+    case(
+        &untold(ARCH, 1, 10),
+        "--arch shufflenet_v2_x0_5 --color rgb",
+        3,
+        &["(--color grey makes one of them)"],
+    );
     let mean = |net: &mut Checkpoint| net.meta.mean = Some(vec![0.5; 3]);
     case(&told(&mean), "", 3, &["metadata `mean`", "1 values", "found 3"]);
     for (value, word) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {

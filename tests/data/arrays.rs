@@ -5,7 +5,8 @@ use safetensors::{Dtype, tensor::TensorView};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use synfilter::data::{DatasetKind::Arrays, Images, Split, load};
+use synfilter::data::DatasetKind::Arrays;
+use synfilter::data::{Choice, How, Images, Request, Split, load, open};
 use zip::write::SimpleFileOptions;
 
 const LABELS: [u16; 3] = [2, 0, 1];
@@ -91,6 +92,99 @@ fn tensors(path: &Path, list: &[(&str, Dtype, &[usize], &[u8])]) {
     fs::write(path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
+/// The note of a folder or file that is measured on.
+fn notes(path: &Path) -> String {
+    open(&Request::new(Arrays, Some(path.to_owned()), Split::Test)).unwrap().1.notes.join("\n")
+}
+
+#[test]
+fn what_was_taken_is_told() {
+    let notes = |name: &str| notes(&golden(name));
+    for (name, needles) in [
+        (
+            "chw.npz",
+            &["images are `images` (uint8 [3, 3, 4, 5]), labels `labels` (int64 [3])", "3 classes"][..],
+        ),
+        ("hwc.npz", &["`x_test`", "`y_test`", "4 classes, as the greatest label says"]),
+        ("positional.npz", &["their shapes do", "`arr_0`", "`arr_1`"]),
+        ("unit32.npz", &["floats from 0 to 1, taken times 255"]),
+        ("between.npz", &["floats from 0 to 255 and rounded by up to 0.25"]),
+    ] {
+        let found = notes(name);
+        assert!(needles.iter().all(|needle| found.contains(needle)), "{name}: {found}");
+    }
+    assert!(!notes("unit32.npz").contains("rounded"));
+    assert!(!notes("classes.npz").contains("greatest label"));
+}
+
+#[test]
+fn training_images_are_never_measured_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, from: &str| write(dir.path().join(name), fs::read(golden(from)).unwrap());
+    put("train.npz", "chw.npz");
+    let needles = ["test split", "such as test.npz", "measures on the training images", "found train.npz"];
+    refused(Arrays, dir.path(), Split::Test, None, &needles);
+    assert_eq!(get(dir.path(), Split::Train).labels, LABELS);
+    let named = notes(&dir.path().join("train.npz"));
+    assert!(named.contains("train.npz is a file of training images by its name"), "{named}");
+    put("val.npz", "chw.npz");
+    assert!(!notes(dir.path()).contains("took"));
+    put("test.npz", "chw.npz");
+    assert!(notes(dir.path()).contains("took test.npz; val.npz is there too"));
+    // The arrays say that they are test images.
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path().join("train.npz"), fs::read(golden("hwc.npz")).unwrap());
+    assert!(!notes(dir.path()).contains("by its name"));
+}
+
+#[test]
+fn chosen_images_are_those_of_the_whole_file() {
+    for name in ["chw", "hwc", "fortran", "big", "unit32", "bytes32", "medical"] {
+        let all = get(&golden(&format!("{name}.npz")), Split::Test);
+        for seed in 0..4 {
+            for (images, rest_follows) in [(1, false), (2, false), (1, true)] {
+                let choice = Some(Choice { images, how: How::Stratified, seed });
+                let request = Request::new(Arrays, Some(golden(&format!("{name}.npz"))), Split::Test);
+                let (few, reading) = open(&Request { choice, rest_follows, ..request }).unwrap();
+                assert_eq!(few.len(), if rest_follows { 3 } else { images }, "{name}");
+                assert_eq!(reading.of, 3);
+                for at in 0..few.len() {
+                    // Labels differ, so they say which image it is.
+                    let of = all.labels.iter().position(|label| *label == few.labels[at]).unwrap();
+                    assert_eq!(few.image(at), all.image(of), "{name} {seed} {at}");
+                }
+            }
+        }
+    }
+}
+
+/// In a file that is not compressed, what lies among images that are not taken makes no difference.
+#[test]
+fn other_images_may_be_broken() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("set.npz");
+    let pixels: Vec<u8> = (0..40).flat_map(|image| [image; 12]).collect();
+    let labels: Vec<u8> = (0..40).map(|image| image % 2).collect();
+    let mut zip = zip::ZipWriter::new(fs::File::create(&path).unwrap());
+    let stored = SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, content) in [
+        ("images.npy", npy("'|u1'", "(40, 3, 2, 2)", &pixels)),
+        ("labels.npy", npy("'|u1'", "(40,)", &labels)),
+    ] {
+        zip.start_file(name, stored).unwrap();
+        zip.write_all(&content).unwrap();
+    }
+    zip.finish().unwrap();
+    let mut file = fs::read(&path).unwrap();
+    let at = file.windows(12).position(|pixels| pixels == [39; 12]).unwrap();
+    file[at] = 0;
+    fs::write(&path, file).unwrap();
+    refused(Arrays, &path, Split::Test, None, &["array `images`", "intact data to its end"]);
+    let choice = Some(Choice { images: 6, how: How::First, seed: 0 });
+    let request = Request { choice, ..Request::new(Arrays, Some(path), Split::Test) };
+    assert_eq!(open(&request).unwrap().0.pixels, pixels[..72]);
+}
+
 #[test]
 fn safetensors_are_read_too() {
     let dir = tempfile::tempdir().unwrap();
@@ -151,7 +245,7 @@ fn what_cannot_be_images_and_labels_is_refused_with_what_was_found() {
     of_images("'|u1'", "(0, 1, 2, 2)", &[], &["at least one image"]);
     of_images("'|u1'", "(3, 1, 2, 2)", &[7; 12], &["2 images, as many as labels", "found 3"]);
     of_images("'|u1'", "(2, 3, 2, 2)", &[7; 23], &["24 bytes", "found 23"]);
-    of_images("'|u1'", "(2, 3, 2, 2)", &[7; 25], &["24 bytes", "found more"]);
+    of_images("'|u1'", "(2, 3, 2, 2)", &[7; 25], &["24 bytes", "found 25"]);
     // Sizes that are only claimed.
     of_images(
         "'|u1'",

@@ -3,7 +3,7 @@
 use crate::support::{golden, golden_bytes, refused, usage, write};
 use std::fs;
 use std::path::Path;
-use synfilter::data::{DatasetKind::Folder, Images, Split, load};
+use synfilter::data::{DatasetKind::Folder, Images, Prepare, Request, Split, load, open};
 
 /// One image as a folder data set of its own.
 fn load_one(name: &str, size: Option<usize>) -> Images {
@@ -143,6 +143,88 @@ fn the_extensions_of_image_folder_count_and_other_peoples_folders_do_not() {
     assert_eq!(set.labels, [0, 0, 0, 0, 0, 0, 1]);
 }
 
+/// The notes of a folder whose images are cut to one size.
+fn notes(dir: &Path) -> String {
+    let prepare = Prepare::to_size(Folder, 8).unwrap();
+    let request = Request { prepare, ..Request::new(Folder, Some(dir.to_owned()), Split::Test) };
+    open(&request).unwrap().1.notes.join("\n")
+}
+
+#[test]
+fn files_that_are_passed_over_are_counted_by_extension() {
+    let dir = tempfile::tempdir().unwrap();
+    classes(dir.path());
+    assert_eq!(notes(dir.path()), "1 file without an image's extension: passed over (1 of .txt)");
+    for name in ["a/1.jfif", "a/2.JFIF", "b/3.jfif", "b/README", "b/4.gif"] {
+        write(dir.path().join(name), golden_bytes("colour.jpg"));
+    }
+    let found = notes(dir.path());
+    let expected =
+        "6 files without an image's extension: passed over (3 of .jfif, 1 without one, 1 of .gif, 1 of .txt)";
+    assert_eq!(found, expected);
+    write(dir.path().join("d/1.jfif"), golden_bytes("colour.jpg"));
+    refused(Folder, dir.path(), Split::Test, Some(8), &["d", "expected images", "(1 of .jfif)"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_and_sockets_are_refused_and_can_be_left_out() {
+    let dir = tempfile::tempdir().unwrap();
+    classes(dir.path());
+    let pipe = dir.path().join("a/pipe.png");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let needles = ["pipe.png", "a regular file", "a pipe, socket or device", "--skip-broken"];
+    refused(Folder, dir.path(), Split::Test, Some(8), &needles);
+    let prepare = Prepare::to_size(Folder, 8).unwrap();
+    let request = Request {
+        prepare,
+        skip_broken: true,
+        ..Request::new(Folder, Some(dir.path().to_owned()), Split::Test)
+    };
+    let (images, reading) = open(&request).unwrap();
+    assert_eq!((images.len(), reading.skipped.count), (5, 1));
+    fs::remove_file(&pipe).unwrap();
+    let _listener = std::os::unix::net::UnixListener::bind(&pipe).unwrap();
+    refused(Folder, dir.path(), Split::Test, Some(8), &needles);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_but_not_in_circles() {
+    use std::os::unix::fs::symlink;
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    classes(dir.path());
+    write(elsewhere.path().join("more/1.jpg"), golden_bytes("colour.jpg"));
+    let load = || load(Folder, Some(dir.path()), Split::Test, Some(8));
+    // A folder elsewhere, a file, and a folder beside: as ImageFolder takes them.
+    symlink(elsewhere.path(), dir.path().join("a/elsewhere")).unwrap();
+    symlink(dir.path().join("a/x.jpeg"), dir.path().join("a/y.jpeg")).unwrap();
+    symlink("../c/z", dir.path().join("b/z")).unwrap();
+    assert_eq!(load().unwrap().labels, [0, 0, 0, 1, 1, 1, 2, 2]);
+    // To itself, to what is above, and back from elsewhere.
+    for (target, link) in [
+        (Path::new("."), dir.path().join("a/loop")),
+        (Path::new(".."), dir.path().join("a/loop")),
+        (dir.path().parent().unwrap(), dir.path().join("c/z/loop")),
+        (Path::new("."), dir.path().join("loop")),
+        (&dir.path().join("a"), elsewhere.path().join("more/loop")),
+    ] {
+        symlink(target, &link).unwrap();
+        let needles = ["loop: folder: expected a folder that does not lie in itself", "found a link to"];
+        refused(Folder, dir.path(), Split::Test, Some(8), &needles);
+        fs::remove_file(link).unwrap();
+    }
+}
+
+#[test]
+fn folders_may_be_deep() {
+    let dir = tempfile::tempdir().unwrap();
+    let deep: std::path::PathBuf = std::iter::repeat_n("x", 30).collect();
+    write(dir.path().join("a").join(deep).join("1.jpg"), golden_bytes("colour.jpg"));
+    write(dir.path().join("a/2.jpg"), golden_bytes("colour.jpg"));
+    assert_eq!(load(Folder, Some(dir.path()), Split::Test, Some(8)).unwrap().labels, [0, 0]);
+}
+
 #[test]
 fn a_class_may_be_called_train() {
     let dir = tempfile::tempdir().unwrap();
@@ -181,7 +263,6 @@ fn malformed_images_and_folders_are_named() {
         ("a.png", &crc, "a PNG image that decodes"),
         ("a.png", &giant, "a PNG image that decodes"),
         ("a.png", &long, "8×16385 pixels; at most 16384×16384 are read"),
-        ("a.png", &claiming(101, 68), "a PNG image that decodes"),
     ];
     for (name, bytes, needle) in cases {
         let dir = tempfile::tempdir().unwrap();

@@ -3,9 +3,10 @@
 use crate::support::{real_data, refused, write};
 use sha2::{Digest, Sha256};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use synfilter::data::DatasetKind::{Folder, TinyImagenet};
-use synfilter::data::{Images, Split, load};
+use synfilter::data::{Images, Prepare, Request, Split, load, open};
 
 fn at(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/pixels").join(name)
@@ -46,7 +47,7 @@ fn every_kind_of_file_decodes_to_pillows_pixels() {
         }
     }
     assert!(wrong.is_empty(), "{} of {} files:\n{}", wrong.len(), list.lines().count(), wrong.join("\n"));
-    assert!(list.lines().count() > 110);
+    assert!(list.lines().count() > 130);
 }
 
 /// All 7,000 JPEG files of the part of Tiny ImageNet, through torchvision's `ImageFolder`.
@@ -96,6 +97,115 @@ fn a_cut_file_is_refused_wherever_it_is_cut() {
         assert!(error.to_string().contains("a truncated file"), "{error}");
         assert_eq!(error.exit_code(), 3);
     }
+}
+
+/// Chunks of a PNG file with right check values.
+fn png(chunks: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
+    for (name, content) in chunks {
+        let body = [name.as_bytes(), content].concat();
+        let mut check = flate2::Crc::new();
+        check.update(&body);
+        file.extend((content.len() as u32).to_be_bytes());
+        file.extend(body);
+        file.extend(check.sum().to_be_bytes());
+    }
+    file
+}
+
+fn deflated(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// As Pillow 13 refuses them, but for the animation.
+#[test]
+fn png_files_that_pillow_refuses_are_refused() {
+    let header = |kind: u8, filtering: u8| [0, 0, 0, 2, 0, 0, 0, 1, 8, kind, 0, filtering, 0];
+    let grey = header(0, 0);
+    let data = deflated(&[0, 1, 2]);
+    let changed = |mut file: Vec<u8>, from_end: usize| {
+        let at = file.len() - from_end;
+        file[at] ^= 1;
+        file
+    };
+    let whole = [("IHDR", &grey[..]), ("IDAT", &data), ("IEND", &[])];
+    assert!(load_bytes("a.png", &png(&whole)).is_ok());
+    let frame = [&[0; 4][..], &[0, 0, 0, 1, 0, 0, 0, 1], &[0; 14]].concat();
+    let text = png(&[("IHDR", &grey), ("IDAT", &data), ("tEXt", b"a\0b")]);
+    let cases: &[(Vec<u8>, &str)] = &[
+        (changed(png(&[("IHDR", &grey)]), 1), "a wrong check value of its chunk IHDR"),
+        (
+            [changed(png(&[("IHDR", &grey), ("tEXt", b"a\0b")]), 1), png(&whole)[33..].to_vec()].concat(),
+            "a wrong check value of its chunk tEXt",
+        ),
+        // The sum at the end of the compressed data.
+        (changed(png(&whole), 12 + 4 + 1), "broken compressed data"),
+        (png(&[("IHDR", &grey), ("IDAT", &data[..data.len() - 6]), ("IEND", &[])]), "a truncated file"),
+        (text[..text.len() - 5].to_vec(), "a truncated file"),
+        (
+            png(&[("IHDR", &grey), ("IDAT", &data[..4]), ("tEXt", b""), ("IDAT", &data[4..])]),
+            "a truncated file",
+        ),
+        (png(&[("IHDR", &grey), ("IEND", &[])]), "no image data"),
+        (png(&[("IDAT", &data)]), "no header"),
+        (png(&[("IHDR", &grey[..12]), ("IDAT", &data)]), "a header that is too short"),
+        (png(&[("IHDR", &header(5, 0)), ("IDAT", &data)]), "colours of kind 5 with 8 bits"),
+        (png(&[("IHDR", &header(0, 1)), ("IDAT", &data)]), "an unknown way of filtering, 1"),
+        (png(&[("IHDR", &grey), ("IDAT", &deflated(&[9, 1, 2]))]), "an unknown filter, 9"),
+        (png(&[("IHDR", &header(3, 0)), ("PLTE", &[0; 771]), ("IDAT", &data)]), "a palette of 257 colours"),
+        (
+            png(&[("IHDR", &grey), ("fcTL", &frame), ("IDAT", &data)]),
+            "an animation whose first image is smaller",
+        ),
+        (png(&[("IHDR", &grey), ("a-b?", &[]), ("IDAT", &data)]), "a truncated file"),
+    ];
+    for (content, needle) in cases {
+        let error = load_bytes("a.png", content).expect_err(needle);
+        assert!(error.to_string().contains(needle), "{needle}: {error}");
+        assert_eq!(error.exit_code(), 3);
+    }
+}
+
+/// What is got over is told and recorded, and so is what 16-bit grey becomes.
+#[test]
+fn oddities_are_among_the_notes() {
+    let dir = tempfile::tempdir().unwrap();
+    let notes = |names: &[&str]| {
+        let class = dir.path().join("class");
+        let _ = fs::remove_dir_all(&class);
+        names.iter().for_each(|name| write(class.join(name), bytes(name)));
+        let prepare = Prepare { resize: Some(8), crop: Some(8), ..Prepare::default() };
+        let request = Request { prepare, ..Request::new(Folder, Some(dir.path().to_owned()), Split::Test) };
+        open(&request).unwrap().1.notes.join("\n")
+    };
+    assert_eq!(notes(&["rgb.bmp"]), "");
+    let two = notes(&["early_end.jpg", "no_end.png", "rgb.bmp"]);
+    for needle in [
+        "2 images are damaged",
+        "early_end.jpg (the data of a scan end early)",
+        "no_end.png (its end is missing)",
+    ] {
+        assert!(two.contains(needle), "{two}");
+    }
+    let four = notes(&["early_end.jpg", "few_rows.png", "wrong_check_value.png", "cut_end.png"]);
+    let needles = ["4 images are damaged", "the rest is taken for zeros", ", …"];
+    assert!(needles.iter().all(|needle| four.contains(needle)), "{four}");
+    let deep = notes(&["grey_16.png", "grey_16.tif", "grey_65535.pgm", "rgb.bmp"]);
+    assert!(deep.contains("3 images are 16-bit grey: values above 255 are white"), "{deep}");
+    let misnamed = |names: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().unwrap();
+        names.iter().for_each(|(name, content)| write(dir.path().join("class").join(name), bytes(content)));
+        let request = Request::new(Folder, Some(dir.path().to_owned()), Split::Test);
+        open(&request).unwrap().1.notes.join("\n")
+    };
+    assert_eq!(
+        misnamed(&[("a.PNG", "rgb.bmp"), ("b.bmp", "rgb.bmp"), ("c.jpeg", "rgb.bmp")]).split(':').next(),
+        Some("2 images are of another format than the name says")
+    );
+    let one = misnamed(&[("zz.jpg", "rgb_lossy.webp")]);
+    assert!(one.ends_with("zz.jpg (WebP)"), "{one}");
 }
 
 /// Bytes that are changed anywhere give some pixels or an error, never a panic.
@@ -158,6 +268,12 @@ fn what_is_not_read_is_named() {
     let scan = scans[last..scans.len() - 2].to_vec();
     scans.truncate(last);
     scans.extend(scan.repeat(501));
+    // As in libjpeg-turbo, components come in the frame's order.
+    let mut other_order = bytes("baseline_444.jpg");
+    let scan = other_order.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+    other_order.swap(scan + 5, scan + 7);
+    let mut greys = bytes("palette_4.bmp");
+    (0..16u8).for_each(|grey| greys[54 + 4 * usize::from(grey)..][..3].fill(grey));
     let film = b"\0\0\0\x20ftypisom....".as_slice();
     let cases: &[(&[u8], &str)] = &[
         (b"", "found an empty file"),
@@ -178,6 +294,8 @@ fn what_is_not_read_is_named() {
         (&frame(0xc3, 8), "a lossless or hierarchical file"),
         (&frame(0xc1, 12), "12 bits per sample"),
         (&scans, "more than 500 scans"),
+        (&other_order, "which is not there, or not in this order"),
+        (&greys, "a palette of plain greys with 4 bits per pixel"),
         (&tag("tiles.tif", 259, 7), "JPEG within TIFF"),
         (&tag("tiles.tif", 259, 4), "fax compression"),
         (&tag("planes.tif", 262, 6), "YCbCr samples"),

@@ -1,14 +1,16 @@
 //! `arrays`: images and labels as arrays in a `.npz` file of NumPy or in a safetensors file.
 //!
 //! `--data-dir` is the file, or a folder with one such file, or with one per split (`train.npz`, `test.npz`). Which array
-//! is what is told by names (`names.rs`): `images` and `labels`, `x_test` and `y_test`, and so on. How images become
-//! planes of bytes is in `pixels.rs`, how labels become classes in `labels.rs`. Nothing pickled is read.
+//! is what is told by names (`names.rs`): `images` and `labels`, `x_test` and `y_test`, and so on. Labels are read first
+//! (`labels.rs`), and then the images that are taken (`rows.rs`), which become planes of bytes (`pixels.rs`). Nothing
+//! pickled is read.
 
 mod container;
 mod labels;
 mod names;
 mod npy;
 mod pixels;
+mod rows;
 
 use super::listed::{Listed, Source};
 use super::reader::Reader;
@@ -17,6 +19,7 @@ use super::{Split, listing};
 use crate::error::{Error, Result};
 use container::Container;
 use names::Chosen;
+use pixels::Pixels;
 use std::path::{Path, PathBuf};
 
 /// Arrays in a file.
@@ -41,8 +44,18 @@ impl Reader for Arrays {
     fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
         let file = locate(dir, split)?;
         let mut container = Container::open(&file.path)?;
-        let Chosen { images, labels, classes, counted, mut notes } =
+        let Chosen { images, labels, classes, counted, says_split, mut notes } =
             names::choose(&file.path, container.specs(), split, file.whole)?;
+        notes.extend(file.note);
+        if split == Split::Test && !says_split && role_of(&file.path) == Some(Role::Train) {
+            let name = file_name(&file.path);
+            if !file.named {
+                let expected = "a file of test or validation images beside it, such as test.npz (its own path as \
+                                --data-dir measures on the training images)";
+                return Err(Error::input(dir, "arrays of the test split", expected, name));
+            }
+            notes.push(format!("{name} is a file of training images by its name: they are measured on"));
+        }
 
         let mut known = 0;
         for &index in &counted {
@@ -60,14 +73,7 @@ impl Reader for Arrays {
                 (0..known).map(|class| class.to_string()).collect()
             }
         };
-        let planes = pixels::read(&file.path, container.read(images)?)?;
-        if planes.count != labels.len() {
-            let place = format!("array `{}`", container.specs()[images].name);
-            let expected = format!("{} images, as many as labels", labels.len());
-            return Err(Error::input(&file.path, place, expected, planes.count));
-        }
-        notes.extend(planes.notes);
-        let source = Source::Memory { shape: planes.shape, pixels: planes.pixels };
+        let source = Source::Rows(Box::new(Pixels::new(container, images, labels.len())?));
         Ok(Listed { labels, classes, source, root: file.path, notes })
     }
 }
@@ -77,15 +83,20 @@ const EXTENSIONS: [&str; 2] = ["npz", "safetensors"];
 /// The file of a split.
 struct Located {
     path: PathBuf,
+    /// Whether the user named this file, not a folder.
+    named: bool,
     /// Whether arrays whose names say no split are this split's.
     whole: bool,
     /// The train file beside it, whose labels count as well.
     beside: Option<PathBuf>,
+    /// What else could have been meant.
+    note: Option<String>,
 }
 
 fn locate(dir: &Path, split: Split) -> Result<Located> {
+    let alone = |path: PathBuf, named, whole| Located { path, named, whole, beside: None, note: None };
     if dir.is_file() {
-        return Ok(Located { path: dir.to_owned(), whole: split == Split::Test, beside: None });
+        return Ok(alone(dir.to_owned(), true, split == Split::Test));
     }
     let expected = "a .npz or .safetensors file, or a folder with one, or with one per split";
     if !dir.is_dir() {
@@ -94,27 +105,37 @@ fn locate(dir: &Path, split: Split) -> Result<Located> {
     let mut files = listing::files(dir)?;
     files.retain(|path| has_extension(path, &EXTENSIONS));
     if let [only] = files.as_slice() {
-        return Ok(Located { path: only.clone(), whole: split == Split::Test, beside: None });
+        let whole = split == Split::Test || role_of(only) == Some(Role::Train);
+        return Ok(alone(only.clone(), false, whole));
     }
     let of = |role: Role| {
-        let stem = |path: &PathBuf| {
-            path.file_stem().is_some_and(|stem| splits::role_in(&stem.to_string_lossy()) == Some(role))
-        };
-        let mut found = files.iter().filter(|path| stem(path));
+        let mut found = files.iter().filter(|path| role_of(path) == Some(role));
         match (found.next(), found.next()) {
             (Some(only), None) => Some(only.clone()),
             _ => None,
         }
     };
-    let (own, beside) = match split {
-        Split::Train => (of(Role::Train), None),
-        Split::Test => (of(Role::Test).or_else(|| of(Role::Validation)), of(Role::Train)),
+    let (own, beside, other) = match (split, of(Role::Test), of(Role::Validation)) {
+        (Split::Train, ..) => (of(Role::Train), None, None),
+        (Split::Test, Some(test), other) => (Some(test), of(Role::Train), other),
+        (Split::Test, None, val) => (val, of(Role::Train), None),
     };
-    own.map(|path| Located { path, whole: true, beside }).ok_or_else(|| {
-        let names: Vec<_> = files.iter().filter_map(|path| path.file_name()?.to_str()).collect();
+    let Some(path) = own else {
+        let names: Vec<_> = files.iter().map(|path| file_name(path)).collect();
         let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        Error::input(dir, format_args!("arrays of the {split} split"), expected, found)
-    })
+        return Err(Error::input(dir, format_args!("arrays of the {split} split"), expected, found));
+    };
+    let note = other.map(|other| format!("took {}; {} is there too", file_name(&path), file_name(&other)));
+    Ok(Located { path, named: false, whole: true, beside, note })
+}
+
+/// The split that the name of a file says.
+fn role_of(path: &Path) -> Option<Role> {
+    splits::role_in(&path.file_stem()?.to_string_lossy())
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// How many classes the labels of a train file need.
@@ -126,32 +147,4 @@ fn count_in(path: &Path) -> Result<usize> {
 
 fn has_extension(path: &Path, known: &[&str]) -> bool {
     path.extension().is_some_and(|found| known.iter().any(|known| found.eq_ignore_ascii_case(known)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_taken_is_told() {
-        let notes = |name: &str| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/arrays").join(name);
-            Arrays.list(&path, Split::Test).unwrap().notes.join("\n")
-        };
-        for (name, needles) in [
-            (
-                "chw.npz",
-                &["images are `images` (uint8 [3, 3, 4, 5]), labels `labels` (int64 [3])", "3 classes"][..],
-            ),
-            ("hwc.npz", &["`x_test`", "`y_test`", "4 classes, as the greatest label says"]),
-            ("positional.npz", &["their shapes do", "`arr_0`", "`arr_1`"]),
-            ("unit32.npz", &["floats from 0 to 1, taken times 255"]),
-            ("between.npz", &["floats from 0 to 255 and rounded by up to 0.25"]),
-        ] {
-            let found = notes(name);
-            assert!(needles.iter().all(|needle| found.contains(needle)), "{name}: {found}");
-        }
-        assert!(!notes("unit32.npz").contains("rounded"));
-        assert!(!notes("classes.npz").contains("greatest label"));
-    }
 }

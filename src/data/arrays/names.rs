@@ -34,6 +34,8 @@ pub(super) struct Chosen {
     pub classes: Option<usize>,
     /// Labels of all splits: they count the classes.
     pub counted: Vec<usize>,
+    /// Whether the names of images or labels say a split.
+    pub says_split: bool,
     /// Which arrays were taken.
     pub notes: Vec<String>,
 }
@@ -84,12 +86,12 @@ pub(super) fn choose(path: &Path, specs: &[Spec], split: Split, whole: bool) -> 
     let place = format!("arrays of the {split} split");
     let named = roles.iter().find_map(|&role| {
         let (images, labels) = (with(role, Meaning::Images), with(role, Meaning::Labels));
-        (!images.is_empty() || !labels.is_empty()).then_some((images, labels))
+        (!images.is_empty() || !labels.is_empty()).then_some((images, labels, role.is_some()))
     });
     let mut notes = Vec::new();
-    let (images, labels) = match named {
-        Some((images, labels)) => match (images.as_slice(), labels.as_slice()) {
-            (&[images], &[labels]) => (images, labels),
+    let (images, labels, says_split) = match named {
+        Some((images, labels, says_split)) => match (images.as_slice(), labels.as_slice()) {
+            (&[images], &[labels]) => (images, labels, says_split),
             _ => {
                 let shown: Vec<_> = images.iter().chain(&labels).map(|&index| &specs[index]).collect();
                 let expected = "one array of images and one of labels, such as `images` and `labels`";
@@ -97,9 +99,9 @@ pub(super) fn choose(path: &Path, specs: &[Spec], split: Split, whole: bool) -> 
             }
         },
         None if whole && meanings.iter().all(|(role, _)| role.is_none()) => match by_shape(specs) {
-            Some(found) => {
+            Some((images, labels)) => {
                 notes.push("the names of the arrays say nothing: their shapes do".to_owned());
-                found
+                (images, labels, false)
             }
             None => return Err(nothing(path, place, specs)),
         },
@@ -118,7 +120,8 @@ pub(super) fn choose(path: &Path, specs: &[Spec], split: Split, whole: bool) -> 
     let is_classes = |index: &usize| {
         meanings[*index].1 == Some(Meaning::Classes) && specs[*index].element.name() == "text"
     };
-    Ok(Chosen { images, labels, classes: (0..specs.len()).find(is_classes), counted, notes })
+    let classes = (0..specs.len()).find(is_classes);
+    Ok(Chosen { images, labels, classes, counted, says_split, notes })
 }
 
 /// The only array that can be images and the only one that can be their labels.

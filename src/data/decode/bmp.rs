@@ -37,12 +37,30 @@ pub(super) fn decode(bytes: &[u8]) -> Outcome<Decoded> {
     let (width, height) = (width as usize, height as usize);
     check_size(width, height, usize::from(bits), bytes.len())?;
     let mut after_header = 14 + header;
+    let mut bits = bits;
+    let stride = (width * usize::from(bits)).div_ceil(32) * 4;
     let layout = match (bits, compression) {
         (1, NONE) | (4, NONE | RUNS_4) | (8, NONE | RUNS_8) => {
             let colours = if colours == 0 { 1 << bits } else { colours.min(65_536) as usize };
             let palette = bytes.get(after_header..after_header + entry * colours).ok_or(TRUNCATED)?;
             after_header += entry * colours;
-            Layout::Palette(palette.chunks_exact(entry).map(|c| [c[2], c[1], c[0]]).collect())
+            let palette: Vec<_> = palette.chunks_exact(entry).map(|c| [c[2], c[1], c[0]]).collect();
+            match (is_grey(&palette), colours, compression) {
+                // Pillow takes such a file for one of 1 bit, whatever it is.
+                (true, 1 | 2, NONE) => {
+                    bits = 1;
+                    Layout::Palette(vec![[0; 3], [255; 3]])
+                }
+                (true, ..) if compression != NONE || bits == 8 => {
+                    Layout::Palette((0..=255).map(|grey| [grey; 3]).collect())
+                }
+                (true, ..) => {
+                    return Err(format!(
+                        "a palette of plain greys with {bits} bits per pixel, which Pillow misreads"
+                    ));
+                }
+                _ => Layout::Palette(palette),
+            }
         }
         (16, NONE) => Layout::Short(31),
         (24, NONE) | (32, NONE) => Layout::Bytes([2, 1, 0]),
@@ -67,8 +85,7 @@ pub(super) fn decode(bytes: &[u8]) -> Outcome<Decoded> {
         runs = expand(data, start, compression == RUNS_4, width, width * height)?;
         (runs.as_slice(), 8, width)
     } else {
-        let bits = usize::from(bits);
-        (data, bits, (width * bits).div_ceil(32) * 4)
+        (data, usize::from(bits), stride)
     };
     let mut pixels = Vec::new();
     for y in 0..height {
@@ -78,6 +95,15 @@ pub(super) fn decode(bytes: &[u8]) -> Outcome<Decoded> {
         write_row(row, bits, width, &layout, &mut pixels);
     }
     Ok(Decoded { width, height, pixels, remark: None })
+}
+
+/// Whether a palette is what Pillow takes for none: black and white, or every grey at its own place.
+fn is_grey(palette: &[[u8; 3]]) -> bool {
+    let expected = |index: usize| if palette.len() == 2 { 255 * index } else { index };
+    palette
+        .iter()
+        .enumerate()
+        .all(|(index, colour)| colour.iter().all(|&value| usize::from(value) == expected(index)))
 }
 
 /// The layout that colour masks mean.

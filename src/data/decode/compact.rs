@@ -6,6 +6,11 @@ use image_webp::WebPDecoder;
 use std::io::Cursor;
 
 pub(super) fn decode_webp(bytes: &[u8]) -> Outcome<Decoded> {
+    // libwebp decodes nothing of a file that is shorter than it says; the library may not miss what is cut.
+    let claimed = bytes.get(4..).and_then(|rest| rest.first_chunk()).map(|&size| u32::from_le_bytes(size));
+    if claimed.is_none_or(|claimed| u64::from(claimed) + 8 > bytes.len() as u64) {
+        return Err("a truncated file".into());
+    }
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(one_line)?;
     let (width, height) = decoder.dimensions();
     let (width, height) = (width as usize, height as usize);

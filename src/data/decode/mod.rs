@@ -6,7 +6,7 @@
 //! | module | what it decodes |
 //! |---|---|
 //! | [`jpeg`] | JPEG, with a decoder of the program's own, for exactly the pixels of libjpeg-turbo |
-//! | [`png`] | PNG |
+//! | [`png`] | PNG, with a decoder of the program's own, for what Pillow takes for a whole file |
 //! | [`bmp`] | BMP |
 //! | [`pnm`] | PBM, PGM, PPM, as bytes and as text |
 //! | [`tiff`] | TIFF, not compressed, or by LZW, deflate or PackBits |
@@ -15,7 +15,7 @@
 //!
 //! Pixels are Pillow 13.0's bit for bit, tested for every format. **16-bit grey** (PNG, TIFF, PGM) is the odd one: Pillow
 //! does not scale it, but makes every value above 255 white. A network that was trained through torchvision's loader saw
-//! such images, so they are read like that here too, with a warning.
+//! such images, so they are read like that here too, which is told.
 
 mod bmp;
 mod compact;
@@ -28,7 +28,6 @@ mod tiff;
 use crate::error::{Error, Result};
 use std::fs;
 use std::path::Path;
-use std::sync::Once;
 
 /// Longest side that is decoded: a header must not be able to ask for any amount of memory.
 const MAX_SIDE: usize = 16_384;
@@ -41,6 +40,8 @@ pub(super) struct Rgb {
     pub width: usize,
     pub height: usize,
     pub pixels: Vec<u8>,
+    /// What the user is told about it.
+    pub remarks: Vec<Remark>,
 }
 
 impl Rgb {
@@ -69,15 +70,24 @@ struct Decoded {
 }
 
 /// What the user is told about a file that was decoded.
-enum Remark {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remark {
     /// Something is wrong with it, but could be got over.
     Oddity(&'static str),
     /// It is 16-bit grey.
     DeepGrey,
+    /// It has this format, of which its name says another.
+    OtherFormat(&'static str),
 }
 
-/// Reads and decodes a file; which format it has is told by its first bytes, not by its name.
+/// Reads and decodes a file; which format it has is told by its first bytes, not by its name. Links are followed; what is no
+/// regular file, such as a pipe, is refused, for reading it may never end.
 pub(super) fn read_image(path: &Path) -> Result<Rgb> {
+    let kind = fs::metadata(path).map_err(Error::read(path))?.file_type();
+    if !kind.is_file() {
+        let found = if kind.is_dir() { "a folder" } else { "a pipe, socket or device" };
+        return Err(Error::input(path, "image", "a regular file", found));
+    }
     let bytes = fs::read(path).map_err(Error::read(path))?;
     let (format, decode): (_, Decoder) = match bytes.as_slice() {
         [0xff, 0xd8, 0xff, ..] => ("JPEG", jpeg::decode),
@@ -94,25 +104,24 @@ pub(super) fn read_image(path: &Path) -> Result<Rgb> {
     };
     let broken = |what| Error::input(path, "image data", format_args!("a {format} image that decodes"), what);
     let image = decode(&bytes).map_err(broken)?;
-    match image.remark {
-        Some(Remark::Oddity(what)) => {
-            tracing::warn!("{}: not a clean {format} image ({what}); decoded all the same", path.display());
-        }
-        Some(Remark::DeepGrey) => tell_of_deep_grey(path),
-        None => {}
-    }
-    Ok(Rgb { width: image.width, height: image.height, pixels: image.pixels })
+    let other = (!is_named(path, format)).then_some(Remark::OtherFormat(format));
+    let remarks = image.remark.into_iter().chain(other).collect();
+    Ok(Rgb { width: image.width, height: image.height, pixels: image.pixels, remarks })
 }
 
-/// Once: where there is one such image, there are thousands.
-fn tell_of_deep_grey(path: &Path) {
-    static TOLD: Once = Once::new();
-    TOLD.call_once(|| {
-        tracing::warn!(
-            "{}: 16-bit grey; values above 255 are white, as in PyTorch's default loader (so with all such images)",
-            path.display()
-        );
-    });
+/// Whether a file's name says this format, or none that is read.
+fn is_named(path: &Path, format: &str) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    match extension.as_str() {
+        "jpg" | "jpeg" => format == "JPEG",
+        "png" => format == "PNG",
+        "bmp" => format == "BMP",
+        "ppm" | "pgm" => format.starts_with("PBM"),
+        "tif" | "tiff" => format == "TIFF",
+        "webp" => format == "WebP",
+        "gif" => format == "GIF",
+        _ => true,
+    }
 }
 
 /// Holds a header to the limits. `bits`: of a pixel in the file before compression; 0 where nothing is known.

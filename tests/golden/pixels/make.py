@@ -134,6 +134,14 @@ def jpegs():
     files["overflowing.jpg"] = bytes(steps)
 
 
+    # All components of one id: they are told apart by their order.
+    shared = bytearray(files["baseline_444.jpg"])
+    frame, scan = shared.index(b"\xff\xc0"), shared.index(b"\xff\xda")
+    for number in range(3):
+        shared[frame + 10 + 3 * number] = shared[scan + 5 + 2 * number] = 7
+    files["shared_ids.jpg"] = bytes(shared)
+
+
 def turned():
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -143,10 +151,12 @@ def turned():
 # PNG
 
 
-def png(colour, bits, width, height, rows, extra=b""):
-    def chunk(kind, content):
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+def chunk(kind, content, check=None):
+    check = zlib.crc32(kind + content) if check is None else check
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
 
+
+def png(colour, bits, width, height, rows, extra=b""):
     raw = b"".join(b"\0" + row for row in rows)
     header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
@@ -163,6 +173,46 @@ def pngs():
         files[f"grey_{bits}.png"] = png(0, bits, 13, 2, [bytes([0x1B, 0xE4, 0x27, 0xC6, 0x5A, 0x93, 0x0F])[: (13 * bits + 7) // 8]] * 2)
     palette = image(24, 18).quantize(13)
     files["palette_transparent.png"] = saved(palette, "PNG", bits=4, transparency=b"\x10\x80\x00")
+
+
+def interlaced(colour, bits, width, height):
+    """All filters in turn, on noise."""
+    noise, raw = np.random.RandomState(bits), b""
+    for x, y, across, down in [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]:
+        length = (len(range(x, width, across)) * bits + 7) // 8
+        raw += b"".join(bytes([row % 5]) + noise.bytes(length) for row in range(len(range(y, height, down))) if length)
+    depth = bits // {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[colour]
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 1)
+    palette = chunk(b"PLTE", noise.bytes(3 << depth)) if colour == 3 else b""
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + palette + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+
+
+def odd_pngs():
+    """Not quite right, and read."""
+    for name, form in [("grey_1", (0, 1)), ("grey_16", (0, 16)), ("palette_4", (3, 4)), ("rgb", (2, 24)), ("rgba_16", (6, 64))]:
+        files[f"interlaced_{name}.png"] = interlaced(*form, 13, 11)
+    files["interlaced_1x9.png"] = interlaced(2, 24, 1, 9)
+    noise = np.random.RandomState(5)
+    rows = [noise.bytes(15) for _ in range(4)]
+    whole = png(2, 8, 5, 4, rows)
+    head, end = whole[:33], len(whole) - 12
+    data = whole[41 : end - 4]
+    files["no_end.png"] = whole[:end]
+    files["cut_end.png"] = whole[:-6]
+    files["cut_check_value.png"] = whole[: end - 2]
+    files["no_sum.png"] = head + chunk(b"IDAT", data[:-4]) + whole[end:]
+    files["cut_in_sum.png"] = whole[: end - 6]
+    files["wrong_check_value.png"] = head + chunk(b"IDAT", data, 5) + whole[end:]
+    files["wrong_text_after.png"] = whole[:end] + chunk(b"tEXt", b"a\0b", 5) + whole[end:]
+    files["few_rows.png"] = png(2, 8, 5, 4, rows[:2])
+    files["many_rows.png"] = png(2, 8, 5, 2, rows)
+    files["in_parts.png"] = head + b"".join(chunk(b"IDAT", part) for part in (data[:9], b"", data[9:20], data[20:], b"more"))
+    indices = [bytes([0, 1, 2, 200]), bytes([3, 4, 5, 255])]
+    files["no_palette.png"] = png(3, 8, 4, 2, indices)
+    files["no_palette_4.png"] = png(3, 4, 4, 2, [b"\x01\xf2"] * 2)
+    files["palette_of_3.png"] = png(3, 8, 4, 2, indices, chunk(b"PLTE", bytes(range(60, 69))))
+    files["odd_palette.png"] = png(3, 8, 4, 2, indices, chunk(b"PLTE", bytes(range(60, 68))))
+    files["two_palettes.png"] = png(3, 8, 4, 2, indices, chunk(b"PLTE", bytes(9)) + chunk(b"PLTE", bytes(range(60, 66))))
 
 
 # BMP
@@ -195,6 +245,9 @@ def bmps():
     files["runs_8.bmp"] = bmp(7, 5, 8, runs, compression=1, palette=colours, colours=16)
     runs = b"\x05\x12\x02\x34\x00\x00" + b"\x00\x05\x12\x34\x50\x00\x02\x77\x00\x00" + b"\x07\x9a\x00\x00\x07\xbc\x00\x00\x07\xde\x00\x01"
     files["runs_4.bmp"] = bmp(7, 5, 4, runs, compression=2, palette=colours)
+    # Read as if of 1 bit.
+    files["black_alone.bmp"] = bmp(13, 5, 1, noise[: 4 * 5], palette=bytes(4), colours=1)
+    files["black_and_white_8.bmp"] = bmp(13, 5, 8, noise[: 16 * 5], palette=bytes(4) + b"\xff\xff\xff\0", colours=2)
 
 
 # TIFF
@@ -311,7 +364,7 @@ def real(folder):
 
 
 def main():
-    for make in (jpegs, pngs, bmps, tiffs, others):
+    for make in (jpegs, pngs, odd_pngs, bmps, tiffs, others):
         make()
     lines = []
     for name, content in sorted(files.items()):

@@ -74,10 +74,13 @@ impl Scan {
             return Err(format!("a scan of coefficients {first} to {last}, bits {refines} to {low}"));
         }
         let mut parts = Vec::new();
-        for &[id, choice] in choices.as_chunks::<2>().0 {
-            let component = frame.components.iter().position(|component| component.id == id);
+        for (place, &[id, choice]) in choices.as_chunks::<2>().0.iter().enumerate() {
+            // As libjpeg-turbo looks for it: components may share an id, but none may come before its place.
+            let component = (place..frame.components.len()).find(|&at| frame.components[at].id == id);
             let component = component.filter(|&new| parts.iter().all(|part: &Part| part.component != new));
-            let component = component.ok_or_else(|| format!("a scan of component {id}, or of it twice"))?;
+            let component = component.ok_or_else(|| {
+                format!("a scan of component {id}, which is not there, or not in this order")
+            })?;
             frame.components[component].latch(tables)?;
             let wants_dc = matches!(kind, Kind::Sequential | Kind::DcFirst);
             let wants_ac = matches!(kind, Kind::Sequential | Kind::AcFirst | Kind::AcMore);
