@@ -236,6 +236,14 @@ impl File {
         entries.iter().zip(elements).map(tensor).collect()
     }
 
+    /// The elements of pruning masks.
+    pub(super) fn masks(&self, entries: &[usize]) -> Parsed<Vec<Vec<f32>>> {
+        let mask = |(&at, (dtype, _, bytes)): (&usize, Elements)| {
+            dtype.mask_to_f32(&bytes).ok_or_else(|| not_floating(&self.entries[at].name, dtype))
+        };
+        entries.iter().zip(self.elements(entries)?).map(mask).collect()
+    }
+
     /// The counts that scalars hold; `None` for what is none.
     pub(super) fn counts(&self, entries: &[usize]) -> Vec<Option<i64>> {
         let count = |(dtype, _, bytes): Elements| dtype.to_count(&bytes);
