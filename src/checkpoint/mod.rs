@@ -18,6 +18,8 @@ mod format;
 mod key;
 mod metadata;
 mod mismatch;
+mod numpy;
+mod other;
 mod pth;
 mod safetensors;
 mod split;
