@@ -72,7 +72,8 @@ pub(super) fn renamed(found: &Found, expected: &[&Expected], entries: &[Entry]) 
     let mut pairs: Vec<(String, String)> = Vec::new();
     for ((name, _), content) in expected.iter().zip(&found.content) {
         let Some(entry) = content.entries().next() else { continue };
-        let module = |name: &str| name.rsplit_once('.').map_or(String::new(), |(module, _)| module.to_owned());
+        let module =
+            |name: &str| name.rsplit_once('.').map_or(String::new(), |(module, _)| module.to_owned());
         let pair = (module(name), module(&entries[entry].name));
         if joined(&found.key, &pair.0) != pair.1 && pairs.last() != Some(&pair) {
             pairs.push(pair);

@@ -203,7 +203,8 @@ impl File {
         // Of two small tensors the values are told.
         let small = |key: &&str| self.small(key).is_some_and(|values| values.len() <= MAX_CHANNELS);
         if !NORMALISATION.iter().all(small) {
-            let there = NORMALISATION.iter().filter(|key| self.entries.iter().any(|entry| entry.name == **key));
+            let there =
+                NORMALISATION.iter().filter(|key| self.entries.iter().any(|entry| entry.name == **key));
             there.for_each(|key| pass_over(key, "a tensor"));
         }
         Ok((meta, told))

@@ -21,8 +21,8 @@
 
 use super::file::{Entry, File};
 use super::key::{named, no_such_key, preference};
-use super::{convention, is_batch_counter};
 use super::tree::Tree;
+use super::{convention, is_batch_counter};
 use crate::error::Result;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -194,7 +194,8 @@ struct Pairing {
 impl<'a> Search<'a> {
     fn new(file: &'a File, expected: &'a [Expected]) -> Self {
         let expected: Vec<&Expected> = expected.iter().filter(|(name, _)| !is_batch_counter(name)).collect();
-        let classifier = expected.last().and_then(|(name, _)| name.rsplit_once('.')).map(|(module, _)| module);
+        let classifier =
+            expected.last().and_then(|(name, _)| name.rsplit_once('.')).map(|(module, _)| module);
         Search { classifier, ..Search::over(file, expected) }
     }
 
@@ -243,7 +244,8 @@ impl<'a> Search<'a> {
         if split {
             let whole: Vec<&Found> = found.iter().map(|(_, network)| network).collect();
             // Those of just these shapes before whole ones of others.
-            let ranked = self.split(&whole).into_iter().map(|(exact, found)| (if exact { 3 } else { 7 }, found));
+            let ranked =
+                self.split(&whole).into_iter().map(|(exact, found)| (if exact { 3 } else { 7 }, found));
             found.extend(ranked.collect::<Vec<_>>());
         }
         found.sort_by_key(|(rank, network)| {

@@ -36,7 +36,8 @@ impl File {
     /// What has been done to the weights of a file, if names tell it, and what to do.
     pub fn rewritten(&self) -> Option<String> {
         REWRITTEN.iter().find_map(|(parts, kind, advice)| {
-            let has = |name: &str| parts.iter().any(|part| format!(".{name}.").contains(&format!(".{part}.")));
+            let has =
+                |name: &str| parts.iter().any(|part| format!(".{name}.").contains(&format!(".{part}.")));
             let entry = self.entries.iter().find(|entry| has(&entry.name))?;
             Some(format!("{kind}, such as `{}`; {advice}", shortened(&entry.name)))
         })

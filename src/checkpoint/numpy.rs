@@ -27,8 +27,9 @@ pub(super) fn numbers(pickle: &Pickle, id: Id, most: usize) -> Option<Vec<String
         _ => return None,
     };
     let wide = |&extent: &Id| !matches!(pickle.get(extent), Object::Int(1));
-    if shape.is_some_and(|shape| pickle.list(shape).is_none_or(|shape| shape.iter().filter(|id| wide(id)).count() > 1))
-    {
+    if shape.is_some_and(|shape| {
+        pickle.list(shape).is_none_or(|shape| shape.iter().filter(|id| wide(id)).count() > 1)
+    }) {
         return None;
     }
     let bytes = match pickle.get(bytes) {

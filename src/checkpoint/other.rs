@@ -91,7 +91,9 @@ fn text(bytes: &[u8]) -> Option<String> {
     let whole = match std::str::from_utf8(start) {
         Ok(text) => text,
         // A character that is cut at the end.
-        Err(error) if error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok()?,
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&start[..error.valid_up_to()]).ok()?
+        }
         Err(_) => return None,
     };
     let text = whole.trim_start_matches('\u{feff}').trim_start();
@@ -122,7 +124,8 @@ fn text(bytes: &[u8]) -> Option<String> {
 
 /// Whether text begins with a key and its value, or the mark of a document.
 fn is_yaml(text: &str) -> bool {
-    let line = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#')).unwrap_or_default();
+    let line =
+        text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#')).unwrap_or_default();
     let key = line.split_once(':').filter(|(_, value)| value.is_empty() || value.starts_with(' '));
     let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
     line.starts_with("---") || key.is_some_and(|(key, _)| !key.is_empty() && key.chars().all(name))

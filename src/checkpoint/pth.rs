@@ -145,7 +145,8 @@ fn entry(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str, most: u64) -> Pars
     drop(packed);
     if encrypted || !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
         let with = if encrypted { "a password".to_owned() } else { method_name(method) };
-        let found = format!("{with}; unpack the archive and zip it anew with deflate, or torch.save it again");
+        let found =
+            format!("{with}; unpack the archive and zip it anew with deflate, or torch.save it again");
         return Err(Fault::new(place(), "content that is stored or deflated", found));
     }
     let file = archive.by_index(index).map_err(|error| Fault::new(place(), "an undamaged entry", error))?;

@@ -27,21 +27,25 @@ impl<'a> Search<'a> {
     /// `whole` one.
     pub(super) fn split(&self, whole: &[&Found]) -> Vec<(bool, Found)> {
         let Some(classifier) = self.classifier else { return Vec::new() };
-        let of_head = |(name, _): &&Expected| {
-            name.rsplit_once('.').is_some_and(|(module, _)| module == classifier)
-        };
+        let of_head =
+            |(name, _): &&Expected| name.rsplit_once('.').is_some_and(|(module, _)| module == classifier);
         let trunk: Vec<&Expected> = self.expected.iter().copied().filter(|tensor| !of_head(tensor)).collect();
         let head: Vec<usize> = (0..self.expected.len()).filter(|&at| of_head(&self.expected[at])).collect();
         let trunks = Search::over(self.file, trunk).trunks(whole);
         let mut found = Vec::new();
         for trunk in &trunks {
             let (above, layers) = self.classifiers(trunk, &head);
+            let root = self.names.path(above);
             for (layer, content) in &layers {
-                let network = self.joined(trunk, *layer, content, &head, classifier);
+                let mut network = self.joined(trunk, *layer, content, &head);
+                let path = self.names.path(*layer);
+                if path != joined(&root, classifier) {
+                    network.renamed.push((classifier.to_owned(), path));
+                }
                 let exact = !trunk.loose
                     && head.iter().zip(content).all(|(&at, content)| self.holds(*content, at, false));
                 let beside = self.layers_beside(above, &network, &trunks, &layers);
-                found.push((exact, Found { root: self.names.path(above), ..doubted(network, &beside) }));
+                found.push((exact, Found { root: root.clone(), ..doubted(network, &beside) }));
             }
         }
         let rivals: Vec<(String, String)> =
@@ -50,8 +54,12 @@ impl<'a> Search<'a> {
             let rival = |(root, key): &&(String, String)| {
                 *root == network.root && *key != network.key && is_beside(key) == is_beside(&network.key)
             };
-            let others: Vec<String> =
-                rivals.iter().filter(rival).take(SHOWN).map(|(_, key)| format!("`{}`", shortened(key))).collect();
+            let others: Vec<String> = rivals
+                .iter()
+                .filter(rival)
+                .take(SHOWN)
+                .map(|(_, key)| format!("`{}`", shortened(key)))
+                .collect();
             if !others.is_empty() {
                 let key = shortened(&network.key);
                 network.doubt = Some(format!(
@@ -119,14 +127,7 @@ impl<'a> Search<'a> {
     }
 
     /// A trunk and a classifier as one network.
-    fn joined(
-        &self,
-        trunk: &Trunk,
-        layer: usize,
-        classifier: &[Content],
-        head: &[usize],
-        name: &str,
-    ) -> Found {
+    fn joined(&self, trunk: &Trunk, layer: usize, classifier: &[Content], head: &[usize]) -> Found {
         let mut of_trunk = trunk.network.content.iter();
         let content = (0..self.expected.len()).filter_map(|at| {
             let of_head = head.iter().position(|&of_head| of_head == at);
@@ -134,14 +135,11 @@ impl<'a> Search<'a> {
         });
         let content: Vec<Content> = content.collect();
         let masked = content.iter().filter(|content| matches!(content, Content::Masked(..))).count();
-        let path = self.names.path(layer);
-        let mut renamed = trunk.network.renamed.clone();
-        renamed.push((name.to_owned(), path.clone()));
-        let key = format!("{}+{path}", trunk.network.key);
-        Found { key, renamed, masked, content, ..trunk.network.clone() }
+        let key = format!("{}+{}", trunk.network.key, self.names.path(layer));
+        Found { key, masked, content, ..trunk.network.clone() }
     }
 
-    /// Weights of layers below a module that are neither the network's, nor those of another trunk, nor of another layer
+    /// Weights of layers and means of norms below a module that are neither the network's, nor those of another trunk, nor of another layer
     /// that could be the classifier.
     fn layers_beside(
         &self,
@@ -156,7 +154,8 @@ impl<'a> Search<'a> {
         let path = joined(&self.names.path(above), "");
         let beside = (0..self.file.entries.len()).filter(|entry| !known.contains(entry)).filter(|&entry| {
             let name = &self.file.entries[entry].name;
-            name.starts_with(&path) && self.is_weight(entry)
+            let is_layer = self.is_weight(entry) || name.rsplit('.').next() == Some("running_mean");
+            name.starts_with(&path) && is_layer
         });
         beside.map(|entry| self.file.entries[entry].name.clone()).collect()
     }

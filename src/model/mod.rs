@@ -217,7 +217,8 @@ fn which(file: &File, said: &Said, input: Shape, classes: usize) -> Result<Chose
         }
         // What another program calls its network ("ResNet") contradicts nothing.
         (Some(wanted), known) => {
-            let other = known.filter(|&found| found != wanted).map(|found| (found, format!("{wanted} is said")));
+            let other =
+                known.filter(|&found| found != wanted).map(|found| (found, format!("{wanted} is said")));
             return chosen(wanted, Origin::Flag, find(wanted)?, other);
         }
         (None, Some(own)) if file.is_own() => return chosen(own, Origin::Metadata, find(own)?, None),

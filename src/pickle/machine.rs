@@ -369,7 +369,9 @@ impl<'a> Machine<'a> {
 
     /// Python 2's `str`, which may be text or bytes.
     fn push_old_string(&mut self, bytes: Vec<u8>) -> Step<()> {
-        self.push(String::from_utf8(bytes).map_or_else(|error| Object::Bytes(error.into_bytes()), Object::Str))
+        self.push(
+            String::from_utf8(bytes).map_or_else(|error| Object::Bytes(error.into_bytes()), Object::Str),
+        )
     }
 
     fn byte_string(&mut self, length: u64) -> Step<()> {
