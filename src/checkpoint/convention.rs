@@ -24,6 +24,9 @@ const IN_BLOCK: [(&str, &str); 8] = [
 ];
 /// And those before the stages.
 const BEFORE: [(&str, &str); 2] = [("conv1.0", "conv1"), ("conv1.1", "bn1")];
+/// Parts of the names of their tensors, and of those within a block.
+const BEFORE_PARTS: usize = 3;
+const BLOCK_PARTS: usize = 5;
 /// And the stages.
 const STAGES: [(&str, &str); 4] =
     [("conv2_x", "layer1"), ("conv3_x", "layer2"), ("conv4_x", "layer3"), ("conv5_x", "layer4")];
@@ -35,13 +38,20 @@ pub(super) fn translated(entries: &[Entry]) -> Option<Vec<String>> {
         return None;
     }
     let name = |entry: &Entry| {
-        let under = |root: &&str| {
-            let below = entry.name.strip_prefix(joined(root, "").as_str())?;
-            Some(joined(root, &one(below)?))
+        let below = |parts: usize| {
+            let root = above(&entry.name, parts).filter(|root| roots.contains(root))?;
+            Some(joined(root, &one(entry.name.strip_prefix(joined(root, "").as_str())?)?))
         };
-        roots.iter().find_map(under).unwrap_or_else(|| entry.name.clone())
+        below(BEFORE_PARTS).or_else(|| below(BLOCK_PARTS)).unwrap_or_else(|| entry.name.clone())
     };
     Some(entries.iter().map(name).collect())
+}
+
+/// A name without its last parts; empty if there are no others.
+fn above(name: &str, parts: usize) -> Option<&str> {
+    let mut dots = name.rmatch_indices('.').map(|(at, _)| at);
+    let at = dots.nth(parts - 1);
+    at.map(|at| &name[..at]).or_else(|| (name.split('.').count() == parts).then_some(""))
 }
 
 /// The module whose stages follow the convention, if a name within a block says so.

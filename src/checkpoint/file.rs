@@ -386,14 +386,13 @@ fn entries(pickle: &Pickle) -> Vec<Entry> {
 fn notes(pickle: &Pickle) -> Notes {
     let items = pickle.items(pickle.root()).unwrap_or_default().iter();
     let note = |&(key, value): &(_, _)| Some((torch::key(pickle, key)?.into_owned(), note(pickle, value)?));
-    let short = |(key, text): &(String, String)| key.len() <= MAX_NOTE && text.len() <= MAX_NOTE;
-    items.filter_map(note).filter(short).take(MAX_NOTES).collect()
+    items.filter_map(note).take(MAX_NOTES).collect()
 }
 
-/// A plain value as text.
+/// A plain value as text, unless it is long.
 fn note(pickle: &Pickle, id: Id) -> Option<String> {
     match pickle.get(id) {
-        Object::Str(text) => Some(text.clone()),
+        Object::Str(text) => (text.len() <= MAX_NOTE).then(|| text.clone()),
         Object::List(items) | Object::Tuple(items) if (1..=MAX_LIST).contains(&items.len()) => {
             let one = |&item: &Id| numbers(pickle, item, 1)?.pop();
             Some(items.iter().map(one).collect::<Option<Vec<_>>>()?.join(","))
@@ -421,7 +420,7 @@ fn no_numbers(pickle: &Pickle) -> Vec<(&'static str, String)> {
         let key = NORMALISATION.into_iter().find(|name| torch::key(pickle, key).as_deref() == Some(name))?;
         let read = matches!(pickle.get(value), Object::None)
             || torch::is_tensor(pickle, value)
-            || note(pickle, value).is_some_and(|text| text.len() <= MAX_NOTE);
+            || note(pickle, value).is_some();
         (!read).then(|| (key, pickle.describe(value)))
     };
     items.filter_map(unread).take(MAX_NOTES).collect()

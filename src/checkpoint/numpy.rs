@@ -1,7 +1,10 @@
-//! Numbers beside the weights that NumPy made: scalars, and arrays of one dimension or none.
+//! Numbers beside the weights that NumPy made: scalars, and arrays that are a list.
 
 use crate::pickle::{Id, Object, Pickle};
 use half::f16;
+
+/// Most dimensions of an array, all but one of extent one.
+const MAX_RANK: usize = 8;
 
 /// The numbers of a value as text, at most `most`: of a plain number, a scalar of NumPy, or an array of it; `None` for all
 /// else.
@@ -26,10 +29,13 @@ pub(super) fn numbers(pickle: &Pickle, id: Id, most: usize) -> Option<Vec<String
         }
         _ => return None,
     };
-    let wide = |&extent: &Id| !matches!(pickle.get(extent), Object::Int(1));
-    if shape.is_some_and(|shape| {
-        pickle.list(shape).is_none_or(|shape| shape.iter().filter(|id| wide(id)).count() > 1)
-    }) {
+    let wide = |extent: &&Id| !matches!(pickle.get(**extent), Object::Int(1));
+    let is_line = |shape: Id| {
+        pickle
+            .list(shape)
+            .is_some_and(|shape| shape.len() <= MAX_RANK && shape.iter().filter(wide).count() <= 1)
+    };
+    if !shape.is_none_or(is_line) {
         return None;
     }
     let bytes = match pickle.get(bytes) {

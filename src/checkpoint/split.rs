@@ -14,6 +14,8 @@ use std::collections::HashSet;
 
 /// Names that a doubt shows.
 const SHOWN: usize = 3;
+/// Most trunks of a file, and most layers beside one, that are put together.
+const MOST: usize = 16;
 
 /// A module of the file with all layers but the classifier.
 struct Trunk {
@@ -36,16 +38,18 @@ impl<'a> Search<'a> {
         for trunk in &trunks {
             let (above, layers) = self.classifiers(trunk, &head);
             let root = self.names.path(above);
+            let beside = self.layers_beside(&root, &trunks, &layers);
             for (layer, content) in &layers {
                 let mut network = self.joined(trunk, *layer, content, &head);
                 let path = self.names.path(*layer);
                 if path != joined(&root, classifier) {
                     network.renamed.push((classifier.to_owned(), path));
                 }
+                network.root = root.clone();
+                network.doubt = doubt_of_layers(&network.key, &beside);
                 let exact = !trunk.loose
                     && head.iter().zip(content).all(|(&at, content)| self.holds(*content, at, false));
-                let beside = self.layers_beside(above, &network, &trunks, &layers);
-                found.push((exact, Found { root: root.clone(), ..doubted(network, &beside) }));
+                found.push((exact, network));
             }
         }
         let rivals: Vec<(String, String)> =
@@ -54,17 +58,13 @@ impl<'a> Search<'a> {
             let rival = |(root, key): &&(String, String)| {
                 *root == network.root && *key != network.key && is_beside(key) == is_beside(&network.key)
             };
-            let others: Vec<String> = rivals
-                .iter()
-                .filter(rival)
-                .take(SHOWN)
-                .map(|(_, key)| format!("`{}`", shortened(key)))
-                .collect();
+            let others = rivals.iter().filter(rival).take(SHOWN);
+            let others: Vec<String> = others.map(|(_, key)| format!(", `{}`", key.escape_debug())).collect();
             if !others.is_empty() {
-                let key = shortened(&network.key);
                 network.doubt = Some(format!(
-                    "expected --key with one of several pairs of trunk and classifier, found `{key}`, {}",
-                    others.join(", ")
+                    "expected --key with one of several pairs of trunk and classifier, found `{}`{}",
+                    network.key.escape_debug(),
+                    others.concat()
                 ));
             }
         }
@@ -80,7 +80,8 @@ impl<'a> Search<'a> {
         for tier in TIERS {
             for at in (1..self.names.len()).filter(|&at| self.names.get(at).count >= self.expected.len()) {
                 let key = self.names.path(at);
-                if whole.iter().all(|network| network.key != key)
+                if trunks.len() < MOST
+                    && whole.iter().all(|network| network.key != key)
                     && trunks.iter().all(|trunk| trunk.at != at)
                     && let Some(network) = self.at(at, tier)
                     && self.foreign(at, &network).is_empty()
@@ -102,7 +103,8 @@ impl<'a> Search<'a> {
             for loose in [false, true] {
                 let tier = Tier { loose, rename: false };
                 let parts = self.names.get(above).modules.values().filter(|&&part| part != below);
-                let layers: Vec<_> = parts.filter_map(|&part| self.only_layer(part, head, tier)).collect();
+                let layers: Vec<_> =
+                    parts.filter_map(|&part| self.only_layer(part, head, tier)).take(MOST).collect();
                 if !layers.is_empty() {
                     return (above, layers);
                 }
@@ -139,39 +141,30 @@ impl<'a> Search<'a> {
         Found { key, masked, content, ..trunk.network.clone() }
     }
 
-    /// Weights of layers and means of norms below a module that are neither the network's, nor those of another trunk, nor of another layer
-    /// that could be the classifier.
-    fn layers_beside(
-        &self,
-        above: usize,
-        network: &Found,
-        trunks: &[Trunk],
-        layers: &[(usize, Vec<Content>)],
-    ) -> Vec<String> {
+    /// Weights of layers and means of norms below a module that belong neither to a trunk nor to a layer that could be the
+    /// classifier.
+    fn layers_beside(&self, root: &str, trunks: &[Trunk], layers: &[(usize, Vec<Content>)]) -> Vec<&'a str> {
         let of_trunks = trunks.iter().flat_map(|trunk| trunk.network.entries());
         let of_layers = layers.iter().flat_map(|(_, content)| content).flat_map(|content| content.entries());
-        let known: HashSet<usize> = network.entries().chain(of_trunks).chain(of_layers).collect();
-        let path = joined(&self.names.path(above), "");
-        let beside = (0..self.file.entries.len()).filter(|entry| !known.contains(entry)).filter(|&entry| {
-            let name = &self.file.entries[entry].name;
-            let is_layer = self.is_weight(entry) || name.rsplit('.').next() == Some("running_mean");
-            name.starts_with(&path) && is_layer
+        let known: HashSet<usize> = of_trunks.chain(of_layers).collect();
+        let path = joined(root, "");
+        let beside = self.file.entries.iter().enumerate().filter(|(entry, found)| {
+            let is_layer = self.is_weight(*entry) || found.name.rsplit('.').next() == Some("running_mean");
+            found.name.starts_with(&path) && is_layer && !known.contains(entry)
         });
-        beside.map(|entry| self.file.entries[entry].name.clone()).collect()
+        beside.map(|(_, found)| found.name.as_str()).collect()
     }
 }
 
-/// The network, in doubt if there are layers beside it.
-fn doubted(network: Found, beside: &[String]) -> Found {
-    let doubt = (!beside.is_empty()).then(|| {
-        let names: Vec<String> =
-            beside.iter().take(SHOWN).map(|name| format!("`{}`", shortened(name))).collect();
-        let more = if beside.len() > SHOWN { ", …" } else { "" };
+/// Why a network is in doubt beside which there are layers.
+fn doubt_of_layers(key: &str, beside: &[&str]) -> Option<String> {
+    let names: Vec<String> = beside.iter().take(SHOWN).map(|name| format!("`{}`", shortened(name))).collect();
+    let more = if beside.len() > SHOWN { ", …" } else { "" };
+    (!names.is_empty()).then(|| {
         format!(
             "expected --key {}, which leaves out the layers beside trunk and classifier, found {}{more}",
-            shortened(&network.key),
+            key.escape_debug(),
             names.join(", ")
         )
-    });
-    Found { doubt, ..network }
+    })
 }

@@ -1,6 +1,6 @@
 //! The stack machine: opcodes of Python's `pickletools`, protocols 0 to 5, as far as a value needs them.
 
-use super::text::MAX_LINE;
+use super::text::{MAX_LINE, latin1};
 use super::{Global, Id, Made, Object, PROTO, Step, cut_off, trouble};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,8 +19,10 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// Items of dicts that were copied out of lists, and characters that were copied out of texts.
+    /// Items of dicts that were copied out of lists.
     copied: usize,
+    /// Characters of texts that were looked through to make bytes of them.
+    encoded: usize,
     /// Names of Python code, each once however often it is used.
     globals: HashMap<(String, String), Arc<Global>>,
 }
@@ -36,6 +38,7 @@ impl<'a> Machine<'a> {
             marks: Vec::new(),
             memo: HashMap::new(),
             copied: 0,
+            encoded: 0,
             globals: HashMap::new(),
         }
     }
@@ -451,11 +454,11 @@ impl<'a> Machine<'a> {
                 },
                 ("_codecs", "encode") => match first {
                     // A text that is encoded again and again stays a note, and is looked through no more.
-                    Some(Object::Str(text)) if self.copied <= self.bytes.len() => {
+                    Some(Object::Str(text)) if self.encoded <= self.bytes.len() => {
                         let length = text.chars().count();
-                        let once = self.copied + length <= self.bytes.len();
+                        let once = self.encoded + length <= self.bytes.len();
                         let encoded = if once { latin1(text).map(Object::Bytes) } else { None };
-                        self.copied += length;
+                        self.encoded += length;
                         encoded
                     }
                     _ => None,
@@ -493,9 +496,4 @@ impl<'a> Machine<'a> {
         }
         Ok(())
     }
-}
-
-/// The bytes that text of characters up to U+00FF stands for.
-fn latin1(text: &str) -> Option<Vec<u8>> {
-    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
 }

@@ -164,6 +164,11 @@ fn unescaped(line: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
+/// The bytes that text of characters up to U+00FF stands for.
+pub(super) fn latin1(text: &str) -> Option<Vec<u8>> {
+    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Object, Pickle, read};
