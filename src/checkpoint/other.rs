@@ -63,7 +63,7 @@ pub(super) fn other(bytes: &[u8]) -> String {
 /// Whether a file begins as models of ONNX do: the version of the format, then who wrote it or the graph.
 fn is_onnx(bytes: &[u8]) -> bool {
     match bytes {
-        [0x08, 1..=32, 0x12, length, rest @ ..] => {
+        [0x08, 1..=32, 0x12, length @ 1..=u8::MAX, rest @ ..] => {
             rest.get(..usize::from(*length)).is_some_and(|name| name.iter().all(u8::is_ascii_graphic))
         }
         [0x08, 3..=32, 0x3a | 0x42, ..] => true,
@@ -82,7 +82,7 @@ fn is_msgpack(bytes: &[u8]) -> bool {
         [0xd9, length, rest @ ..] => rest.get(..usize::from(*length)),
         _ => None,
     };
-    name.is_some_and(|name| name.iter().all(u8::is_ascii_graphic))
+    name.is_some_and(|name| !name.is_empty() && name.iter().all(u8::is_ascii_graphic))
 }
 
 /// What kind of text a file is, if it is one.
