@@ -31,6 +31,9 @@ pub struct Inspection {
     pub networks: Vec<Fit>,
     /// Plain values beside the weights, as text. Which of them count depends on the network (see `metadata`).
     pub notes: BTreeMap<String, String>,
+    /// What has been done to the weights, where no network is complete and names tell it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewritten: Option<String>,
     /// What the network that is taken makes of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<Believed>,
@@ -61,6 +64,9 @@ pub struct Fit {
     pub renamed: Vec<(String, String)>,
     /// Weights that are an original times a pruning mask.
     pub masked: usize,
+    /// Why it is only taken if its key is said, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
     /// Whether it is the one that is taken of its architecture if no key is said.
     pub taken: bool,
 }
@@ -100,6 +106,7 @@ impl Inspection {
             file: path.display().to_string(),
             sha256: file.sha256().to_owned(),
             own: file.is_own(),
+            rewritten: file.rewritten().filter(|_| networks.is_empty()),
             networks,
             notes: file.notes().clone(),
             metadata,
@@ -115,9 +122,11 @@ impl Inspection {
         if self.networks.is_empty() {
             let known = Arch::ALL.map(Arch::name).join(", ");
             text += &format!("no complete network of {known}\n");
+            text += &self.rewritten.as_ref().map_or(String::new(), |found| format!("    {found}\n"));
         }
         for fit in &self.networks {
             text += &fit.line();
+            text += &fit.doubt.as_ref().map_or(String::new(), |doubt| format!("    {doubt}\n"));
             if !fit.renamed.is_empty() {
                 let pairs = fit.renamed.iter().take(SHOWN);
                 let pairs: Vec<String> = pairs.map(|(own, file)| format!("{file} as {own}")).collect();
@@ -203,8 +212,9 @@ fn networks(file: &File) -> Vec<Fit> {
                 stems: if arch.has_stems() { Stem::fitting(found.shape(file, 0)) } else { &[] },
                 key: found.key.clone(),
                 masked: found.masked,
-                taken: rank == 0,
+                taken: rank == 0 && found.doubt.is_none(),
                 renamed: found.renamed,
+                doubt: found.doubt,
             });
         }
     }

@@ -40,10 +40,19 @@ impl Weights {
     /// [`crate::Error::Input`] naming the first tensor that is missing, superfluous, of another shape or not finite.
     pub fn from_checkpoint(graph: &Graph, checkpoint: &Checkpoint, path: &Path) -> Result<Self> {
         checkpoint.check_shapes(path, &graph.expected_tensors())?;
+        Ok(Self::from_checked(graph, checkpoint))
+    }
+
+    /// The values of a checkpoint that is known to hold the tensors of `graph`, as [`crate::checkpoint::File::read`]
+    /// sees to it.
+    ///
+    /// # Panics
+    /// Where a tensor is missing.
+    pub fn from_checked(graph: &Graph, checkpoint: &Checkpoint) -> Self {
         let tensors = graph.params.iter().map(|p| checkpoint.tensors[&p.name].data.clone()).collect();
         let counters = checkpoint.counters.iter();
         let batches = counters.filter(|(name, _)| name.ends_with(COUNTER)).map(|(_, &n)| n).max();
-        Ok(Weights { tensors, batches: batches.unwrap_or(0) })
+        Weights { tensors, batches: batches.unwrap_or(0) }
     }
 
     /// A checkpoint with these values.

@@ -114,6 +114,23 @@ impl Dtype {
         })
     }
 
+    /// Whether a pruning mask may be of such elements.
+    pub(super) fn is_mask(self) -> bool {
+        self.is_floating() || matches!(self, Dtype::Bool | Dtype::U8 | Dtype::I8 | Dtype::I32 | Dtype::I64)
+    }
+
+    /// The elements of a pruning mask as f32; `None` for a type that is none of a mask.
+    pub(super) fn mask_to_f32(self, bytes: &[u8]) -> Option<Vec<f32>> {
+        Some(match self {
+            Dtype::Bool => decode(bytes, |[b]| f32::from(b != 0)),
+            Dtype::U8 => decode(bytes, |[b]: [u8; 1]| f32::from(b)),
+            Dtype::I8 => decode(bytes, |b| f32::from(i8::from_le_bytes(b))),
+            Dtype::I32 => decode(bytes, |b| i32::from_le_bytes(b) as f32),
+            Dtype::I64 => decode(bytes, |b| i64::from_le_bytes(b) as f32),
+            _ => return self.to_f32(bytes),
+        })
+    }
+
     /// The single element as a count; `None` unless it is one int64 or int32.
     pub(super) fn to_count(self, bytes: &[u8]) -> Option<i64> {
         match self {

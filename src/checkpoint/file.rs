@@ -4,11 +4,12 @@
 use super::dtype::Dtype;
 use super::format::{EXPECTED, Format, format, shortened};
 use super::metadata::{Metadata, Notes, is_own};
+use super::numpy::numbers;
 use super::pth::{Storages, Zip, open_legacy};
 use super::torch::{self, TensorRef};
 use super::{Checkpoint, Fault, Parsed, Tensor, is_counter, safetensors, tensor_place};
 use crate::error::{Error, Result};
-use crate::pickle::{Object, Pickle};
+use crate::pickle::{Id, Object, Pickle};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
@@ -21,6 +22,12 @@ const MAX_GROWTH: usize = 8;
 /// Longest text beside the weights that is kept, in bytes, and most such texts.
 const MAX_NOTE: usize = 1024;
 const MAX_NOTES: usize = 256;
+/// Most numbers of a list that is kept, and most of a tensor that is looked at for a normalisation.
+const MAX_LIST: usize = 16;
+/// Most channels that a tensor of means is told of.
+const MAX_CHANNELS: usize = 4;
+/// What images may be normalised with.
+const NORMALISATION: [&str; 2] = ["mean", "std"];
 
 /// A checkpoint file.
 pub struct File {
@@ -34,6 +41,8 @@ pub struct File {
     notes: Notes,
     /// Python objects beside the weights: their key, and what they are.
     objects: Vec<(String, String)>,
+    /// A `mean` and a `std` beside the weights that are no numbers, and what they are.
+    no_numbers: Vec<(&'static str, String)>,
     /// The class of a network that was pickled whole, if there is one.
     pub(super) whole_module: Option<String>,
 }
@@ -127,11 +136,18 @@ impl File {
             return Err(Fault::new("content", "a state dict with tensors", without_tensors(pickle)));
         }
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        let (objects, whole_module) = pickle.map_or((Vec::new(), None), |pickle| {
-            let whole = torch::whole_module(&pickle);
-            (objects(&pickle), whole)
-        });
-        Ok(File { path: path.to_owned(), bytes, sha256, container, entries, notes, objects, whole_module })
+        let pickle = pickle.as_ref();
+        Ok(File {
+            path: path.to_owned(),
+            sha256,
+            container,
+            entries,
+            notes,
+            objects: pickle.map(objects).unwrap_or_default(),
+            no_numbers: pickle.map(no_numbers).unwrap_or_default(),
+            whole_module: pickle.and_then(torch::whole_module),
+            bytes,
+        })
     }
 
     /// The file's path.
@@ -176,16 +192,29 @@ impl File {
     /// # Errors
     /// [`Error::Input`] for a value of a file of this program that cannot be.
     pub fn metadata(&self, channels: usize, classes: usize) -> Result<(Metadata, Vec<String>)> {
-        Metadata::believed(&self.notes, self.is_own(), channels, classes)
-            .map_err(|fault| fault.at(&self.path))
+        let believed = Metadata::believed(&self.notes, self.is_own(), channels, classes);
+        let (meta, mut told) = believed.map_err(|fault| fault.at(&self.path))?;
+        let mut pass_over = |key: &str, what: &str| {
+            told.push(format!(
+                "`{key}` beside the weights is passed over: {what}, not a list of numbers (--mean and --std say it)"
+            ));
+        };
+        self.no_numbers.iter().for_each(|(key, what)| pass_over(key, what));
+        // Of two small tensors the values are told.
+        let small = |key: &&str| self.small(key).is_some_and(|values| values.len() <= MAX_CHANNELS);
+        if !NORMALISATION.iter().all(small) {
+            let there =
+                NORMALISATION.iter().filter(|key| self.entries.iter().any(|entry| entry.name == **key));
+            there.for_each(|key| pass_over(key, "a tensor"));
+        }
+        Ok((meta, told))
     }
 
     /// The numbers of a small tensor, by its name in the file; `None` if there is no such tensor of numbers.
     pub fn small(&self, name: &str) -> Option<Vec<f32>> {
-        const MOST: usize = 16;
         let at = self.entries.iter().position(|entry| entry.name == name)?;
         let source = self.entries[at].content.as_ref().ok()?;
-        let few = source.length()? / source.dtype.size() <= MOST;
+        let few = source.length()? / source.dtype.size() <= MAX_LIST;
         few.then(|| self.floats(&[at]).ok()?.pop()).flatten().map(|tensor| tensor.data)
     }
 
@@ -234,6 +263,14 @@ impl File {
             Ok(Tensor { shape, data })
         };
         entries.iter().zip(elements).map(tensor).collect()
+    }
+
+    /// The elements of pruning masks.
+    pub(super) fn masks(&self, entries: &[usize]) -> Parsed<Vec<Vec<f32>>> {
+        let mask = |(&at, (dtype, _, bytes)): (&usize, Elements)| {
+            dtype.mask_to_f32(&bytes).ok_or_else(|| not_floating(&self.entries[at].name, dtype))
+        };
+        entries.iter().zip(self.elements(entries)?).map(mask).collect()
     }
 
     /// The counts that scalars hold; `None` for what is none.
@@ -345,35 +382,48 @@ fn entries(pickle: &Pickle) -> Vec<Entry> {
     torch::tensors(pickle).into_iter().map(entry).collect()
 }
 
-/// The plain values of the outermost dict: texts, numbers, lists of numbers.
+/// The plain values of the outermost dict: texts, numbers, lists of numbers, also of NumPy.
 fn notes(pickle: &Pickle) -> Notes {
-    let number = |id| match pickle.get(id) {
-        Object::Bool(value) => Some(value.to_string()),
-        Object::Int(value) => Some(value.to_string()),
-        Object::Float(value) => Some(value.to_string()),
-        _ => None,
-    };
-    let text = |id| match pickle.get(id) {
-        Object::Str(text) => Some(text.clone()),
-        Object::List(items) | Object::Tuple(items) if (1..=16).contains(&items.len()) => {
-            Some(items.iter().map(|&item| number(item)).collect::<Option<Vec<_>>>()?.join(","))
-        }
-        _ => number(id),
-    };
     let items = pickle.items(pickle.root()).unwrap_or_default().iter();
-    let note = |&(key, value): &(_, _)| Some((pickle.text(key)?.to_owned(), text(value)?));
-    let short = |(key, text): &(String, String)| key.len() <= MAX_NOTE && text.len() <= MAX_NOTE;
-    items.filter_map(note).filter(short).take(MAX_NOTES).collect()
+    let note = |&(key, value): &(_, _)| Some((torch::key(pickle, key)?.into_owned(), note(pickle, value)?));
+    items.filter_map(note).take(MAX_NOTES).collect()
 }
 
-/// The Python objects in the outermost dict that are no tensors.
+/// A plain value as text, unless it is long.
+fn note(pickle: &Pickle, id: Id) -> Option<String> {
+    match pickle.get(id) {
+        Object::Str(text) => (text.len() <= MAX_NOTE).then(|| text.clone()),
+        Object::List(items) | Object::Tuple(items) if (1..=MAX_LIST).contains(&items.len()) => {
+            let one = |&item: &Id| numbers(pickle, item, 1)?.pop();
+            Some(items.iter().map(one).collect::<Option<Vec<_>>>()?.join(","))
+        }
+        _ => Some(numbers(pickle, id, MAX_LIST)?.join(",")),
+    }
+}
+
+/// The Python objects in the outermost dict that are neither tensors nor plain values.
 fn objects(pickle: &Pickle) -> Vec<(String, String)> {
     let items = pickle.items(pickle.root()).unwrap_or_default().iter();
     let object = |&(key, value): &(_, _)| {
-        let made = matches!(pickle.get(value), Object::Made(_)) && !torch::is_tensor(pickle, value);
-        made.then(|| Some((shortened(pickle.text(key)?), pickle.describe(value)))).flatten()
+        let made = matches!(pickle.get(value), Object::Made(_))
+            && !torch::is_tensor(pickle, value)
+            && note(pickle, value).is_none();
+        made.then(|| Some((shortened(&torch::key(pickle, key)?), pickle.describe(value)))).flatten()
     };
     items.filter_map(object).take(MAX_NOTES).collect()
+}
+
+/// A `mean` and a `std` in the outermost dict that are neither numbers nor tensors, and what they are.
+fn no_numbers(pickle: &Pickle) -> Vec<(&'static str, String)> {
+    let items = pickle.items(pickle.root()).unwrap_or_default().iter();
+    let unread = |&(key, value): &(_, _)| {
+        let key = NORMALISATION.into_iter().find(|name| torch::key(pickle, key).as_deref() == Some(name))?;
+        let read = matches!(pickle.get(value), Object::None)
+            || torch::is_tensor(pickle, value)
+            || note(pickle, value).is_some();
+        (!read).then(|| (key, pickle.describe(value)))
+    };
+    items.filter_map(unread).take(MAX_NOTES).collect()
 }
 
 /// What a pickle without tensors holds in their place.
@@ -388,7 +438,7 @@ fn without_tensors(pickle: &Pickle) -> String {
     }
     let Some(items) = pickle.items(pickle.root()) else { return pickle.describe(pickle.root()) };
     let named = |&(key, value): &(_, _)| {
-        Some(format!("`{}`: {}", shortened(pickle.text(key)?), pickle.describe(value)))
+        Some(format!("`{}`: {}", shortened(&torch::key(pickle, key)?), pickle.describe(value)))
     };
     let mut keys: Vec<String> = items.iter().filter_map(named).take(5).collect();
     if items.len() > keys.len() {

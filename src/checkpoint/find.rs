@@ -12,14 +12,18 @@
 //!    are: a shift within a Sequential means a layer without tensors before the others, and that may be a pool. And no
 //!    layer with weights may be left beside those that are paired so.
 //!
+//! Names of a known convention (`convention.rs`) are replaced before. Where no root holds the whole network, its classifier
+//! may lie beside the rest (`split.rs`).
+//!
 //! Roots of just the shapes that are wanted come before those of other classes, then those where names alone suffice before
 //! those where step 3 is needed. Tensors beside the network are passed
 //! over. Tensors within its modules that it does not have are not: they make it another network.
 
-use super::file::File;
-use super::is_batch_counter;
+use super::file::{Entry, File};
+use super::key::{named, no_such_key, preference};
 use super::tree::Tree;
-use crate::error::{Error, Result};
+use super::{convention, is_batch_counter};
+use crate::error::Result;
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -29,22 +33,23 @@ pub type Expected = (String, Vec<usize>);
 /// Names that wrappers put between a module and its tensors.
 const WRAPPERS: [&str; 5] =
     ["_orig_mod", "module", "_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"];
-/// Keys under which training scripts keep the state dict, the most telling first.
-const KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
-/// Words in keys of networks that stand beside the one that is trained.
-const BESIDE: [&str; 8] = ["ema", "teacher", "swa", "average", "averaged", "target", "momentum", "shadow"];
 /// What counters of operations put beside every layer.
 const COUNTED: [&str; 2] = ["total_ops", "total_params"];
 /// Most modules of one level whose names are no help.
-const MAX_UNNAMED: usize = 64;
+pub(super) const MAX_UNNAMED: usize = 64;
 /// Most pairs of modules of different names that are tried in a file: a network of a hundred layers takes a few thousand.
 const MAX_TRIES: usize = 1 << 17;
 
 /// A complete network in a file.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The path of the module of the file that is the network, empty if the file's own names are the network's.
+    /// The path of the module of the file that is the network, empty if the file's own names are the network's. Where the
+    /// classifier lies elsewhere, the paths of the module with all else and of the classifier, with a `+` between.
     pub key: String,
+    /// The path of the module that holds all of it: the key, unless that is of two paths.
+    pub root: String,
+    /// Why it is taken only if its key is said: what is expected, and what is found.
+    pub doubt: Option<String>,
     /// Modules that have another name in the file: the network's, the file's.
     pub renamed: Vec<(String, String)>,
     /// How many weights are pruned: an original times a mask.
@@ -68,11 +73,16 @@ pub(super) enum Content {
 impl Content {
     /// The positions of its tensors.
     pub(super) fn entries(self) -> impl Iterator<Item = usize> {
-        let (first, second) = match self {
+        let (values, mask) = self.parts();
+        std::iter::once(values).chain(mask)
+    }
+
+    /// Those of its values and of their mask.
+    pub(super) fn parts(self) -> (usize, Option<usize>) {
+        match self {
             Content::Plain(entry) => (entry, None),
             Content::Masked(values, mask) => (values, Some(mask)),
-        };
-        std::iter::once(first).chain(second)
+        }
     }
 }
 
@@ -80,9 +90,9 @@ impl Content {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tier {
     /// The number of classes, and what the first convolution looks at, may differ.
-    loose: bool,
+    pub(super) loose: bool,
     /// Modules may have other names.
-    rename: bool,
+    pub(super) rename: bool,
 }
 
 pub(super) const TIERS: [Tier; 4] = [
@@ -106,11 +116,19 @@ impl File {
     /// naming what is missing or differs, and names that are there in its place.
     pub fn find(&self, what: &str, expected: &[Expected], key: Option<&str>) -> Result<Found> {
         let search = Search::new(self, expected);
-        let networks = search.networks();
+        let key = key.map(|key| key.trim_end_matches('.'));
+        let mut networks = search.networks(false);
+        let enough = match key {
+            None => networks.iter().any(|network| search.has_classes(network)),
+            Some(key) => named(&networks, key).is_some(),
+        };
+        if !enough {
+            networks = search.networks(true);
+        }
         let chosen = match key {
             None => networks.first(),
             // A key of several networks, such as a list: the best of them.
-            Some(key) => match named(&networks, key.trim_end_matches('.')) {
+            Some(key) => match named(&networks, key) {
                 None => return Err(no_such_key(self, what, key, &networks)),
                 found => found,
             },
@@ -119,6 +137,7 @@ impl File {
             return Err(search.mismatch(what).at(&self.path));
         };
         let mut found = chosen.clone();
+        found.doubt = found.doubt.filter(|_| key != Some(&found.key));
         let others = networks.iter().filter(|network| network.key != found.key);
         found.others = others.clone().map(|network| network.key.clone()).collect();
         let taken: HashSet<usize> = networks.iter().flat_map(|network| network.entries()).collect();
@@ -130,13 +149,13 @@ impl File {
 
     /// Every complete network of the `expected` tensors, the one that [`File::find`] would take first.
     pub fn networks(&self, expected: &[Expected]) -> Vec<Found> {
-        Search::new(self, expected).networks()
+        Search::new(self, expected).networks(true)
     }
 }
 
 impl Found {
     /// The positions of its tensors in the file.
-    fn entries(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn entries(&self) -> impl Iterator<Item = usize> {
         self.content.iter().flat_map(|content| content.entries())
     }
 
@@ -148,26 +167,6 @@ impl Found {
     }
 }
 
-/// The network that is meant by a key: it is its path, or what that begins with, or one of its parts.
-fn named<'n>(networks: &'n [Found], key: &str) -> Option<&'n Found> {
-    let is = |path: &str| path == key;
-    let begins = |path: &str| path.strip_prefix(key).is_some_and(|rest| rest.starts_with('.'));
-    let has = |path: &str| path.split('.').any(|segment| segment == key);
-    let by = |meant: &dyn Fn(&str) -> bool| networks.iter().find(|network| meant(&network.key));
-    by(&is).or_else(|| by(&begins)).or_else(|| by(&has))
-}
-
-fn no_such_key(file: &File, what: &str, key: &str, networks: &[Found]) -> Error {
-    let keys: Vec<String> =
-        networks.iter().map(|network| format!("`{}`", network.key.escape_debug())).collect();
-    let found = match keys.len() {
-        0 => "none under any key".to_owned(),
-        _ => format!("such under {}", keys.join(", ")),
-    };
-    let place = file.path.display();
-    Error::usage(format!("{place}: key `{}`: expected a complete {what}, found {found}", key.escape_debug()))
-}
-
 /// The search for one network in one file.
 pub(super) struct Search<'a> {
     pub(super) file: &'a File,
@@ -175,10 +174,12 @@ pub(super) struct Search<'a> {
     pub(super) expected: Vec<&'a Expected>,
     /// Their names.
     wanted: Tree,
-    /// The file's names.
+    /// The file's names, those of a known convention replaced.
     pub(super) names: Tree,
+    /// Whether there are such.
+    translated: bool,
     first_conv: Option<&'a str>,
-    classifier: Option<&'a str>,
+    pub(super) classifier: Option<&'a str>,
     /// Pairs of modules of different names that may still be tried.
     tries: Cell<usize>,
 }
@@ -193,21 +194,33 @@ struct Pairing {
 impl<'a> Search<'a> {
     fn new(file: &'a File, expected: &'a [Expected]) -> Self {
         let expected: Vec<&Expected> = expected.iter().filter(|(name, _)| !is_batch_counter(name)).collect();
+        let classifier =
+            expected.last().and_then(|(name, _)| name.rsplit_once('.')).map(|(module, _)| module);
+        Search { classifier, ..Search::over(file, expected) }
+    }
+
+    /// A search for tensors none of which is a classifier's.
+    pub(super) fn over(file: &'a File, expected: Vec<&'a Expected>) -> Self {
         let name = |&(name, _): &&'a Expected| name.as_str();
-        let module = |name: &'a str| name.rsplit_once('.').map(|(module, _)| module);
+        let translated = convention::translated(&file.entries);
+        let names = match &translated {
+            Some(names) => Tree::of(names.iter().map(String::as_str)),
+            None => Tree::of(file.entries.iter().map(|entry| entry.name.as_str())),
+        };
         Search {
             file,
             wanted: Tree::of(expected.iter().map(name)),
-            names: Tree::of(file.entries.iter().map(|entry| entry.name.as_str())),
+            names,
+            translated: translated.is_some(),
             first_conv: expected.first().map(name),
-            classifier: expected.last().map(name).and_then(module),
+            classifier: None,
             expected,
             tries: Cell::new(MAX_TRIES),
         }
     }
 
-    /// All complete networks, the best first.
-    fn networks(&self) -> Vec<Found> {
+    /// All complete networks, the best first; with those in two parts if `split`.
+    fn networks(&self, split: bool) -> Vec<Found> {
         let mut found: Vec<(usize, Found)> = Vec::new();
         if self.expected.is_empty() {
             return Vec::new();
@@ -222,12 +235,29 @@ impl<'a> Search<'a> {
                     && self.foreign(root, &network).is_empty()
                     && found.iter().all(|(_, other)| other.content != network.content)
                 {
-                    found.push((rank, network));
+                    // Names of a convention are other names.
+                    let rank = if network.renamed.is_empty() { rank } else { rank | 1 };
+                    found.push((2 * rank, network));
                 }
             }
         }
-        found.sort_by_key(|(rank, network)| (*rank, preference(&network.key), network.entries().min()));
+        if split {
+            let whole: Vec<&Found> = found.iter().map(|(_, network)| network).collect();
+            // Those of just these shapes before whole ones of others.
+            let ranked =
+                self.split(&whole).into_iter().map(|(exact, found)| (if exact { 3 } else { 7 }, found));
+            found.extend(ranked.collect::<Vec<_>>());
+        }
+        found.sort_by_key(|(rank, network)| {
+            (network.doubt.is_some(), *rank, preference(&network.key), network.entries().min())
+        });
         found.into_iter().map(|(_, network)| network).collect()
+    }
+
+    /// Whether a network has as many classes as are wanted.
+    fn has_classes(&self, network: &Found) -> bool {
+        let last = self.expected.len().saturating_sub(1);
+        self.expected.last().is_some_and(|(_, shape)| network.shape(self.file, last) == shape)
     }
 
     /// The network at a module of the file, if it is there whole.
@@ -240,8 +270,13 @@ impl<'a> Search<'a> {
         let content: Vec<Content> = all.into_iter().collect::<Option<_>>()?;
         let masked = content.iter().filter(|content| matches!(content, Content::Masked(..))).count();
         let key = self.names.path(root);
-        let (others, passed_over) = (Vec::new(), Vec::new());
-        Some(Found { key, renamed, masked, others, passed_over, content })
+        let (others, passed_over, doubt) = (Vec::new(), Vec::new(), None);
+        let mut network =
+            Found { root: key.clone(), key, doubt, renamed, masked, others, passed_over, content };
+        if self.translated {
+            network.renamed = convention::renamed(&network, &self.expected, &self.file.entries);
+        }
+        Some(network)
     }
 
     /// Pairs a wanted module with one of the file, and all that is in them.
@@ -313,11 +348,19 @@ impl<'a> Search<'a> {
 
     /// Whether there are weights of a layer in a module of the file.
     fn has_weights(&self, module: usize) -> bool {
-        self.names.with_tensors(module, MAX_UNNAMED).into_iter().any(|module| {
-            let weight = self.names.get(module).tensors.get("weight");
-            let source = weight.and_then(|&entry| self.file.entries[entry].content.as_ref().ok());
-            source.is_some_and(|source| source.shape.len() > 1)
-        })
+        self.names.with_tensors(module, MAX_UNNAMED).into_iter().any(|module| self.is_layer(module))
+    }
+
+    /// Whether a module of the file has weights of its own.
+    pub(super) fn is_layer(&self, module: usize) -> bool {
+        self.names.get(module).tensors.values().any(|&entry| self.is_weight(entry))
+    }
+
+    /// Whether a tensor of the file is the weights of a layer that is no norm.
+    pub(super) fn is_weight(&self, entry: usize) -> bool {
+        let Entry { name, content } = &self.file.entries[entry];
+        let weight = matches!(name.rsplit('.').next(), Some("weight" | "weight_orig"));
+        weight && content.as_ref().is_ok_and(|source| source.shape.len() > 1)
     }
 
     /// Pairs two modules, or, where the wanted one is a layer, with the only layer in the other that fits.
@@ -360,15 +403,29 @@ impl<'a> Search<'a> {
     }
 
     /// A tensor of a module of the file, if it is as wanted.
-    fn tensor(&self, module: usize, name: &str, position: usize, tier: Tier) -> Option<Content> {
+    pub(super) fn tensor(&self, module: usize, name: &str, position: usize, tier: Tier) -> Option<Content> {
         let tensors = &self.names.get(module).tensors;
         if let Some(&entry) = tensors.get(name) {
             return self.fits(entry, position, tier.loose).then_some(Content::Plain(entry));
         }
         let [values, mask] = ["orig", "mask"].map(|part| tensors.get(&format!("{name}_{part}")).copied());
         let (values, mask) = values.zip(mask)?;
-        let fit = [values, mask].into_iter().all(|entry| self.fits(entry, position, tier.loose));
-        fit.then_some(Content::Masked(values, mask))
+        let content = Content::Masked(values, mask);
+        self.holds(content, position, tier.loose).then_some(content)
+    }
+
+    /// Whether the tensors of the file that make up a wanted one have its shape.
+    pub(super) fn holds(&self, content: Content, position: usize, loose: bool) -> bool {
+        match content {
+            Content::Plain(values) => self.fits(values, position, loose),
+            Content::Masked(values, mask) => {
+                let of = |entry: usize| self.file.entries[entry].content.as_ref();
+                self.fits(values, position, loose)
+                    && of(mask).is_ok_and(|mask| {
+                        mask.dtype.is_mask() && of(values).is_ok_and(|values| values.shape == mask.shape)
+                    })
+            }
+        }
     }
 
     fn fits(&self, entry: usize, position: usize, loose: bool) -> bool {
@@ -425,12 +482,4 @@ impl Pairing {
 /// Whether a module's name is its number in a Sequential.
 fn is_number(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-/// Smaller for keys that are rather meant.
-fn preference(key: &str) -> (bool, usize) {
-    let lower = key.to_ascii_lowercase();
-    let beside = lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| BESIDE.contains(&word));
-    let known = key.split('.').next().and_then(|first| KEYS.iter().position(|key| *key == first));
-    (beside, known.unwrap_or(KEYS.len()))
 }

@@ -1,6 +1,7 @@
 //! Why a file does not hold a network: what is missing or differs, beside names that are there in its place. Never
 //! counts alone.
 
+use super::file::File;
 use super::find::{Expected, Search, TIERS};
 use super::format::shortened;
 use super::tree::joined;
@@ -10,9 +11,45 @@ use std::collections::HashSet;
 /// Names that a message shows.
 const SHOWN: usize = 3;
 
+/// Parts of names of weights that are no plain ones: what they are, and what to do.
+const REWRITTEN: [(&[&str], &str, &str); 3] = [
+    (
+        &["_packed_params", "zero_point"],
+        "those of a quantised network",
+        "take the checkpoint of floating-point weights that it was made from",
+    ),
+    (
+        &["weight_g", "parametrizations.weight.original0"],
+        "weights in two parts (weight_norm)",
+        "call torch.nn.utils.parametrize.remove_parametrizations (for weight_g remove_weight_norm) and torch.save the \
+         state_dict() again",
+    ),
+    (
+        &["weight_u", "parametrizations.weight.original"],
+        "weights that are computed from others (spectral_norm, or another parametrisation)",
+        "call torch.nn.utils.parametrize.remove_parametrizations (for weight_u remove_spectral_norm) and torch.save \
+         the state_dict() again",
+    ),
+];
+
+impl File {
+    /// What has been done to the weights of a file, if names tell it, and what to do.
+    pub fn rewritten(&self) -> Option<String> {
+        REWRITTEN.iter().find_map(|(parts, kind, advice)| {
+            let has =
+                |name: &str| parts.iter().any(|part| format!(".{name}.").contains(&format!(".{part}.")));
+            let entry = self.entries.iter().find(|entry| has(&entry.name))?;
+            Some(format!("{kind}, such as `{}`; {advice}", shortened(&entry.name)))
+        })
+    }
+}
+
 impl Search<'_> {
     /// Why no module of the file is the network.
     pub(super) fn mismatch(&self, what: &str) -> Fault {
+        if let Some(found) = self.file.rewritten() {
+            return Fault::new("names of tensors", format!("plain weights of {what}"), found);
+        }
         // A network that is there but for its own additions.
         for tier in TIERS {
             for root in 0..self.names.len() {

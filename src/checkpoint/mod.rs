@@ -10,14 +10,19 @@
 //! values only, and what a file declares about itself is checked before memory is taken for it.
 
 mod check;
+mod convention;
 mod dtype;
 mod file;
 mod find;
 mod format;
+mod key;
 mod metadata;
 mod mismatch;
+mod numpy;
+mod other;
 mod pth;
 mod safetensors;
+mod split;
 mod torch;
 mod tree;
 
@@ -111,27 +116,31 @@ impl File {
     ///
     /// # Errors
     /// [`Error::Input`] for shapes that differ from `expected` (another number of classes is told as such), numbers that
-    /// are not finite, and damaged data.
+    /// are not finite, and damaged data; [`Error::Usage`] for a network that only its key takes ([`Found::doubt`]).
     pub fn read(&self, found: &Found, expected: &[Expected]) -> Result<Checkpoint> {
+        if let Some(doubt) = &found.doubt {
+            return Err(Error::usage(format!("{}: network: {doubt}", self.path.display())));
+        }
         let checkpoint = self.taken(found, expected).map_err(|fault| fault.at(self.path()))?;
         checkpoint.check_shapes(self.path(), expected)?;
         Ok(checkpoint)
     }
 
     fn taken(&self, found: &Found, expected: &[Expected]) -> Parsed<Checkpoint> {
-        let entries: Vec<usize> = found.content.iter().flat_map(|content| content.entries()).collect();
-        let mut tensors = self.floats(&entries)?.into_iter();
+        let (values, masks): (Vec<usize>, Vec<Option<usize>>) =
+            found.content.iter().map(|content| content.parts()).unzip();
+        let mut masks = self.masks(&masks.into_iter().flatten().collect::<Vec<_>>())?.into_iter();
+        let values = self.floats(&values)?;
         let mut checkpoint = Checkpoint { sha256: self.sha256().to_owned(), ..Checkpoint::default() };
         let names = expected.iter().filter(|(name, _)| !is_batch_counter(name));
-        for (content, (name, _)) in found.content.iter().zip(names) {
-            let Some(mut tensor) = tensors.next() else { break };
-            let mask = if matches!(content, Content::Masked(..)) { tensors.next() } else { None };
-            for (value, mask) in tensor.data.iter_mut().zip(mask.iter().flat_map(|mask| &mask.data)) {
-                *value *= mask;
+        for ((content, mut tensor), (name, _)) in found.content.iter().zip(values).zip(names) {
+            if let Content::Masked(..) = content {
+                let mask = masks.next().unwrap_or_default();
+                tensor.data.iter_mut().zip(mask).for_each(|(value, mask)| *value *= mask);
             }
             checkpoint.tensors.insert(name.clone(), tensor);
         }
-        let below = tree::joined(&found.key, "");
+        let below = tree::joined(&found.root, "");
         let counter = |(at, entry): (usize, &file::Entry)| {
             let name = entry.name.strip_prefix(&below).filter(|name| is_batch_counter(name))?;
             let one = entry.content.as_ref().is_ok_and(|source| source.shape.iter().product::<usize>() == 1);

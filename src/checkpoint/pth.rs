@@ -1,13 +1,14 @@
 //! The two containers of `torch.save`: the zip archive of PyTorch 1.6 and later, and the run of pickles
 //! and raw storages before it. Both keep a pickle that describes the tensors, and their elements outside it.
 
-use super::format::{other_zip, shortened};
+use super::format::{CUT, shortened};
+use super::other::other_zip;
 use super::{Fault, Parsed, torch};
 use crate::pickle::{self, Object, Pickle};
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
 use std::ops::Range;
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 /// 0x1950a86a20f9469cfc6c, with which the older container starts, as a pickle stores it.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
@@ -15,8 +16,6 @@ const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0
 const PROTOCOL: i64 = 1001;
 /// How many times as many bytes as the file has the pickle of a compressed archive may take.
 const MAX_UNPACKED: u64 = 64;
-/// What is said of a file that ends before its content does.
-const CUT: &str = "the file is truncated: half a download?";
 
 /// A zip archive of `torch.save`.
 pub(super) struct Zip {
@@ -40,7 +39,7 @@ impl Zip {
         let name = format!("{folder}data.pkl");
         let most = (bytes.len() as u64).saturating_mul(MAX_UNPACKED);
         let stream = entry(&mut archive, &name, most)?;
-        let (pickle, _) = read(&stream, &name, 0)?;
+        let (pickle, _) = pickle::read(&stream).map_err(|fault| fault_in(&name, 0, fault))?;
         Ok((Zip { folder }, pickle))
     }
 
@@ -68,7 +67,11 @@ impl Storages<'_> {
 pub(super) fn open_legacy(bytes: &[u8]) -> Parsed<(HashMap<String, Range<usize>>, Pickle)> {
     let mut at = 0;
     let mut next = |name: &'static str| {
-        let (pickle, length) = read(&bytes[at..], name, at)?;
+        let (pickle, length) = pickle::read(&bytes[at..]).map_err(|fault| {
+            let cut = if fault.ended { format!("; {CUT}") } else { String::new() };
+            let Fault { place, expected, found } = fault_in(name, at, fault);
+            Fault { place, expected, found: found + &cut }
+        })?;
         at += length;
         Ok::<_, Fault>((pickle, at))
     };
@@ -100,12 +103,9 @@ pub(super) fn open_legacy(bytes: &[u8]) -> Parsed<(HashMap<String, Range<usize>>
     Ok((storages, pickle))
 }
 
-/// Reads a pickle; `name` is what errors call it, `base` its place in that.
-fn read(bytes: &[u8], name: &str, base: usize) -> Parsed<(Pickle, usize)> {
-    pickle::read(bytes).map_err(|fault| {
-        let place = format!("{name}, byte {}", base + fault.at);
-        Fault::new(place, fault.expected, fault.found)
-    })
+/// A fault of a pickle that starts at byte `base` of what errors call `name`.
+fn fault_in(name: &str, base: usize, fault: pickle::Fault) -> Fault {
+    Fault::new(format!("{name}, byte {}", base + fault.at), fault.expected, fault.found)
 }
 
 fn archive(bytes: &[u8]) -> Parsed<ZipArchive<Cursor<&[u8]>>> {
@@ -138,7 +138,18 @@ fn folder(archive: &ZipArchive<Cursor<&[u8]>>) -> Parsed<String> {
 /// The content of one entry, its checksum verified; never more than `most` bytes of it, whatever it unpacks to.
 fn entry(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str, most: u64) -> Parsed<Vec<u8>> {
     let place = || format!("zip entry `{}`", name.escape_debug());
-    let file = archive.by_name(name).map_err(|error| Fault::new(place(), "an entry of this name", error))?;
+    let index = archive.index_for_name(name);
+    let index = index.ok_or_else(|| Fault::new(place(), "an entry of this name", "none"))?;
+    let packed = archive.by_index_raw(index).map_err(|error| Fault::new(place(), "a zip entry", error))?;
+    let (method, encrypted) = (packed.compression(), packed.encrypted());
+    drop(packed);
+    if encrypted || !matches!(method, CompressionMethod::Stored | CompressionMethod::Deflated) {
+        let with = if encrypted { "a password".to_owned() } else { method_name(method) };
+        let found =
+            format!("{with}; unpack the archive and zip it anew with deflate, or torch.save it again");
+        return Err(Fault::new(place(), "content that is stored or deflated", found));
+    }
+    let file = archive.by_index(index).map_err(|error| Fault::new(place(), "an undamaged entry", error))?;
     let length = file.size();
     if length > most {
         return Err(Fault::new(place(), format!("at most {most} bytes"), format!("{length} bytes")));
@@ -152,6 +163,20 @@ fn entry(archive: &mut ZipArchive<Cursor<&[u8]>>, name: &str, most: u64) -> Pars
         return Err(Fault::new(place(), format!("{length} bytes"), format!("{} bytes", content.len())));
     }
     Ok(content)
+}
+
+/// What a method of compression is called.
+fn method_name(method: CompressionMethod) -> String {
+    let name = match method {
+        CompressionMethod::DEFLATE64 => "Deflate64",
+        CompressionMethod::BZIP2 => "bzip2",
+        CompressionMethod::LZMA => "LZMA",
+        CompressionMethod::ZSTD => "Zstandard",
+        CompressionMethod::XZ => "xz",
+        CompressionMethod::PPMD => "PPMd",
+        _ => "another",
+    };
+    format!("{name} compression")
 }
 
 fn is_little_endian(system: &Pickle) -> bool {

@@ -6,6 +6,7 @@
 
 use super::dtype::Dtype;
 use super::file::{Entry, Place, Source};
+use super::format::CUT;
 use super::metadata::Notes;
 use super::{Checkpoint, Fault, Parsed, Tensor, is_counter, tensor_place};
 use crate::error::{Error, Result};
@@ -21,6 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const METADATA: &str = "__metadata__";
 /// Bytes of the header's length, and what the header is padded to.
 const WORD: usize = 8;
+/// Longest header that the format allows.
+const LONGEST_HEADER: u64 = 100_000_000;
 
 /// One tensor as the header declares it.
 #[derive(Deserialize)]
@@ -63,7 +66,7 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<(Vec<Entry>, Notes)> {
     for (name, entry) in declared {
         let (start, end) = entry.data_offsets;
         if start != next || end < start || end > data.len() {
-            let cut = if end > data.len() { "; the file is truncated: half a download?" } else { "" };
+            let cut = if end > data.len() { format!("; {CUT}") } else { String::new() };
             return Err(Fault::new(
                 tensor_place(&name),
                 format!("offsets that start at {next} and end within the {} bytes of data", data.len()),
@@ -120,7 +123,8 @@ fn split(bytes: &[u8]) -> Parsed<(&[u8], &[u8])> {
     let length = u64::from_le_bytes(*length);
     usize::try_from(length).ok().and_then(|length| rest.split_at_checked(length)).ok_or_else(|| {
         let expected = format!("a header length of at most the {} bytes that follow", rest.len());
-        Fault::new("bytes 0 to 8", expected, length)
+        let cut = if length <= LONGEST_HEADER { format!("; {CUT}") } else { String::new() };
+        Fault::new("bytes 0 to 8", expected, format!("{length}{cut}"))
     })
 }
 

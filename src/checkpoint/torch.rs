@@ -4,6 +4,7 @@
 use super::dtype::Dtype;
 use super::{Fault, Parsed, tensor_place};
 use crate::pickle::{Id, Object, Pickle};
+use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};
 
 /// Most dimensions of a tensor.
@@ -12,6 +13,8 @@ const MAX_RANK: usize = 8;
 const MAX_DEPTH: usize = 32;
 /// Longest name of a tensor, in bytes.
 const MAX_NAME: usize = 1024;
+/// Most parts of a key that is a tuple.
+const MAX_PARTS: usize = 8;
 /// Most bytes of names of the containers and tensors that are looked at.
 const MAX_NAMES: usize = 1 << 27;
 /// What a container costs beside its name.
@@ -77,12 +80,9 @@ pub(super) fn tensors(pickle: &Pickle) -> Vec<Named> {
             }
         };
         if let Some(items) = pickle.items(id) {
-            for &(key, value) in items {
-                match pickle.get(key) {
-                    Object::Str(key) => enter(key, value),
-                    Object::Int(key) => enter(&key.to_string(), value),
-                    _ => {}
-                }
+            for (position, &(key, value)) in items.iter().enumerate() {
+                // What cannot be shown is known by its position.
+                enter(&self::key(pickle, key).unwrap_or_else(|| format!("#{position}").into()), value);
             }
         }
         if let Some(attributes) = attributes(pickle, id) {
@@ -99,6 +99,30 @@ pub(super) fn tensors(pickle: &Pickle) -> Vec<Named> {
         }
     }
     found
+}
+
+/// The key of a dict as text, parts of a tuple joined by dots; `None` for what cannot be shown, or is very long.
+pub(super) fn key(pickle: &Pickle, id: Id) -> Option<Cow<'_, str>> {
+    match pickle.get(id) {
+        Object::Tuple(parts) if (1..=MAX_PARTS).contains(&parts.len()) => {
+            let parts = parts.iter().map(|&part| simple_key(pickle, part));
+            Some(parts.collect::<Option<Vec<_>>>()?.join(".").into())
+        }
+        _ => simple_key(pickle, id),
+    }
+}
+
+/// The key of a dict as text, unless it is a tuple.
+fn simple_key(pickle: &Pickle, id: Id) -> Option<Cow<'_, str>> {
+    match pickle.get(id) {
+        Object::Str(text) => (text.len() <= MAX_NAME).then(|| text.into()),
+        Object::Bytes(bytes) => (bytes.len() <= MAX_NAME).then(|| String::from_utf8_lossy(bytes)),
+        Object::Int(value) => Some(value.to_string().into()),
+        Object::Float(value) => Some(value.to_string().into()),
+        Object::Bool(value) => Some(if *value { "True" } else { "False" }.into()),
+        Object::None => Some("None".into()),
+        _ => None,
+    }
 }
 
 /// Whether an object is a dict or list, or has attributes, that may hold tensors.
@@ -175,7 +199,11 @@ fn rebuilt(pickle: &Pickle, arguments: &[Id]) -> Parsed<TensorRef> {
 /// also a sixth item, None or `(view key, offset, elements)`.
 pub(super) fn storage(pickle: &Pickle, id: Id) -> Parsed<Storage> {
     let not_storage = || fault("the id of a storage", "another value".to_owned());
-    let Object::Tuple(items) = pickle.get(id) else { return Err(not_storage()) };
+    let items = match pickle.get(id) {
+        Object::Tuple(items) => items,
+        Object::Str(text) => return written_storage(text).ok_or_else(not_storage),
+        _ => return Err(not_storage()),
+    };
     let (&[tag, class, key, _, elements], view) = items.split_first_chunk().ok_or_else(not_storage)?;
     let (Some("storage"), Some(key)) = (pickle.text(tag), pickle.text(key)) else {
         return Err(not_storage());
@@ -194,6 +222,16 @@ pub(super) fn storage(pickle: &Pickle, id: Id) -> Parsed<Storage> {
         _ => 0,
     };
     Ok(Storage { key: key.to_owned(), dtype, elements: size(pickle, elements)?, offset })
+}
+
+/// A storage from its id as protocol 0 writes it: Python's text of the tuple.
+fn written_storage(text: &str) -> Option<Storage> {
+    let (class, rest) = text.strip_prefix("('storage', <class 'torch.")?.split_once("'>, '")?;
+    let (key, rest) = rest.split_once("', '")?;
+    let (_device, rest) = rest.split_once("', ")?;
+    let elements = rest.strip_suffix(')')?;
+    let elements = elements.strip_suffix(", None").unwrap_or(elements).parse().ok()?;
+    Some(Storage { key: key.to_owned(), dtype: Dtype::from_storage_class(class)?, elements, offset: 0 })
 }
 
 fn sizes(pickle: &Pickle, id: Id) -> Parsed<Vec<usize>> {

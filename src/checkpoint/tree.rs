@@ -59,6 +59,11 @@ impl Tree {
         &self.0[at]
     }
 
+    /// The module that one is in; the root is in itself.
+    pub(super) fn parent(&self, at: usize) -> usize {
+        self.0[at].parent
+    }
+
     /// How many modules there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()

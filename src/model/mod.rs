@@ -82,10 +82,7 @@ impl Model {
         let file = File::open(path)?;
         let ([channels, h, w], classes) = (images.shape, images.classes.len());
         let input = Shape { c: channels, h, w };
-        let (arch, arch_from, mut notes) = which(&file, choice, input, classes)?;
-        // Names are the same with every stem.
-        let named = arch.build(input, classes)?.expected_tensors();
-        let found = file.find(arch.name(), &named, choice.key.as_deref())?;
+        let Chosen { arch, arch_from, found, mut notes } = which(&file, choice, input, classes)?;
         let (meta, told) = file.metadata(channels, classes)?;
         notes.extend(told);
         if file.is_own() {
@@ -101,7 +98,7 @@ impl Model {
         notes.extend(layers_beside(&file, &found));
         check_channels(&file, &found, &expected, dataset)?;
         let checkpoint = file.read(&found, &expected).map_err(|error| counted(error, dataset, images))?;
-        let weights = Weights::from_checkpoint(&graph, &checkpoint, path)?;
+        let weights = Weights::from_checked(&graph, &checkpoint);
         let (norm, normalised_by) = normalisation(path, choice, &meta, dataset, channels)?;
         let key = (!found.others.is_empty()).then(|| found.key.clone());
         let of_file = checkpoint.sha256;
@@ -109,10 +106,6 @@ impl Model {
         let taken = Taken {
             file: path.display().to_string(),
             sha256: of_file,
-            arch: arch.name().to_owned(),
-            arch_from,
-            stem: stem_from.map(|_| stem),
-            stem_from,
             key: found.key,
             others: found.others,
             renamed_count: found.renamed.len(),
@@ -121,10 +114,8 @@ impl Model {
             passed_over_count: found.passed_over.len(),
             passed_over: first(found.passed_over),
             objects: file.objects().len(),
-            mean: norm.mean.clone(),
-            std: norm.std.clone(),
-            normalised_by,
             notes,
+            ..Taken::network((arch, arch_from), stem_from.map(|from| (stem, from)), &norm, normalised_by)
         };
         let (epoch, seed) = (meta.epoch, meta.seed);
         Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch, seed, taken })
@@ -145,26 +136,8 @@ impl Model {
         let weights = Weights::init(&graph, seed);
         let (mean, std) = dataset.default_mean_std(channels);
         let norm = Normalisation { mean, std };
-        let taken = Taken {
-            file: String::new(),
-            sha256: String::new(),
-            arch: arch.name().to_owned(),
-            arch_from: Origin::Flag,
-            stem: arch.has_stems().then_some(stem),
-            stem_from: arch.has_stems().then_some(Origin::Flag),
-            key: String::new(),
-            others: Vec::new(),
-            renamed: Vec::new(),
-            renamed_count: 0,
-            masked: 0,
-            passed_over: Vec::new(),
-            passed_over_count: 0,
-            objects: 0,
-            mean: norm.mean.clone(),
-            std: norm.std.clone(),
-            normalised_by: Origin::Dataset,
-            notes: Vec::new(),
-        };
+        let stem_from = arch.has_stems().then_some((stem, Origin::Flag));
+        let taken = Taken::network((arch, Origin::Flag), stem_from, &norm, Origin::Dataset);
         let (sha256, key) = (String::new(), None);
         Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch: None, seed: None, taken })
     }
@@ -213,60 +186,82 @@ fn agrees<T: PartialEq + Display>(path: &Path, what: &str, known: Option<T>, fou
     }
 }
 
-/// The architecture, who says so, and what else is to be said of it: that of the user, else of the file's metadata, else
-/// the only one whose tensors the file has.
-fn which(file: &File, said: &Said, input: Shape, classes: usize) -> Result<(Arch, Origin, Vec<String>)> {
+/// The architecture of a file's network, and where in the file it lies.
+struct Chosen {
+    arch: Arch,
+    arch_from: Origin,
+    found: Found,
+    /// What else is to be said of it.
+    notes: Vec<String>,
+}
+
+/// The architecture, who says so, and its network in the file: that of the user, else of the file's metadata, else the only
+/// one whose tensors the file has.
+fn which(file: &File, said: &Said, input: Shape, classes: usize) -> Result<Chosen> {
     let path = file.path().display();
-    let fits = |arch: &Arch| {
-        let graph = arch.build(input, classes);
-        let key = said.key.as_deref();
-        graph.is_ok_and(|graph| file.find(arch.name(), &graph.expected_tensors(), key).is_ok())
+    // Names are the same with every stem.
+    let find = |arch: Arch| {
+        let expected = arch.build(input, classes)?.expected_tensors();
+        file.find(arch.name(), &expected, said.key.as_deref())
     };
-    let passed_over =
-        |found: Arch, why: String| vec![format!("`arch` = {found} beside the weights is passed over: {why}")];
+    let chosen = |arch: Arch, arch_from, found, passed_over: Option<(Arch, String)>| {
+        let note = |(found, why)| format!("`arch` = {found} beside the weights is passed over: {why}");
+        Ok(Chosen { arch, arch_from, found, notes: passed_over.map(note).into_iter().collect() })
+    };
     let recorded = file.notes().get("arch").map(String::as_str);
     let known = recorded.and_then(|name| name.parse::<Arch>().ok());
     match (said.arch, known) {
-        (Some(wanted), Some(found)) if wanted != found && file.is_own() => Err(Error::usage(format!(
-            "--arch {wanted}: {path} is a checkpoint of {found}, as its metadata say"
-        ))),
-        (Some(wanted), Some(found)) if wanted != found => {
-            Ok((wanted, Origin::Flag, passed_over(found, format!("{wanted} is said"))))
+        (Some(wanted), Some(found)) if wanted != found && file.is_own() => {
+            return Err(Error::usage(format!(
+                "--arch {wanted}: {path} is a checkpoint of {found}, as its metadata say"
+            )));
         }
         // What another program calls its network ("ResNet") contradicts nothing.
-        (Some(wanted), _) => Ok((wanted, Origin::Flag, Vec::new())),
-        (None, Some(found)) if file.is_own() || fits(&found) => Ok((found, Origin::Metadata, Vec::new())),
+        (Some(wanted), known) => {
+            let other =
+                known.filter(|&found| found != wanted).map(|found| (found, format!("{wanted} is said")));
+            return chosen(wanted, Origin::Flag, find(wanted)?, other);
+        }
+        (None, Some(own)) if file.is_own() => return chosen(own, Origin::Metadata, find(own)?, None),
         // What this program wrote, perhaps a later version.
         (None, None) if file.is_own() => {
             let known = Arch::ALL.map(Arch::name).join(", ");
             let found = format!("`{}`; --arch says which it is", recorded.unwrap_or_default().escape_debug());
-            Err(Error::input(file.path(), "metadata `arch`", format!("one of {known}"), found))
+            return Err(Error::input(file.path(), "metadata `arch`", format!("one of {known}"), found));
+        }
+        (None, _) => {}
+    }
+    let mut fitting: Vec<(Arch, Found)> = Vec::new();
+    for arch in known.into_iter().chain(Arch::ALL.into_iter().filter(|arch| Some(*arch) != known)) {
+        match find(arch) {
+            Ok(found) if Some(arch) == known => return chosen(arch, Origin::Metadata, found, None),
+            Ok(found) => fitting.push((arch, found)),
+            Err(_) => {}
+        }
+    }
+    let names: Vec<&str> = fitting.iter().map(|(arch, _)| arch.name()).collect();
+    match (fitting.pop(), names.len()) {
+        (Some((arch, found)), 1) => {
+            let other = known.map(|other| (other, format!("its tensors are those of {arch}")));
+            chosen(arch, Origin::Tensors, found, other)
         }
         (None, _) => {
-            let fitting: Vec<Arch> = Arch::ALL.into_iter().filter(fits).collect();
-            match fitting[..] {
-                [arch] => {
-                    let of = |found| passed_over(found, format!("its tensors are those of {arch}"));
-                    Ok((arch, Origin::Tensors, known.map_or(Vec::new(), of)))
-                }
-                [] => {
-                    let known = Arch::ALL.map(Arch::name).join(", ");
-                    let named = recorded.map_or("name none".to_owned(), |name| {
-                        format!("say `{}`", name.chars().take(60).collect::<String>().escape_debug())
-                    });
-                    Err(Error::usage(format!(
-                        "{path}: network: expected --arch, or the tensors of one of {known}; its metadata {named}, and its \
-                         tensors fit none (synfilter inspect lists them)"
-                    )))
-                }
-                _ => {
-                    let fitting: Vec<&str> = fitting.iter().map(|arch| arch.name()).collect();
-                    let fitting = fitting.join(" and of ");
-                    Err(Error::usage(format!(
-                        "{path}: network: expected --arch, found the tensors of {fitting}"
-                    )))
-                }
+            let known = Arch::ALL.map(Arch::name).join(", ");
+            if let Some(found) = file.rewritten() {
+                let expected = format!("plain weights of one of {known}");
+                return Err(Error::input(file.path(), "names of tensors", expected, found));
             }
+            let named = recorded.map_or("name none".to_owned(), |name| {
+                format!("say `{}`", name.chars().take(60).collect::<String>().escape_debug())
+            });
+            Err(Error::usage(format!(
+                "{path}: network: expected --arch, or the tensors of one of {known}; its metadata {named}, and its \
+                 tensors fit none (synfilter inspect lists them)"
+            )))
+        }
+        _ => {
+            let fitting = names.join(" and of ");
+            Err(Error::usage(format!("{path}: network: expected --arch, found the tensors of {fitting}")))
         }
     }
 }
@@ -399,7 +394,7 @@ fn own_normalisation(file: &File, found: &Found) -> Option<String> {
 
 /// What is to be said of layers beside the network's own that no other network of the file has.
 fn layers_beside(file: &File, found: &Found) -> Option<String> {
-    let below = if found.key.is_empty() { String::new() } else { format!("{}.", found.key) };
+    let below = if found.root.is_empty() { String::new() } else { format!("{}.", found.root) };
     let is_layer = |tensor: &Listed| {
         let beside = tensor.name.starts_with(&below) && found.passed_over.contains(&tensor.name);
         beside && tensor.shape.len() > 1 && tensor.name.rsplit('.').next() == Some("weight")

@@ -1,7 +1,8 @@
 //! What was taken from a checkpoint: told to the user, recorded with the results.
 
-use crate::models::Stem;
+use crate::models::{Arch, Stem};
 use crate::named_choice::named_choice;
+use crate::network::Normalisation;
 use serde::{Deserialize, Serialize};
 
 named_choice!(
@@ -70,6 +71,36 @@ pub struct Taken {
 }
 
 impl Taken {
+    /// A network of no file, with the stem of a ResNet and its normalisation: each with who says so.
+    pub(super) fn network(
+        (arch, arch_from): (Arch, Origin),
+        stem: Option<(Stem, Origin)>,
+        norm: &Normalisation,
+        normalised_by: Origin,
+    ) -> Self {
+        let (stem, stem_from) = stem.unzip();
+        Taken {
+            file: String::new(),
+            sha256: String::new(),
+            arch: arch.name().to_owned(),
+            arch_from,
+            stem,
+            stem_from,
+            key: String::new(),
+            others: Vec::new(),
+            renamed: Vec::new(),
+            renamed_count: 0,
+            masked: 0,
+            passed_over: Vec::new(),
+            passed_over_count: 0,
+            objects: 0,
+            mean: norm.mean.clone(),
+            std: norm.std.clone(),
+            normalised_by,
+            notes: Vec::new(),
+        }
+    }
+
     /// What was taken, for people: a few lines without line ends.
     pub fn lines(&self) -> Vec<String> {
         let from = match self.arch_from {

@@ -1,17 +1,16 @@
-//! The stack machine: opcodes of Python's `pickletools`, protocols 1 to 5, as far as a value needs them.
+//! The stack machine: opcodes of Python's `pickletools`, protocols 0 to 5, as far as a value needs them.
 
-use super::{Global, Id, Made, Object, PROTO, Step, trouble};
+use super::text::{MAX_LINE, latin1};
+use super::{Global, Id, Made, Object, PROTO, Step, cut_off, trouble};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Most values of one pickle, and most entries of its memo: a state dict needs a few dozen per tensor, a log of a loss per
 /// step five per step.
 const MAX_OBJECTS: usize = 1 << 24;
-/// Longest module name and longest name of Python code.
-const MAX_GLOBAL: usize = 256;
 
 pub(super) struct Machine<'a> {
-    bytes: &'a [u8],
+    pub(super) bytes: &'a [u8],
     pub(super) at: usize,
     /// Start of the opcode being run.
     pub(super) opcode_at: usize,
@@ -20,8 +19,10 @@ pub(super) struct Machine<'a> {
     /// Heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
-    /// Items of dicts that were copied out of lists, and characters that were copied out of texts.
+    /// Items of dicts that were copied out of lists.
     copied: usize,
+    /// Characters of texts that were looked through to make bytes of them.
+    encoded: usize,
     /// Names of Python code, each once however often it is used.
     globals: HashMap<(String, String), Arc<Global>>,
 }
@@ -37,6 +38,7 @@ impl<'a> Machine<'a> {
             marks: Vec::new(),
             memo: HashMap::new(),
             copied: 0,
+            encoded: 0,
             globals: HashMap::new(),
         }
     }
@@ -85,23 +87,22 @@ impl<'a> Machine<'a> {
                     let length = u32::from_le_bytes(self.array()?).into();
                     self.long(length)?;
                 }
-                // Numbers as text, of protocol 0 and 1.
-                b'I' => {
-                    let value = match self.line()? {
-                        "00" => Object::Bool(false),
-                        "01" => Object::Bool(true),
-                        line => Object::Int(number(line)?),
-                    };
+                // Lines of text, of protocols 0 and 1.
+                b'I' | b'L' => {
+                    let value = self.integer()?;
                     self.push(value)?;
                 }
-                b'L' => {
-                    let line = self.line()?;
-                    let value = number(line.strip_suffix('L').unwrap_or(line))?;
-                    self.push(Object::Int(value))?;
-                }
                 b'F' => {
-                    let value = number(self.line()?)?;
+                    let value = self.number()?;
                     self.push(Object::Float(value))?;
+                }
+                b'S' => {
+                    let value = self.quoted()?;
+                    self.push_old_string(value)?;
+                }
+                b'V' => {
+                    let value = self.unicode()?;
+                    self.push(Object::Str(value))?;
                 }
                 b'G' => {
                     let value = f64::from_be_bytes(self.array()?);
@@ -190,7 +191,7 @@ impl<'a> Machine<'a> {
                 }
 
                 b'p' => {
-                    let index = self.decimal()?;
+                    let index = self.number()?;
                     self.memoize(index)?;
                 }
                 b'q' => {
@@ -203,7 +204,7 @@ impl<'a> Machine<'a> {
                 }
                 0x94 => self.memoize(self.memo.len() as u32)?, // within u32: the memo's size is limited
                 b'g' => {
-                    let index = self.decimal()?;
+                    let index = self.number()?;
                     self.recall(index)?;
                 }
                 b'h' => {
@@ -254,6 +255,12 @@ impl<'a> Machine<'a> {
                     self.call(callee, arguments)?;
                 }
                 b'b' => self.build()?,
+                b'P' => {
+                    let id = self.line()?.to_owned();
+                    self.push(Object::Str(id))?;
+                    let id = self.pop()?;
+                    self.push(Object::Persistent(id))?;
+                }
                 b'Q' => {
                     let id = self.pop()?;
                     self.push(Object::Persistent(id))?;
@@ -266,7 +273,7 @@ impl<'a> Machine<'a> {
     fn take(&mut self, count: u64) -> Step<&'a [u8]> {
         let rest = &self.bytes[self.at..];
         let taken = usize::try_from(count).ok().and_then(|count| rest.get(..count)).ok_or_else(|| {
-            trouble(format!("{count} more bytes of pickle"), format!("{} before its end", rest.len()))
+            cut_off(format!("{count} more bytes of pickle"), format!("{} before its end", rest.len()))
         })?;
         self.at += taken.len();
         Ok(taken)
@@ -280,20 +287,6 @@ impl<'a> Machine<'a> {
 
     fn byte(&mut self) -> Step<u8> {
         Ok(self.array::<1>()?[0])
-    }
-
-    /// The text up to the next line feed.
-    fn line(&mut self) -> Step<&'a str> {
-        let rest = &self.bytes[self.at..];
-        let end = rest.iter().take(MAX_GLOBAL).position(|&byte| byte == b'\n');
-        let end = end.ok_or_else(|| trouble("a short line of text", "no end of line"))?;
-        self.at += end + 1;
-        std::str::from_utf8(&rest[..end]).map_err(|_| trouble("a line of UTF-8", "other bytes"))
-    }
-
-    fn decimal(&mut self) -> Step<u32> {
-        let line = self.line()?;
-        number(line)
     }
 
     fn push(&mut self, object: Object) -> Step<()> {
@@ -372,13 +365,16 @@ impl<'a> Machine<'a> {
         self.push(Object::Str(String::from_utf8_lossy(bytes).into_owned()))
     }
 
-    /// Python 2's `str`, which may be text or bytes.
     fn old_string(&mut self, length: u64) -> Step<()> {
         let bytes = self.take(length)?;
-        self.push(match std::str::from_utf8(bytes) {
-            Ok(text) => Object::Str(text.to_owned()),
-            Err(_) => Object::Bytes(bytes.to_vec()),
-        })
+        self.push_old_string(bytes.to_vec())
+    }
+
+    /// Python 2's `str`, which may be text or bytes.
+    fn push_old_string(&mut self, bytes: Vec<u8>) -> Step<()> {
+        self.push(
+            String::from_utf8(bytes).map_or_else(|error| Object::Bytes(error.into_bytes()), Object::Str),
+        )
     }
 
     fn byte_string(&mut self, length: u64) -> Step<()> {
@@ -432,8 +428,8 @@ impl<'a> Machine<'a> {
         let [Object::Str(name), Object::Str(module)] = ids.map(|id| self.get(id)) else {
             return Err(trouble("a module and a name", "other values"));
         };
-        if name.len().max(module.len()) > MAX_GLOBAL {
-            return Err(trouble(format!("a name of at most {MAX_GLOBAL} bytes"), "a longer one"));
+        if name.len().max(module.len()) > MAX_LINE {
+            return Err(trouble(format!("a name of at most {MAX_LINE} bytes"), "a longer one"));
         }
         let (module, name) = (module.clone(), name.clone());
         self.global(&module, &name)
@@ -457,10 +453,12 @@ impl<'a> Machine<'a> {
                     _ => Some(Object::Dict(Vec::new())),
                 },
                 ("_codecs", "encode") => match first {
-                    // A text that is encoded again and again stays a note.
-                    Some(Object::Str(text)) if self.copied + text.len() <= self.bytes.len() => {
-                        let encoded = latin1(text).map(Object::Bytes);
-                        self.copied += text.len();
+                    // A text that is encoded again and again stays a note, and is looked through no more.
+                    Some(Object::Str(text)) if self.encoded <= self.bytes.len() => {
+                        let length = text.chars().count();
+                        let once = self.encoded + length <= self.bytes.len();
+                        let encoded = if once { latin1(text).map(Object::Bytes) } else { None };
+                        self.encoded += length;
                         encoded
                     }
                     _ => None,
@@ -498,14 +496,4 @@ impl<'a> Machine<'a> {
         }
         Ok(())
     }
-}
-
-/// A number that is written as text.
-fn number<T: std::str::FromStr>(line: &str) -> Step<T> {
-    line.trim().parse().map_err(|_| trouble("a number", format!("`{}`", line.escape_debug())))
-}
-
-/// The bytes that text of characters up to U+00FF stands for.
-fn latin1(text: &str) -> Option<Vec<u8>> {
-    text.chars().map(|character| u8::try_from(u32::from(character)).ok()).collect()
 }

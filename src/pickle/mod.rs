@@ -1,15 +1,16 @@
 //! Reads Python pickles without Python and without running anything in them.
 //!
 //! A pickle is a program for a stack machine, and Python's machine lets it call any function. This one
-//! (`machine.rs`) builds plain values only: the name of a class or function stays a name ([`Object::Global`]), and a
-//! call stays a note of what would have been called with what ([`Made`]). Who reads the values decides which of
-//! these notes mean something (`checkpoint/torch.rs`: PyTorch's tensors; `data/numpy.rs`: arrays).
+//! (`machine.rs`; `text.rs` for protocol 0) builds plain values only: the name of a class or function stays a name
+//! ([`Object::Global`]), and a call stays a note of what would have been called with what ([`Made`]). Who reads the
+//! values decides which of these notes mean something (`checkpoint/torch.rs`: PyTorch's tensors; `data/numpy.rs`: arrays).
 //!
 //! Values live in an arena and refer to each other by index, so a value that is used many times costs
 //! its memory once, cycles are harmless and nothing recurses. Each byte of input makes at most one value, and
 //! their number is limited.
 
 mod machine;
+mod text;
 
 use machine::Machine;
 use std::sync::Arc;
@@ -76,6 +77,8 @@ pub(crate) struct Fault {
     pub(crate) at: usize,
     pub(crate) expected: String,
     pub(crate) found: String,
+    /// Whether the bytes end within the opcode.
+    pub(crate) ended: bool,
 }
 
 /// Reads the pickle at the start of `bytes`; also returns how many bytes it takes.
@@ -83,7 +86,9 @@ pub(crate) fn read(bytes: &[u8]) -> Result<(Pickle, usize), Fault> {
     let mut machine = Machine::new(bytes);
     match machine.run() {
         Ok(root) => Ok((Pickle { objects: machine.objects, root }, machine.at)),
-        Err(Trouble { expected, found }) => Err(Fault { at: machine.opcode_at, expected, found }),
+        Err(Trouble { expected, found, ended }) => {
+            Err(Fault { at: machine.opcode_at, expected, found, ended })
+        }
     }
 }
 
@@ -174,10 +179,16 @@ impl Pickle {
 struct Trouble {
     expected: String,
     found: String,
+    ended: bool,
 }
 
 type Step<T> = Result<T, Trouble>;
 
 fn trouble(expected: impl Into<String>, found: impl Into<String>) -> Trouble {
-    Trouble { expected: expected.into(), found: found.into() }
+    Trouble { expected: expected.into(), found: found.into(), ended: false }
+}
+
+/// A fault because the bytes end.
+fn cut_off(expected: impl Into<String>, found: impl Into<String>) -> Trouble {
+    Trouble { ended: true, ..trouble(expected, found) }
 }

@@ -10,7 +10,7 @@ use synfilter::{Error, Result};
 use tempfile::TempDir;
 
 /// A safetensors file of these tensors, in this order, and these metadata.
-fn file_of(tensors: &[(String, Tensor)], metadata: &[(&str, &str)]) -> File {
+pub fn file_of(tensors: &[(String, Tensor)], metadata: &[(&str, &str)]) -> File {
     let bytes =
         |tensor: &Tensor| tensor.data.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let data: Vec<Vec<u8>> = tensors.iter().map(|(_, tensor)| bytes(tensor)).collect();
@@ -24,25 +24,25 @@ fn file_of(tensors: &[(String, Tensor)], metadata: &[(&str, &str)]) -> File {
 }
 
 /// The tensors of the small network under other names.
-fn renamed(name: impl Fn(&str) -> String) -> Vec<(String, Tensor)> {
+pub fn renamed(name: impl Fn(&str) -> String) -> Vec<(String, Tensor)> {
     state_dict().into_iter().map(|(own, tensor)| (name(&own), tensor)).collect()
 }
 
-fn find(file: &File) -> Result<(Found, Checkpoint)> {
+pub fn find(file: &File) -> Result<(Found, Checkpoint)> {
     let found = file.find("the network", &expected_shapes(), None)?;
     let checkpoint = file.read(&found, &expected_shapes())?;
     Ok((found, checkpoint))
 }
 
 /// What is found in a file that holds the small network.
-fn found(tensors: &[(String, Tensor)]) -> Found {
+pub fn found(tensors: &[(String, Tensor)]) -> Found {
     let (found, checkpoint) = find(&file_of(tensors, &[])).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(checkpoint.tensors, state_dict());
     found
 }
 
 /// The message of a file in which there is no such network.
-fn refused(tensors: &[(String, Tensor)]) -> String {
+pub fn refused(tensors: &[(String, Tensor)]) -> String {
     let error = find(&file_of(tensors, &[])).unwrap_err();
     assert_eq!(error.exit_code(), 3);
     error.to_string()

@@ -172,6 +172,7 @@ fn seeds() -> &'static [Vec<u8>] {
             "views_legacy.pth",
             "lightning.ckpt",
             "strangers.pth",
+            "protocol0.pth",
         ];
         fixtures.map(fixture).into_iter().chain([path]).map(|path| fs::read(path).unwrap()).collect()
     })
@@ -204,7 +205,7 @@ fn pickles() -> &'static [Vec<u8>] {
 
 /// Sets a few bytes, half of the time to an opcode, and cuts or repeats a piece now and then.
 fn mutate(bytes: &mut Vec<u8>, edits: &[(usize, u8, u8)]) {
-    const OPCODES: &[u8] = b".(012NJKMGXUTCB)t]lae}dsupqrghjcRbQ\x80\x81\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96";
+    const OPCODES: &[u8] = b".(012NJKMGXUTCBILFSV)t]lae}dsupqrghjcioRbPQ\x80\x81\x85\x86\x87\x88\x89\x8a\x8b\x8c\x8d\x8e\x8f\x90\x91\x92\x93\x94\x95\x96";
     for &(at, kind, value) in edits {
         if bytes.is_empty() {
             return;
@@ -241,7 +242,7 @@ proptest! {
 
     #[test]
     fn mutated_files_never_panic(
-        seed in 0..7usize,
+        seed in 0..8usize,
         edits in prop::collection::vec((any::<usize>(), 0..20u8, any::<u8>()), 1..6),
     ) {
         let mut bytes = seeds()[seed].clone();

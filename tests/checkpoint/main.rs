@@ -1,8 +1,11 @@
 //! Checkpoints: PyTorch's own files (made by fixtures/pth/make.py) and safetensors both ways; find.rs looks for networks
-//! in files of other programs, hostile.rs holds what must be refused.
+//! in files of other programs, parts.rs for such in two parts and under conventions of their own, foreign.rs holds what
+//! else other programs write, hostile.rs what must be refused.
 
 mod find;
+mod foreign;
 mod hostile;
+mod parts;
 
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};

@@ -18,7 +18,7 @@ fn formula() -> Vec<u8> {
 
 #[test]
 fn pickles_of_all_times_are_read() {
-    for folder in ["python2", "protocol-2", "protocol-4", "protocol-5"] {
+    for folder in ["python2", "python2-text", "protocol-0", "protocol-2", "protocol-4", "protocol-5"] {
         let set = load(Cifar10, Some(&golden(folder)), Split::Test, None).unwrap();
         assert_eq!((set.labels.as_slice(), set.shape), (&[9, 3][..], [3, 32, 32]), "{folder}");
         assert_eq!(set.pixels, formula(), "{folder}");

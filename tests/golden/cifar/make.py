@@ -2,7 +2,7 @@
 
     python make.py        # NumPy 2.4; writes beside this script
 
-`python2/` is laid out opcode by opcode like the official files, which Python 2 wrote; reading them back with
+`python2/` is laid out opcode by opcode like the official files, which Python 2 wrote, `python2-text/` as it wrote protocol 0; reading them back with
 `pickle.load(.., encoding="bytes")` and comparing is part of the script. `protocol-P/` are what `pickle.dump` of today's
 NumPy gives. Pixel p of image n is (3 p + 5 n + p // 1024) % 256; the test (tests/data/cifar.rs) knows it too.
 """
@@ -83,10 +83,26 @@ class Old:
         return self.out + b"u."
 
 
-def write(path: Path, value: dict, protocol: int | None) -> None:
+def lines(value) -> bytes:
+    """What Python 2 wrote for protocol 0, without the memo."""
+    match value:
+        case dict():
+            return b"(d" + b"".join(lines(key) + lines(item) + b"s" for key, item in value.items())
+        case list():
+            return b"(l" + b"".join(lines(item) + b"a" for item in value)
+        case bytes():
+            return b"S" + repr(value)[1:].encode() + b"\n"
+        case int():
+            return b"I%d\n" % value
+    made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR"
+    dtype = b"cnumpy\ndtype\n(S'u1'\nI0\nI1\ntR(I3\nS'|'\nNNNI-1\nI-1\nI0\ntb"
+    return made + b"(I1\n(I%d\nI%d\nt" % value.shape + dtype + b"I00\n" + lines(value.tobytes()) + b"tb"
+
+
+def write(path: Path, value: dict, protocol: int | str | None) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    if protocol is None:
-        content = Old().dict(value)
+    if protocol is None or protocol == "text":
+        content = Old().dict(value) if protocol is None else lines(value) + b"."
         back = pickle.loads(content, encoding="bytes")
         assert back.keys() == value.keys()
         assert all(np.array_equal(back[key], value[key]) for key in value)
@@ -100,7 +116,7 @@ def write(path: Path, value: dict, protocol: int | None) -> None:
 def main() -> None:
     classes = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship", b"truck"]
     fine = [b"fine %d" % n for n in range(100)]
-    for name, protocol in [("python2", None), ("protocol-2", 2), ("protocol-4", 4), ("protocol-5", 5)]:
+    for name, protocol in [("python2", None), ("python2-text", "text"), ("protocol-0", 0), ("protocol-2", 2), ("protocol-4", 4), ("protocol-5", 5)]:
         small = {b"batch_label": b"testing batch 1 of 1", b"labels": [9, 3], b"data": pixels(), b"filenames": [b"a.png", b"b.png"]}
         write(HERE / name / "test_batch", small, protocol)
         names = {b"num_cases_per_batch": 10000, b"label_names": classes, b"num_vis": 3072}
