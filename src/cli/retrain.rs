@@ -118,7 +118,6 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         train: &train,
         test: &test,
         input: Input::of_training(train_reading, test_reading),
-        dataset: args.source.dataset,
         said: &args.named.choice(&args.normalise),
         by: args.by,
         options: args.labelling.options(),

@@ -150,7 +150,14 @@ impl Reader for Cifar {
             return Err(missing(self.name, dir, &folders, &files, self.fetched));
         };
         let source = Source::Memory { shape: SHAPE, pixels: images.pixels };
-        Ok(Listed { labels: images.labels, classes, source, root, notes: Vec::new() })
+        Ok(Listed {
+            labels: images.labels,
+            classes,
+            source,
+            root,
+            notes: Vec::new(),
+            counted_by: String::new(),
+        })
     }
 }
 

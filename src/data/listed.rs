@@ -17,6 +17,8 @@ pub(super) struct Listed {
     pub root: PathBuf,
     /// What was taken that a user could have meant otherwise, a sentence each.
     pub notes: Vec<String>,
+    /// How the number of classes is known, where it may be meant otherwise; else empty.
+    pub counted_by: String,
 }
 
 /// Where the images of a split are.
