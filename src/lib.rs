@@ -22,7 +22,7 @@
 //! # let folder = scratch.path().join("run");
 //! let run = Job::new(&Device::cpu(), &images, [model]).choices(choices).eps("8/255")?.run(&folder)?;
 //! let scores = run.scores(Options::default())?;
-//! // Two layers, each under three filters and these combined.
+//! // Two layers, each under three filters and the mean over these.
 //! assert_eq!(scores.scores.len(), 8);
 //! # Ok::<(), synfilter::Error>(())
 //! ```
