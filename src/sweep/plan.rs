@@ -5,13 +5,13 @@ use super::record::{Scope, Settings};
 use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::filter::{self, Census, Variant, WeightRange};
-use crate::network::BnMode;
+use crate::network::{BnMode, STATISTICS_BATCH};
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 use std::path::Path;
 
 /// Images per batch when batch norm uses the statistics of the batch.
-pub const BN_BATCH: usize = 100;
+pub const BN_BATCH: usize = STATISTICS_BATCH;
 
 /// One target of one checkpoint: what its variants are and which of them are distinct networks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
