@@ -4,11 +4,12 @@
 use super::dtype::Dtype;
 use super::format::{EXPECTED, Format, format, shortened};
 use super::metadata::{Metadata, Notes, is_own};
-use super::numpy::numbers;
+
 use super::pth::{Storages, Zip, open_legacy};
 use super::torch::{self, TensorRef};
 use super::{Checkpoint, Fault, Parsed, Tensor, is_counter, safetensors, tensor_place};
 use crate::error::{Error, Result};
+use crate::pickle::array::numbers;
 use crate::pickle::{Id, Object, Pickle};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;

@@ -18,7 +18,6 @@ mod format;
 mod key;
 mod metadata;
 mod mismatch;
-mod numpy;
 mod other;
 mod pth;
 mod safetensors;

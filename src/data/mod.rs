@@ -30,7 +30,6 @@ mod idx;
 mod listed;
 mod listing;
 mod mnist;
-mod numpy;
 mod pick;
 mod prepare;
 mod reader;
