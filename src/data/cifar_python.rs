@@ -2,7 +2,7 @@
 //! with the names of the classes. Python 2 wrote the official ones, of any protocol they are read. They are read as
 //! data: nothing in them is run.
 
-use super::cifar::{Images, PIXELS};
+use super::cifar_records::{PIXELS, Records};
 use crate::error::{Error, Result};
 use crate::pickle::array::byte_array;
 use crate::pickle::{self, Id, Object, Pickle};
@@ -29,7 +29,7 @@ pub(super) fn read_names(path: &Path, keys: &Keys, classes: usize) -> Result<Vec
 }
 
 /// Adds the images and labels of a batch.
-pub(super) fn read_batch(path: &Path, keys: &Keys, classes: usize, images: &mut Images) -> Result<()> {
+pub(super) fn read_batch(path: &Path, keys: &Keys, classes: usize, records: &mut Records) -> Result<()> {
     let file = Dict::read(path)?;
     let data = byte_array(&file.pickle, file.value("data")?)
         .map_err(|found| file.fault("data", format_args!("an array of uint8, [N, {PIXELS}]"), found))?;
@@ -56,9 +56,9 @@ pub(super) fn read_batch(path: &Path, keys: &Keys, classes: usize, images: &mut 
             let place = format!("`{}`, label {index}", keys.labels);
             return Err(Error::input(path, place, format_args!("0 to {}", classes - 1), found));
         };
-        images.labels.push(value as u16);
+        records.labels.push(value as u16);
     }
-    images.pixels.extend_from_slice(data.bytes);
+    records.pixels.extend_from_slice(data.bytes);
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! What a reader finds of a split before any image is decoded: the seam between the readers of the data sets and
-//! what is done alike with the images of all of them (`read.rs`).
+//! what is done alike with the images of all of them (`assemble.rs`).
 
 use crate::error::Result;
 use std::path::PathBuf;

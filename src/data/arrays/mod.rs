@@ -13,9 +13,10 @@ mod pixels;
 mod rows;
 
 use super::listed::{Listed, Source};
+use super::listing;
 use super::reader::Reader;
+use super::split::Split;
 use super::splits::{self, Role};
-use super::{Split, listing};
 use crate::error::{Error, Result};
 use container::Container;
 use names::Chosen;
