@@ -2,8 +2,8 @@
 
 use super::global::state;
 use super::race::Instruction;
+use super::space::{space_of, window};
 use super::traffic::{count, count_shared, count_shared_run};
-use super::{space_of, window};
 use crate::exec::cx::Cx;
 use crate::exec::registers::{LANES, Mask};
 use crate::fault::{FaultKind, Stop};

@@ -4,11 +4,12 @@
 //! does not find them. In between its destination is marked, and at the end its source must still be what it was.
 
 use super::access::lanes;
-use super::copies::Awaited;
+use super::banks;
+use super::copies::{Awaited, Copy};
 use super::global::state;
-use super::mbarrier::State;
+use super::mbarrier::{MAX_COUNT, State};
 use super::shared::Trouble;
-use super::{Copy, MAX_COUNT, banks, space_of, window};
+use super::space::{space_of, window};
 use crate::exec::cx::Cx;
 use crate::exec::registers::{LANES, Mask};
 use crate::fault::{FaultKind, Stop};

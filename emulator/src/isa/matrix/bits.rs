@@ -1,7 +1,7 @@
 //! `mma` and `wmma` of `b1`: D = C + the number of ones in A xor B, or in A and B.
 
 use super::fragment::{PANEL, a_order, b_order, tiles, vector};
-use super::{Shape, whole_warp};
+use super::shape::{Shape, whole_warp};
 use crate::exec::cx::Cx;
 use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;

@@ -1,7 +1,7 @@
 //! `mma` and `wmma` of `f64`: the layout of [`fragment`](super::fragment), one element to a register of 64 bits.
 
 use super::fragment::{PANEL, a_order, b_order, tiles, vector};
-use super::{Shape, whole_warp};
+use super::shape::{Shape, whole_warp};
 use crate::exec::cx::Cx;
 use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;

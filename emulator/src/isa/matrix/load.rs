@@ -3,8 +3,8 @@
 //! Lane 8j + r gives the address of row r of matrix j, 16 bytes. Of the matrix in register j, lane 4i + t gets elements
 //! 2t and 2t + 1 of row i (of column i with `.trans`).
 
+use super::shape::whole_warp;
 use super::transpose::transposed;
-use super::whole_warp;
 use crate::exec::cx::Cx;
 use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;

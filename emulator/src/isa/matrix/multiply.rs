@@ -3,8 +3,8 @@
 use super::accumulator::{Accumulator, Format};
 use super::fragment::{Multiplicand, PANEL, Planes, Rows};
 use super::product::{MAX_SELECTED, dense, sparse};
+use super::shape::whole_warp;
 use super::sparse::Metadata;
-use super::whole_warp;
 use crate::exec::cx::{Compute, Cx};
 use crate::exec::registers::{LANES, Mask};
 use crate::fault::Stop;

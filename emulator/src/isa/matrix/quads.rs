@@ -8,7 +8,7 @@
 use super::element::widen;
 use super::fragment::{PANEL, vector};
 use super::mma::Layout;
-use super::whole_warp;
+use super::shape::whole_warp;
 use crate::exec::cx::Cx;
 use crate::exec::registers::{LANES, Mask, Registers, Slot};
 use crate::fault::Stop;

@@ -7,8 +7,8 @@
 use super::element::Element;
 use super::fragment::{PANEL, a_order, b_order, tile_order, vector};
 use super::mma::{Layout, layout};
+use super::shape::{Shape, whole_warp};
 use super::wmma::{has_shape, registers};
-use super::{Shape, whole_warp};
 use crate::exec::cx::{Compute, Cx};
 use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;

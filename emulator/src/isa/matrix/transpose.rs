@@ -1,6 +1,6 @@
 //! `movmatrix`: the transpose of an 8 × 8 matrix of 16 bits.
 
-use super::whole_warp;
+use super::shape::whole_warp;
 use crate::exec::cx::Cx;
 use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;
