@@ -2,7 +2,7 @@
 
 use super::barrier::Barriers;
 use super::cx::{BlockState, LaunchState};
-use super::groups::Wait;
+use super::group::Wait;
 use super::registers::{LANES, Registers};
 use super::warp::{Environment, Program, Warp};
 use crate::counters::Counters;

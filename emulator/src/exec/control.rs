@@ -1,7 +1,7 @@
 //! Instructions that move the program counter, or wait.
 
 use super::code::{Action, Barrier, Call, Formal, Kind, Target};
-use super::lower::{Driver, Named};
+use super::lowering::{Driver, Named};
 use super::registers::{PredicateSlot, Slot};
 use crate::isa::{Class, Lower, Lowering, Modifiers, Refusal, destination, predicate, source};
 use crate::ptx::ast::{Instruction, Operand, Parameter, Prototype, Symbol};

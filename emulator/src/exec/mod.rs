@@ -14,15 +14,17 @@ mod device;
 mod flow;
 mod frames;
 mod grid;
-mod groups;
+mod group;
 mod launch;
 mod liveness;
 mod lower;
+mod lowering;
 mod module;
 mod print;
 pub mod registers;
 mod special;
 mod stack;
+mod turns;
 mod wait;
 mod warp;
 

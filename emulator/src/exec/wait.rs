@@ -2,7 +2,7 @@
 
 use super::barrier::{Arrival, BARRIERS, Completed, Purpose};
 use super::code::{Action, Barrier, Code, Kind, Members, Op};
-use super::groups::Wait;
+use super::group::Wait;
 use super::registers::{LANES, Mask, Slot};
 use super::warp::{Environment, Warp, holds};
 use crate::fault::{FaultKind, Stop};

@@ -10,7 +10,7 @@ use super::barrier::Barriers;
 use super::code::{Code, Fill, Kind, Members, Op, Value};
 use super::cx::{BlockState, Compute, Cx, LaunchState, POLLS, WarpState};
 use super::frames::Frames;
-use super::groups::{Group, Wait};
+use super::group::{Group, Wait};
 use super::registers::{LANES, Mask, PredicateSlot, Registers, Row, Slot};
 use crate::counters::Counters;
 use crate::fault::{FaultKind, Stop};
