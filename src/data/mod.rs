@@ -33,7 +33,7 @@ mod images;
 mod listed;
 mod listing;
 mod mnist;
-mod open;
+mod opening;
 mod pick;
 mod prepare;
 mod reader;
@@ -48,7 +48,7 @@ mod unpack;
 
 pub use dataset::DatasetKind;
 pub use images::Images;
-pub use open::{count, load, open};
+pub use opening::{count, load, open};
 pub use pick::{Choice, FILE_ORDER, How, Picked, order};
 pub use prepare::{Color, Prepare};
 pub use reading::{Reading, Skipped};
