@@ -2,8 +2,8 @@
 
 use super::error::{Code, Result};
 use super::limits::limits;
-use crate::exec::cx::Checks;
 use crate::exec::{OnFault, Settings};
+use crate::state::cx::Checks;
 use std::path::PathBuf;
 
 /// The settings.

@@ -1,12 +1,12 @@
 //! Functions that every device has: `printf`, `assert`, `malloc`, `free`.
 
 use super::code::{Builtin, Call, Op};
-use super::cx::Cx;
 use super::frames::Frame;
 use super::print::{Arguments, format};
-use super::registers::{LANES, Mask};
 use super::warp::{Environment, Warp};
 use crate::fault::{FaultKind, Stop};
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask};
 
 /// Longest string that a kernel prints in one piece.
 const MAX_STRING: usize = 1 << 16;

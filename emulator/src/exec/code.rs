@@ -1,9 +1,9 @@
 //! Lowered code: what the warps run.
 
-use super::cx::{Compute, Site};
-use super::registers::{PredicateSlot, Slot};
 use super::special::Special;
 use crate::counters::Class;
+use crate::state::cx::{Compute, Site};
+use crate::state::registers::{PredicateSlot, Slot};
 
 /// All functions of a module, kernels included.
 pub struct Code {

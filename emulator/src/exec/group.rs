@@ -1,6 +1,6 @@
 //! Lanes of a warp that run together, and what keeps them from going on.
 
-use super::registers::Mask;
+use crate::state::registers::Mask;
 
 /// What keeps a group from going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,13 +2,13 @@
 
 use super::code::{FunctionCode, Kind, Members, Op, Stretch};
 use super::control;
-use super::cx::Site;
 use super::flow::{blocks, ranks};
 use super::lowering::{Driver, MAX_ROWS, Names};
 use super::special::changing;
 use crate::isa::{Class, FAMILIES, Lower, Lowering, Refusal};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::cx::Site;
 use std::sync::Arc;
 
 /// Why a function cannot be run.

@@ -3,11 +3,11 @@
 use super::allocate::{Allocation, Place, allocate, rows_of};
 use super::code::{Builtin, Fill, Formal, Value, function_address};
 use super::flow::Block;
-use super::registers::PredicateSlot;
 use super::special::{changing, special};
 use crate::isa::{Address, Lower, Lowering, Refusal};
 use crate::ptx::ast::{Body, Function, Parameter, Symbol, Variable};
 use crate::ptx::types::{Space, Type};
+use crate::state::registers::PredicateSlot;
 use std::collections::HashMap;
 
 /// More rows than this a function may not have: a register file of 8 MiB per warp.

@@ -5,12 +5,12 @@
 use super::code::{Kind, Op, Stack};
 use super::frames::Frame;
 use super::lowering::Driver;
-use super::registers::{LANES, Mask, Slot};
 use super::warp::{Environment, Warp};
 use crate::fault::{FaultKind, Stop};
 use crate::isa::{Class, Lowering, Modifiers, Refusal, destination, source};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// Lowers an instruction if it is one of these.
 pub fn lower(i: &Instruction, modifiers: &mut Modifiers<'_>, cx: &mut Driver<'_>) -> Lowering<(Kind, Class)> {

@@ -2,8 +2,8 @@
 
 use super::code::{Code, Members};
 use super::group::{Group, Wait};
-use super::registers::{LANES, Mask};
 use super::warp::Warp;
+use crate::state::registers::{LANES, Mask};
 
 /// Instructions after which a group that keeps others waiting lends its turn, and how many the other then has.
 const PATIENCE: u64 = 4096;

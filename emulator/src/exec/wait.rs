@@ -3,9 +3,9 @@
 use super::barrier::{Arrival, BARRIERS, Completed, Purpose};
 use super::code::{Action, Barrier, Code, Kind, Members, Op};
 use super::group::Wait;
-use super::registers::{LANES, Mask, Slot};
 use super::warp::{Environment, Warp, holds};
 use crate::fault::{FaultKind, Stop};
+use crate::state::registers::{LANES, Mask, Slot};
 
 impl Warp {
     /// A group comes to a barrier.

@@ -2,10 +2,10 @@
 //! becomes.
 
 use crate::counters::Class;
-use crate::exec::cx::Compute;
-use crate::exec::registers::PredicateSlot;
 use crate::ptx::ast::{Body, Symbol};
 use crate::ptx::types::Space;
+use crate::state::cx::Compute;
+use crate::state::registers::PredicateSlot;
 
 /// Why an instruction cannot be run; the caller adds kernel and line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,8 +1,8 @@
 //! Operands: registers, predicates and constants, as rows of the register file.
 
 use super::lower::{Lower, Lowering, Refusal};
-use crate::exec::registers::{Lane, PredicateSlot, Slot};
 use crate::ptx::ast::Operand;
+use crate::state::registers::{Lane, PredicateSlot, Slot};
 
 /// An operand that is read: where, for a value of type `T`.
 ///

@@ -4,8 +4,6 @@
 //! go through `access`, which finds the memory, checks every lane, and counts.
 
 mod access;
-mod asynchronous;
-mod atomic;
 mod banks;
 mod checks;
 mod copies;
@@ -14,16 +12,12 @@ mod heap;
 mod launch;
 mod local;
 mod mbarrier;
-mod peek;
 mod race;
-mod report;
 mod shared;
 mod space;
 mod touched;
-mod traffic;
 
-pub use access::{Staged, Way, lanes};
-pub use asynchronous::{ArrivalKind, CopyRequest};
+pub use access::{ArrivalKind, CopyRequest, Staged, Way};
 pub use checks::Checks;
 pub use global::GlobalMemory;
 pub use heap::{Allocation, Owner};

@@ -4,7 +4,7 @@ use super::checks::Checks;
 use super::copies::Copies;
 use super::global::state;
 use super::race::{Instruction, Race, Races};
-use crate::exec::registers::{LANES, Mask};
+use crate::state::registers::{LANES, Mask};
 
 /// Shared memory of a block.
 pub struct BlockMemory {

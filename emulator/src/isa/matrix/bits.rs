@@ -2,12 +2,12 @@
 
 use super::fragment::{PANEL, a_order, b_order, tiles, vector};
 use super::shape::{Shape, whole_warp};
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;
 use crate::isa::simd::{Body, compute};
 use crate::isa::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
 use crate::ptx::ast::Operand;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// What takes the place of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

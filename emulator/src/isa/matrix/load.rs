@@ -5,8 +5,6 @@
 
 use super::shape::whole_warp;
 use super::transpose::transposed;
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;
 use crate::isa::memory_operand::{AddressSlot, address, space};
 use crate::isa::simd::{Body, compute};
@@ -14,6 +12,8 @@ use crate::isa::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destinatio
 use crate::memory::{Staged, Way};
 use crate::ptx::ast::Instruction;
 use crate::ptx::types::Space;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// Rows of a matrix.
 const ROWS: usize = 8;

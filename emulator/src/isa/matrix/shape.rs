@@ -1,9 +1,9 @@
 //! What all matrix instructions have: a shape, and a warp that executes them whole.
 
-use crate::exec::cx::Cx;
-use crate::exec::registers::Mask;
 use crate::fault::{FaultKind, Stop};
 use crate::isa::{Lowering, Refusal};
+use crate::state::cx::Cx;
+use crate::state::registers::Mask;
 
 /// M, N and K.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Reading memory as a lane sees it, past all checks and counts.
 
-use super::space::{space_of, window};
-use crate::exec::cx::Cx;
+use crate::memory::space::{space_of, window};
 use crate::ptx::types::Space;
+use crate::state::cx::Cx;
 
 impl Cx<'_> {
     /// Reads bytes at a generic address as a lane sees them; `false` where nothing lies.
