@@ -43,6 +43,11 @@ pub struct Normalisation {
 }
 
 impl Normalisation {
+    /// None: mean 0, standard deviation 1.
+    pub fn none(channels: usize) -> Self {
+        Normalisation { mean: vec![0.0; channels], std: vec![1.0; channels] }
+    }
+
     /// Mean and standard deviation.
     pub fn slices(&self) -> [&[f32]; 2] {
         [&self.mean, &self.std]

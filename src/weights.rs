@@ -1,9 +1,11 @@
 //! The values of a network's parameters: initialised, from a checkpoint, to a checkpoint.
 
 use crate::checkpoint::{Checkpoint, Metadata, Tensor};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Init, ParamKind};
 use crate::random::Random;
+use crate::text::hex;
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -53,6 +55,40 @@ impl Weights {
         let counters = checkpoint.counters.iter();
         let batches = counters.filter(|(name, _)| name.ends_with(COUNTER)).map(|(_, &n)| n).max();
         Weights { tensors, batches: batches.unwrap_or(0) }
+    }
+
+    /// Whether these are finite values of all parameters of `graph`.
+    ///
+    /// # Errors
+    /// A usage error naming the first parameter that is missing, of another length or not finite.
+    pub fn check(&self, graph: &Graph) -> Result<()> {
+        let (expected, found) = (graph.params.len(), self.tensors.len());
+        if expected != found {
+            return Err(Error::usage(format!("weights: expected {expected} tensors, found {found}")));
+        }
+        for (param, values) in graph.params.iter().zip(&self.tensors) {
+            let (name, expected, found) = (&param.name, param.len(), values.len());
+            if expected != found {
+                return Err(Error::usage(format!(
+                    "weights: {name}: expected {expected} values, found {found}"
+                )));
+            }
+            if let Some(found) = values.iter().find(|value| !value.is_finite()) {
+                return Err(Error::usage(format!("weights: {name}: expected finite values, found {found}")));
+            }
+        }
+        Ok(())
+    }
+
+    /// SHA-256 over all values in the graph's order, hexadecimal.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"synfilter weights 1\n");
+        for tensor in &self.tensors {
+            hash.update((tensor.len() as u64).to_le_bytes());
+            tensor.iter().for_each(|value| hash.update(value.to_le_bytes()));
+        }
+        hex(&hash.finalize())
     }
 
     /// A checkpoint with these values.

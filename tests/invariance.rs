@@ -36,6 +36,7 @@ fn score(layer: &Layer, filter: Option<FilterKind>, made: Made) -> Score {
         layer_index: Some(layer.index),
         channel: None,
         filter,
+        over: Vec::new(),
         baseline: Baseline::Density,
         score_clean: made,
         score_adv: made,

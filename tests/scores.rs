@@ -200,12 +200,21 @@ fn an_unfiltered_accuracy_of_zero_leaves_no_number() {
 }
 
 #[test]
-fn combined_needs_all_three_filters() {
-    let records: Vec<Record> =
-        sweep().into_iter().filter(|record| record.cell.filter != Some(FilterKind::LowPass)).collect();
-    let found = scores(&records, Options::default());
-    assert_eq!(found.len(), 4);
-    assert!(found.iter().all(|score| score.filter.is_some()));
+fn combined_is_over_the_filters_that_were_swept() {
+    let without = |left_out: &[FilterKind]| -> Vec<Record> {
+        let keep = |record: &Record| !record.cell.filter.is_some_and(|filter| left_out.contains(&filter));
+        sweep().into_iter().filter(keep).collect()
+    };
+    let two = scores(&without(&[FilterKind::LowPass]), Options::default());
+    let names: Vec<_> = two.iter().map(|score| score.filter_name()).collect();
+    assert_eq!(names, ["high-pass", "pulse", "combined", "high-pass", "pulse", "combined"]);
+    let mean = (two[0].score_clean.unwrap() + two[1].score_clean.unwrap()) / 2.0;
+    assert!((two[2].score_clean.unwrap() - mean).abs() < 1e-12);
+    assert_eq!(two[2].over, [FilterKind::HighPass, FilterKind::Pulse]);
+    assert!(table(&two).ends_with("combined: the mean over high-pass, pulse\n"));
+    // Of one there is no mean.
+    let one = scores(&without(&[FilterKind::LowPass, FilterKind::Pulse]), Options::default());
+    assert!(one.len() == 2 && one.iter().all(|score| score.filter.is_some() && score.over.is_empty()));
 }
 
 #[test]

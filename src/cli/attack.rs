@@ -106,7 +106,6 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         checkpoints: &args.checkpoint,
         images: &images,
         reading: &reading,
-        dataset: args.images.source.dataset,
         said: &args.named.choice(&args.images.normalise),
         methods: &methods,
         eps: &eps,

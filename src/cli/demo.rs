@@ -166,7 +166,7 @@ fn swept(args: &Args, device: &Device, checkpoint: &PathBuf, run: &Path) -> Resu
     let (images, reading) = open(&Request { choice: Some(choice), ..request })?;
     let said = Said { arch: Some(ARCH), ..Said::default() };
     let choices = Choices { thresholds: THRESHOLDS, eps: EPS, ..Choices::default() };
-    Job::of_files(device, (DatasetKind::Digits, &images), slice::from_ref(checkpoint), &said)
+    Job::of_files(device, &images, slice::from_ref(checkpoint), &said)
         .choices(choices)
         .reading(&reading)
         .recorded(command(), args.compute.seed)

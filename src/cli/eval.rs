@@ -58,7 +58,7 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Document {
-    arch: &'static str,
+    arch: String,
     #[serde(skip_serializing_if = "Stem::is_imagenet")]
     stem: Stem,
     dataset: &'static str,
@@ -85,9 +85,8 @@ struct Adversarial {
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let device = args.compute.open()?;
     let (images, reading) = args.images.load(false)?;
-    let dataset = args.images.source.dataset;
     let said = args.named.choice(&args.images.normalise);
-    let model = Model::open(&args.checkpoint, &said, dataset, &images)?;
+    let model = Model::open(&args.checkpoint, &said, &images)?;
     // Asked for before the work starts: a folder that cannot be written is known at once.
     let file = args.save_outputs.as_ref().map(AtomicFile::create).transpose()?;
     let input = Input::of(reading).with(vec![model.taken.clone()]);
@@ -112,9 +111,9 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let mean = |tally: Tally| tally.loss / images.len() as f64;
     let adversarial = args.eps.iter().zip(found.adversarial.iter().map(Tally::from));
     let document = Document {
-        arch: model.arch.name(),
+        arch: model.name.clone(),
         stem: model.stem,
-        dataset: dataset.name(),
+        dataset: images.name(),
         images: images.len(),
         correct_clean: clean.correct,
         loss_clean: mean(clean),

@@ -45,7 +45,7 @@ pub struct Args {
     /// Sizes of the FGSM steps that accuracy is measured under, in pixel units; that of the sweep if left out.
     #[arg(long, value_name = "E,..", value_delimiter = ',', allow_hyphen_values = true)]
     eps: Option<Vec<Eps>>,
-    /// The score whose labels decide, combined over the three filters.
+    /// The score whose labels decide, combined over the filters of the sweep.
     #[arg(long, value_name = "clean|adversarial|difference", default_value_t = Which::Adversarial)]
     by: Which,
     #[command(flatten)]
@@ -118,7 +118,6 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         train: &train,
         test: &test,
         input: Input::of_training(train_reading, test_reading),
-        dataset: args.source.dataset,
         said: &args.named.choice(&args.normalise),
         by: args.by,
         options: args.labelling.options(),

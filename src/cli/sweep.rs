@@ -133,8 +133,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     let in_file_order = args.out.as_deref().map_or(Ok(false), began_in_file_order)?;
     let (images, reading) = args.images.load(in_file_order)?;
     let said = args.named.choice(&args.images.normalise);
-    let of = (args.images.source.dataset, &images);
-    let job = Job::of_files(&device, of, &args.checkpoint, &said)
+    let job = Job::of_files(&device, &images, &args.checkpoint, &said)
         .choices(args.measured.choices(method))
         .reading(&reading)
         .trained(&trained)

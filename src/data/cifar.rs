@@ -148,7 +148,14 @@ impl Reader for Cifar {
             return Err(missing(self.name, dir, &folders, &files, self.fetched));
         };
         let source = Source::Memory { shape: SHAPE, pixels: records.pixels };
-        Ok(Listed { labels: records.labels, classes, source, root, notes: Vec::new() })
+        Ok(Listed {
+            labels: records.labels,
+            classes,
+            source,
+            root,
+            notes: Vec::new(),
+            counted_by: String::new(),
+        })
     }
 }
 

@@ -76,7 +76,8 @@ fn list(dir: &Path, split: Split, known: Option<&Known>) -> Result<Listed> {
     if split == Split::Test && root == numbered_by {
         notes.extend(splits::numbered_alone(dir, &classes));
     }
-    Ok(Listed { labels, classes, source: Source::Files(files), root, notes })
+    let counted_by = format!("the folders of {}", numbered_by.display());
+    Ok(Listed { labels, classes, source: Source::Files(files), root, notes, counted_by })
 }
 
 /// The image files of a split and their labels; what is passed over goes to `notes`.

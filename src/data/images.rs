@@ -1,5 +1,7 @@
 //! Images in memory, and the digest that results are recorded against.
 
+use super::dataset::DatasetKind;
+use super::listed::BY_LABELS;
 use crate::error::{Error, Result};
 use crate::text::hex;
 use sha2::{Digest, Sha256};
@@ -17,6 +19,10 @@ pub struct Images {
     pub classes: Vec<String>,
     /// SHA-256 over shape, pixels, labels and class names, hexadecimal: what results are recorded against.
     pub digest: String,
+    /// The data set that they are of, whose normalisation holds where nothing else is told; `None` for images in memory.
+    pub dataset: Option<DatasetKind>,
+    /// How the number of classes is known, where it may be meant otherwise; else empty.
+    pub counted_by: String,
 }
 
 impl Images {
@@ -26,7 +32,66 @@ impl Images {
         debug_assert_eq!(pixels.len(), labels.len() * shape.iter().product::<usize>());
         debug_assert!(labels.iter().all(|&label| usize::from(label) < classes.len()));
         let digest = digest(shape, &pixels, &labels, &classes);
-        Images { shape, pixels, labels, classes, digest }
+        Images { shape, pixels, labels, classes, digest, dataset: None, counted_by: String::new() }
+    }
+
+    /// Images in memory: `pixels` is `[N, C, H, W]`, 0..=255, `labels` has a class index for each. There are as many classes as
+    /// the greatest label says, called by their numbers, unless [`Images::with_classes`] says more.
+    ///
+    /// ```
+    /// use synfilter::data::Images;
+    ///
+    /// let images = Images::from_bytes(vec![0; 2 * 3 * 32 * 32], [2, 3, 32, 32], vec![7, 0])?;
+    /// assert_eq!((images.len(), images.classes.len()), (2, 8));
+    /// # Ok::<(), synfilter::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// A usage error for none, for another number of pixels or labels than the shape says, and for labels above 65,534.
+    pub fn from_bytes(pixels: Vec<u8>, [n, c, h, w]: [usize; 4], labels: Vec<u16>) -> Result<Images> {
+        let size = [n, c, h, w].into_iter().try_fold(1usize, usize::checked_mul);
+        if size != Some(pixels.len()) || pixels.is_empty() {
+            let found = pixels.len();
+            return Err(Error::usage(format!(
+                "images: expected the pixels of at least one image, {n}·{c}·{h}·{w} of them, found {found}"
+            )));
+        }
+        if labels.len() != n {
+            let found = labels.len();
+            return Err(Error::usage(format!("labels: expected {n}, one per image, found {found}")));
+        }
+        let Some(count) = labels.iter().max().and_then(|last| last.checked_add(1)) else {
+            return Err(Error::usage("labels: expected at most 65,534, found 65535".to_owned()));
+        };
+        let classes = (0..count).map(|class| class.to_string()).collect();
+        let counted_by = BY_LABELS.to_owned();
+        Ok(Images { counted_by, ..Images::new([c, h, w], pixels, labels, classes) })
+    }
+
+    /// The same with names of all classes, of which there may be more than images show.
+    ///
+    /// # Errors
+    /// A usage error for fewer names than the greatest label asks for, and for more than 65,535.
+    pub fn with_classes(self, names: impl IntoIterator<Item = impl Into<String>>) -> Result<Images> {
+        let classes: Vec<String> = names.into_iter().map(Into::into).collect();
+        let least = self.labels.iter().max().map_or(0, |&last| usize::from(last) + 1);
+        if classes.len() < least || classes.len() > usize::from(u16::MAX) {
+            let found = classes.len();
+            return Err(Error::usage(format!("classes: expected {least} to 65535 names, found {found}")));
+        }
+        let images = Images::new(self.shape, self.pixels, self.labels, classes);
+        Ok(Images { dataset: self.dataset, ..images })
+    }
+
+    /// The name of their data set in results; "memory" for images of none.
+    pub fn name(&self) -> &'static str {
+        self.dataset.map_or("memory", DatasetKind::name)
+    }
+
+    /// How many classes there are, and how that is known.
+    pub(crate) fn class_count(&self) -> String {
+        let by = if self.counted_by.is_empty() { String::new() } else { format!(" ({})", self.counted_by) };
+        format!("{} classes{by}", self.classes.len())
     }
 
     /// Number of images.

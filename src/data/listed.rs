@@ -4,6 +4,9 @@
 use crate::error::Result;
 use std::path::PathBuf;
 
+/// How classes are counted where nothing but labels tells.
+pub(super) const BY_LABELS: &str = "one more than the greatest label";
+
 /// A split as a reader found it. There are as many labels as images, at least one, and every label is below
 /// `classes.len()`.
 pub(super) struct Listed {
@@ -17,6 +20,8 @@ pub(super) struct Listed {
     pub root: PathBuf,
     /// What was taken that a user could have meant otherwise, a sentence each.
     pub notes: Vec<String>,
+    /// How the number of classes is known, where it may be meant otherwise; else empty.
+    pub counted_by: String,
 }
 
 /// Where the images of a split are.

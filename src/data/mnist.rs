@@ -234,6 +234,13 @@ impl IdxSet {
         }
         let labels = labels.into_iter().map(u16::from).collect();
         let source = Source::Memory { shape: [1, height, width], pixels };
-        Ok(Listed { labels, classes, source, root: image_path.to_owned(), notes: Vec::new() })
+        Ok(Listed {
+            labels,
+            classes,
+            source,
+            root: image_path.to_owned(),
+            notes: Vec::new(),
+            counted_by: String::new(),
+        })
     }
 }

@@ -50,7 +50,7 @@ pub fn open(request: &Request) -> Result<(Images, Reading)> {
     let Request { kind, split, prepare, .. } = *request;
     prepare.check()?;
     let known = request.known()?;
-    let Listed { mut labels, classes: own, source, root, mut notes } =
+    let Listed { mut labels, classes: own, source, root, mut notes, counted_by } =
         list(kind, request.dir.as_deref(), split, known.as_ref())?;
     let cache = match &source {
         Source::Files(files) => assemble::cache(kind, split, &root, files, &labels, &own),
@@ -115,7 +115,12 @@ pub fn open(request: &Request) -> Result<(Images, Reading)> {
         skipped,
         notes,
     };
-    Ok((Images::new(shape, pixels, labels, classes), reading))
+    let counted_by = match &request.classes {
+        Some(path) => format!("those of {}", path.display()),
+        None => counted_by,
+    };
+    let images = Images::new(shape, pixels, labels, classes);
+    Ok((Images { dataset: Some(kind), counted_by, ..images }, reading))
 }
 
 /// What the reader of a data set finds of a split.

@@ -95,7 +95,7 @@ fn list(top: &Path, split: Split) -> Result<Listed> {
             (root, listed)
         }
     };
-    Ok(Listed { labels, classes, source: Source::Files(files), root, notes })
+    Ok(Listed { labels, classes, source: Source::Files(files), root, notes, counted_by: String::new() })
 }
 
 /// Where the decoded split is kept whose files lie in `root`.

@@ -22,7 +22,7 @@ use std::num::NonZeroUsize;
 /// use synfilter::Device;
 ///
 /// let images = load(DatasetKind::Digits, None, Split::Test, None)?.first(64)?;
-/// let model = Model::untrained((Arch::SqueezeNet1_1, Stem::Imagenet), DatasetKind::Digits, &images, 0)?;
+/// let model = Model::untrained((Arch::Squeezenet1_1, Stem::Imagenet), &images, 0)?;
 /// let device = Device::cpu();
 /// let found = Accuracy::new(&device, &images, &model).under(&[Eps(0.1).attack(Method::Fgsm, true)])?;
 /// assert_eq!((found.images, found.adversarial.len()), (64, 1));

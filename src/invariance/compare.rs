@@ -73,7 +73,7 @@ pub fn compare(
     }
 
     let mut filters: Vec<Option<FilterKind>> = gathered.common.filters.iter().copied().map(Some).collect();
-    if FilterKind::ALL.iter().all(|kind| filters.contains(&Some(*kind))) {
+    if filters.len() > 1 {
         filters.push(None);
     }
     let comparisons = groups.into_iter().map(|(over, fixed, members)| {

@@ -205,7 +205,7 @@ impl std::ops::Add for Share {
 pub struct LayerAgreement {
     /// The score.
     pub by: Which,
-    /// The filter; `None`, written "combined", for the mean over the three.
+    /// The filter; `None`, written "combined", for the mean over those that were swept.
     #[serde(with = "filter_or_combined")]
     pub filter: Option<FilterKind>,
     /// Members without this score because the unfiltered accuracy is 0, by position in [`Comparison::members`]. They are
@@ -256,7 +256,7 @@ pub struct Row {
 pub struct DepthAgreement {
     /// The score.
     pub by: Which,
-    /// The filter; `None`, written "combined", for the mean over the three.
+    /// The filter; `None`, written "combined", for the mean over those that were swept.
     #[serde(with = "filter_or_combined")]
     pub filter: Option<FilterKind>,
     /// Members without this score because the unfiltered accuracy is 0, by position in [`Comparison::members`].

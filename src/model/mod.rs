@@ -8,7 +8,7 @@ pub use id::CheckpointId;
 pub use taken::{Origin, Taken};
 
 use crate::checkpoint::{Expected, File, Found, Listed, Metadata};
-use crate::data::{DatasetKind, Images};
+use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
 use crate::models::{Arch, Stem, stem_of};
@@ -41,8 +41,10 @@ pub struct Said {
 
 /// A trained network.
 pub struct Model {
-    /// The architecture.
-    pub arch: Arch,
+    /// The name of the architecture in results.
+    pub name: String,
+    /// The architecture, if it is one that the program knows.
+    pub arch: Option<Arch>,
     /// Its stem.
     pub stem: Stem,
     /// The network for the images at hand.
@@ -78,7 +80,8 @@ impl Model {
     /// # Errors
     /// An input error for a file that is damaged or does not fit the images, a usage error for choices that cannot be or
     /// contradict the file, and for an architecture or a stem that nobody names.
-    pub fn open(path: &Path, choice: &Said, dataset: DatasetKind, images: &Images) -> Result<Model> {
+    pub fn open(path: impl AsRef<Path>, said: &Said, images: &Images) -> Result<Model> {
+        let (path, choice) = (path.as_ref(), said);
         let file = File::open(path)?;
         let ([channels, h, w], classes) = (images.shape, images.classes.len());
         let input = Shape { c: channels, h, w };
@@ -86,20 +89,24 @@ impl Model {
         let (meta, told) = file.metadata(channels, classes)?;
         notes.extend(told);
         if file.is_own() {
-            agree_with_images(path, &meta, dataset, images)?;
+            agree_with_images(path, &meta, images)?;
         }
         let (stem, stem_from) = stem_in(&file, &found, arch, choice.stem, &meta, &mut notes)?;
         let graph = arch.build_with(input, classes, stem)?;
         let expected = graph.expected_tensors();
-        if let Some(trained) = meta.dataset.as_deref().filter(|&trained| trained != dataset.name()) {
-            notes.push(format!("the network was trained on {}, not on {dataset}", trained.escape_debug()));
+        if let Some(trained) = meta.dataset.as_deref().filter(|&trained| trained != images.name()) {
+            notes.push(format!(
+                "the network was trained on {}, not on {}",
+                trained.escape_debug(),
+                images.name()
+            ));
         }
         notes.extend(own_normalisation(&file, &found));
         notes.extend(layers_beside(&file, &found));
-        check_channels(&file, &found, &expected, dataset)?;
-        let checkpoint = file.read(&found, &expected).map_err(|error| counted(error, dataset, images))?;
+        check_channels(&file, &found, &expected, images)?;
+        let checkpoint = file.read(&found, &expected).map_err(|error| counted(error, images))?;
         let weights = Weights::from_checked(&graph, &checkpoint);
-        let (norm, normalised_by) = normalisation(path, choice, &meta, dataset, channels)?;
+        let (norm, normalised_by) = normalisation(path, choice, &meta, images)?;
         let key = (!found.others.is_empty()).then(|| found.key.clone());
         let of_file = checkpoint.sha256;
         let sha256 = key.as_ref().map_or(of_file.clone(), |key| identity(&of_file, key));
@@ -115,31 +122,76 @@ impl Model {
             passed_over: first(found.passed_over),
             objects: file.objects().len(),
             notes,
-            ..Taken::network((arch, arch_from), stem_from.map(|from| (stem, from)), &norm, normalised_by)
+            ..Taken::network(
+                (arch.name(), arch_from),
+                stem_from.map(|from| (stem, from)),
+                &norm,
+                normalised_by,
+            )
         };
         let (epoch, seed) = (meta.epoch, meta.seed);
-        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch, seed, taken })
+        let name = arch.name().to_owned();
+        Ok(Model { name, arch: Some(arch), stem, graph, weights, norm, sha256, key, epoch, seed, taken })
     }
 
     /// A network with initial weights for the images of a data set.
     ///
     /// # Errors
     /// A usage error for images that are too small for it.
-    pub fn untrained(
-        (arch, stem): (Arch, Stem),
-        dataset: DatasetKind,
-        images: &Images,
-        seed: u64,
-    ) -> Result<Model> {
+    pub fn untrained((arch, stem): (Arch, Stem), images: &Images, seed: u64) -> Result<Model> {
         let [channels, h, w] = images.shape;
         let graph = arch.build_with(Shape { c: channels, h, w }, images.classes.len(), stem)?;
         let weights = Weights::init(&graph, seed);
-        let (mean, std) = dataset.default_mean_std(channels);
-        let norm = Normalisation { mean, std };
+        let norm = default_normalisation(images).unwrap_or_else(|| Normalisation::none(channels));
         let stem_from = arch.has_stems().then_some((stem, Origin::Flag));
-        let taken = Taken::network((arch, Origin::Flag), stem_from, &norm, Origin::Dataset);
-        let (sha256, key) = (String::new(), None);
-        Ok(Model { arch, stem, graph, weights, norm, sha256, key, epoch: None, seed: None, taken })
+        let taken = Taken::network((arch.name(), Origin::Flag), stem_from, &norm, Origin::Dataset);
+        let (name, sha256, arch) = (arch.name().to_owned(), String::new(), Some(arch));
+        Ok(Model {
+            name,
+            arch,
+            stem,
+            graph,
+            weights,
+            norm,
+            sha256,
+            key: None,
+            epoch: None,
+            seed: None,
+            taken,
+        })
+    }
+
+    /// A network of one's own: its name in results, its graph, its weights and how images are normalised for it. It is known
+    /// by the SHA-256 of its weights.
+    ///
+    /// # Errors
+    /// A usage error for weights that are not those of the graph, for values that are not finite, and for a normalisation of
+    /// another number of channels.
+    pub fn new(name: &str, graph: Graph, weights: Weights, norm: Normalisation) -> Result<Model> {
+        weights.check(&graph)?;
+        let channels = graph.input().c;
+        if [norm.mean.len(), norm.std.len()] != [channels; 2] || norm.std.iter().any(|&std| std <= 0.0) {
+            let found = format!("{:?} and {:?}", norm.mean, norm.std);
+            return Err(Error::usage(format!(
+                "normalisation: expected mean and positive std of {channels} channels, found {found}"
+            )));
+        }
+        let taken = Taken::network((name, Origin::Flag), None, &norm, Origin::Flag);
+        let (sha256, stem) = (weights.digest(), Stem::Imagenet);
+        let name = name.to_owned();
+        Ok(Model {
+            name,
+            arch: None,
+            stem,
+            graph,
+            weights,
+            norm,
+            sha256,
+            key: None,
+            epoch: None,
+            seed: None,
+            taken,
+        })
     }
 
     /// The network with what else is known of its training.
@@ -310,16 +362,17 @@ fn stem_in(
 }
 
 /// Whether a checkpoint of this program is for as many classes and channels as the images have.
-fn agree_with_images(path: &Path, meta: &Metadata, dataset: DatasetKind, images: &Images) -> Result<()> {
+fn agree_with_images(path: &Path, meta: &Metadata, images: &Images) -> Result<()> {
     for (what, recorded, actual) in
         [("classes", meta.classes, images.classes.len()), ("channels", meta.channels, images.shape[0])]
     {
         if let Some(recorded) = recorded.filter(|&recorded| recorded != actual) {
             let help = match what {
-                "classes" => counted_by_labels(dataset, images),
-                _ => color_for(actual, recorded),
+                "classes" if !images.counted_by.is_empty() => format!(" ({})", images.counted_by),
+                "classes" => String::new(),
+                _ => color_for(actual, recorded).to_owned(),
             };
-            let expected = format!("{actual} as {dataset} has{help}");
+            let expected = format!("{actual} as {} has{help}", images.name());
             return Err(Error::input(path, format!("metadata `{what}`"), expected, recorded));
         }
     }
@@ -335,24 +388,13 @@ fn color_for(images: usize, network: usize) -> &'static str {
     }
 }
 
-/// Where the number of classes comes from if nothing but labels tells it, in brackets.
-fn counted_by_labels(dataset: DatasetKind, images: &Images) -> &'static str {
-    let numbers = || images.classes.iter().enumerate().all(|(number, name)| *name == number.to_string());
-    match dataset {
-        DatasetKind::Arrays if numbers() => {
-            " (one more than the greatest label; an array `classes` of names, or --classes, says more)"
-        }
-        _ => "",
-    }
-}
-
 /// An error of a network for another number of classes, with where the images' number comes from.
-fn counted(error: Error, dataset: DatasetKind, images: &Images) -> Error {
+fn counted(error: Error, images: &Images) -> Error {
     match error {
         Error::Input { path, place, expected, found }
             if expected == format!("{} classes", images.classes.len()) =>
         {
-            Error::Input { path, place, expected: expected + counted_by_labels(dataset, images), found }
+            Error::Input { path, place, expected: images.class_count(), found }
         }
         other => other,
     }
@@ -360,12 +402,12 @@ fn counted(error: Error, dataset: DatasetKind, images: &Images) -> Error {
 
 /// Whether the first convolution takes as many channels as the images have; the shapes of all tensors are checked
 /// later, but this difference has a plain name.
-fn check_channels(file: &File, found: &Found, expected: &[Expected], dataset: DatasetKind) -> Result<()> {
+fn check_channels(file: &File, found: &Found, expected: &[Expected], images: &Images) -> Result<()> {
     let Some((name, wanted)) = expected.first() else { return Ok(()) };
     match (wanted.as_slice(), found.shape(file, 0)) {
         ([k, wanted, r, s], [k1, found, r1, s1]) if (k, r, s) == (k1, r1, s1) && found != wanted => {
             let help = color_for(*wanted, *found);
-            let wanted = format!("{wanted} input channels as the images of {dataset} have{help}");
+            let wanted = format!("{wanted} input channels as the images of {} have{help}", images.name());
             Err(Error::input(file.path(), format!("tensor `{name}`"), wanted, found))
         }
         _ => Ok(()),
@@ -412,10 +454,21 @@ fn normalisation(
     path: &Path,
     choice: &Said,
     meta: &Metadata,
-    dataset: DatasetKind,
-    channels: usize,
+    images: &Images,
 ) -> Result<(Normalisation, Origin)> {
-    let (mean, std) = dataset.default_mean_std(channels);
+    let channels = images.shape[0];
+    let told = |recorded: &Option<Vec<f32>>, said: &Option<Vec<f32>>| recorded.is_some() || said.is_some();
+    let all_told = told(&meta.mean, &choice.mean) && told(&meta.std, &choice.std);
+    let Normalisation { mean, std } = match default_normalisation(images) {
+        Some(default) => default,
+        // Neither is used.
+        None if all_told => Normalisation::none(channels),
+        None => {
+            let what =
+                "normalisation: expected --mean and --std, as neither the file nor a data set tells them";
+            return Err(Error::usage(format!("{}: {what}", path.display())));
+        }
+    };
     let recorded = |name: &str, recorded: &Option<Vec<f32>>, default| match recorded {
         Some(values) if values.len() == channels => Ok(values.clone()),
         Some(values) => {
@@ -434,6 +487,12 @@ fn normalisation(
         Origin::Dataset
     };
     Ok((choice.over(own)?, by))
+}
+
+/// What images of their data set are normalised with where nothing else is told.
+fn default_normalisation(images: &Images) -> Option<Normalisation> {
+    let (mean, std) = images.dataset?.default_mean_std(images.shape[0]);
+    Some(Normalisation { mean, std })
 }
 
 impl Said {

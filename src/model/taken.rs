@@ -1,6 +1,6 @@
 //! What was taken from a checkpoint: told to the user, recorded with the results.
 
-use crate::models::{Arch, Stem};
+use crate::models::Stem;
 use crate::named_choice::named_choice;
 use crate::network::Normalisation;
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,7 @@ pub struct Taken {
 impl Taken {
     /// A network of no file, with the stem of a ResNet and its normalisation: each with who says so.
     pub(super) fn network(
-        (arch, arch_from): (Arch, Origin),
+        (arch, arch_from): (&str, Origin),
         stem: Option<(Stem, Origin)>,
         norm: &Normalisation,
         normalised_by: Origin,
@@ -82,7 +82,7 @@ impl Taken {
         Taken {
             file: String::new(),
             sha256: String::new(),
-            arch: arch.name().to_owned(),
+            arch: arch.to_owned(),
             arch_from,
             stem,
             stem_from,

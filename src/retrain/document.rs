@@ -3,6 +3,7 @@
 use crate::backend::Optimizer;
 use crate::data::Picked;
 use crate::error::{Error, Result};
+use crate::filter::FilterKind;
 use crate::input::Input;
 use crate::model::CheckpointId;
 use crate::models::Stem;
@@ -107,7 +108,7 @@ pub struct Labels {
     pub pick: Option<Picked>,
     /// Size of its FGSM step in pixel units.
     pub eps: f64,
-    /// The score that decides; combined over the three filters.
+    /// The score that decides; combined over the filters that were swept.
     pub by: Which,
     /// What accuracy was compared with.
     pub baseline: Baseline,
@@ -115,6 +116,10 @@ pub struct Labels {
     pub tau: f64,
     /// By how many standard errors it has to be beyond that.
     pub z: f64,
+    /// The filters that it is combined over; empty for all that the method knows.
+    // Left out for these, as in retrainings before there was a choice.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<FilterKind>,
     /// All filterable layers, in network order.
     pub layers: Vec<Layer>,
 }
@@ -376,6 +381,7 @@ mod tests {
                 baseline: Baseline::Unfiltered,
                 tau: 0.0,
                 z: 1.96,
+                over: Vec::new(),
                 layers: [Label::Fragile, Label::Robust, Label::Antifragile].map(layer).to_vec(),
             },
             training: Training {

@@ -3,6 +3,7 @@
 use super::document::{Labels, Layer};
 use crate::data::{Choice, Prepare};
 use crate::error::{Error, Result};
+use crate::filter::FilterKind;
 use crate::input::Input;
 use crate::invariance::gather::{records, scored};
 use crate::models::Stem;
@@ -39,7 +40,7 @@ pub fn swept(run: &Path) -> Result<Swept> {
 }
 
 /// The labels of all `layers` of the checkpoint with the content `sha256` and the stem `stem`, by the score `by` combined over
-/// the three filters. Also the digest of the images that the sweep measured.
+/// its filters. Also the digest of the images that the sweep measured.
 ///
 /// # Errors
 /// An input error for a folder that holds no finished sweep, and for damaged files; a usage error for a sweep of something
@@ -75,14 +76,16 @@ pub fn labels(
     if let Some(missing) = layers.iter().find(|layer| !settings.layers.iter().any(|swept| swept == *layer)) {
         return fault("layers", format!("all {} of the network", layers.len()), format!("none of {missing}"));
     }
+    // The mean over several filters, or the only one's.
+    let which = Some(settings.filters[0]).filter(|_| settings.filters.len() == 1);
     let layer = |name: &&str| {
-        let mut combined = of.scores.iter().filter(|score| score.filter.is_none());
-        let (score, se, label) = combined.find(|score| score.layer.as_deref() == Some(name))?.get(by);
+        let mut of_layer = of.scores.iter().filter(|score| score.layer.as_deref() == Some(name));
+        let (score, se, label) = of_layer.find(|score| score.filter == which)?.get(by);
         Some(Layer { name: (*name).to_owned(), score, se, label })
     };
     let Some(found) = layers.iter().map(layer).collect::<Option<Vec<Layer>>>() else {
         let filters: Vec<&str> = settings.filters.iter().map(|filter| filter.name()).collect();
-        return fault("filters", "all three".to_owned(), filters.join(", "));
+        return fault("scores", "one of each layer".to_owned(), filters.join(", "));
     };
     let labels = Labels {
         run: run.display().to_string(),
@@ -94,6 +97,7 @@ pub fn labels(
         baseline: options.baseline,
         tau: options.tau,
         z: options.z,
+        over: settings.filters.iter().copied().filter(|_| settings.filters != FilterKind::ALL).collect(),
         layers: found,
     };
     Ok((labels, settings.dataset_digest.clone()))

@@ -9,6 +9,7 @@ use crate::data::{DatasetKind, Images};
 use crate::error::{Error, Result};
 use crate::input::Input;
 use crate::model::{Model, Said};
+use crate::models::Arch;
 use crate::score::{Label, Options, Which};
 use crate::train::{Origin, TrainSettings};
 use crate::watch::Watch;
@@ -28,8 +29,6 @@ pub struct Retraining<'a> {
     pub test: &'a Images,
     /// Which all these are; the test images that the sweep chose come first.
     pub input: Input,
-    /// Their data set.
-    pub dataset: DatasetKind,
     /// What the user says of the network.
     pub said: &'a Said,
     /// The score that decides.
@@ -62,6 +61,8 @@ pub struct Plan {
     pub(super) arms: Arms,
     /// The checkpoint.
     pub(super) model: Model,
+    /// Its architecture, and the data set: training is of those that the program knows.
+    known: (Arch, DatasetKind),
     /// What a reader of its results should know.
     pub(super) notes: Vec<String>,
 }
@@ -97,7 +98,7 @@ impl Plan {
                 epoch: checkpoint.epoch,
                 frozen: self.arms.frozen(arm, seed),
             }),
-            ..TrainSettings::new(self.model.arch, retraining.dataset, retraining.train)
+            ..TrainSettings::new(self.known.0, self.known.1, retraining.train)
         }
     }
 
@@ -113,7 +114,13 @@ impl Retraining<'_> {
     /// # Errors
     /// An input error for files that are damaged or do not fit, a usage error for settings that cannot be.
     pub fn plan(&self) -> Result<Plan> {
-        let model = Model::open(self.checkpoint, self.said, self.dataset, self.test)?;
+        let model = Model::open(self.checkpoint, self.said, self.test)?;
+        let Some(known) = model.arch.zip(self.train.dataset) else {
+            let found = format!("{} on {}", model.name, self.train.name());
+            return Err(Error::usage(format!(
+                "retraining: expected a known network and data set, found {found}"
+            )));
+        };
         let layers: Vec<&str> =
             model.graph.filterable().into_iter().map(|layer| &*model.graph.params[layer].name).collect();
         let of = (&*model.sha256, model.stem);
@@ -137,9 +144,9 @@ impl Retraining<'_> {
             return Err(Error::usage(format!("--eps: expected each once, found {} twice", Eps(pair[0]))));
         }
         let settings = Settings {
-            arch: model.arch.name().to_owned(),
+            arch: model.name.clone(),
             stem: model.stem,
-            dataset: self.dataset.name().to_owned(),
+            dataset: known.1.name().to_owned(),
             train_digest: self.train.digest.clone(),
             test_digest: self.test.digest.clone(),
             images,
@@ -160,7 +167,7 @@ impl Retraining<'_> {
                 arms.count()
             ));
         }
-        let plan = Plan { settings, arms, model, notes };
+        let plan = Plan { settings, arms, model, known, notes };
         // Settings that cannot be are known before anything is trained.
         plan.train_settings(Arm::Full, 0, self).check(self.train, self.test)?;
         Ok(plan)

@@ -176,10 +176,10 @@ fn measured<B: Backend>(
 ) -> Result<Outcome> {
     let test = retraining.test;
     // The retrained networks are checkpoints of this program: what was said of the first one's file is not of theirs.
-    let (arch, stem) = (Some(plan.model.arch), Some(plan.model.stem));
+    let (arch, stem) = (plan.model.arch, Some(plan.model.stem));
     let choice = Said { arch, stem, key: None, ..retraining.said.clone() };
     let choice = if path == retraining.checkpoint { retraining.said } else { &choice };
-    let model = Model::open(path, choice, retraining.dataset, test)?;
+    let model = Model::open(path, choice, test)?;
     let [first, end] = plan.settings.images;
     if let Some(outcome) = Outcome::read(keep, &model.sha256, end - first, plan.settings.eps.len())? {
         return Ok(outcome);

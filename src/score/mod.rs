@@ -210,7 +210,7 @@ impl<'de> Deserialize<'de> for Label {
     }
 }
 
-/// The scores of one layer under one filter, or combined over the three filters. A score that is undefined is
+/// The scores of one layer under one filter, or combined over those that it was swept with. A score that is undefined is
 /// null, and so is its standard error; its label tells the reason.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Score {
@@ -233,9 +233,12 @@ pub struct Score {
     pub layer_index: Option<usize>,
     /// The filtered output channel, in channel scope.
     pub channel: Option<usize>,
-    /// The filter; `None` for the mean over the three filters, written "combined".
+    /// The filter; `None` for the mean over several, written "combined".
     #[serde(with = "filter_or_combined")]
     pub filter: Option<FilterKind>,
+    /// The filters that a mean is over; empty for one filter.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub over: Vec<FilterKind>,
     /// What accuracy was compared with.
     pub baseline: Baseline,
     /// Clean score.
@@ -262,6 +265,12 @@ impl Score {
     /// The filter's name, or "combined".
     pub fn filter_name(&self) -> &'static str {
         filter_or_combined::name(self.filter)
+    }
+
+    /// The filters that a combined score is the mean of, in words.
+    pub fn over(&self) -> Option<String> {
+        let names: Vec<&str> = self.over.iter().map(|filter| filter.name()).collect();
+        (!names.is_empty()).then(|| names.join(", "))
     }
 
     /// One of the scores, its standard error and its label.
@@ -299,11 +308,11 @@ impl Score {
     }
 }
 
-/// A filter, or `None` for the mean over the three, as text.
+/// A filter, or `None` for the mean over several, as text.
 pub mod filter_or_combined {
     use super::{Deserialize, Deserializer, FilterKind, Serializer};
 
-    /// The name that stands for the mean over the three filters.
+    /// The name that stands for the mean over several filters.
     const COMBINED: &str = "combined";
 
     /// The filter's name, or "combined".
@@ -391,7 +400,7 @@ pub fn score_run(folder: &Path, options: Options) -> Result<Scores> {
 }
 
 /// The scores of the records of a sweep, in their order; `path` is where they come from. Where a layer was swept
-/// with all three filters, its combined score follows.
+/// with several filters, the mean over these follows as its combined score.
 ///
 /// # Errors
 /// A usage error for options that cannot be; an input error if the unfiltered network's record does not come first,
@@ -429,11 +438,10 @@ pub fn score_records(records: &[Record], options: Options, path: &Path) -> Resul
                 scores.push(part.score(curve[0].cell.filter, &layer[0], options));
                 parts.push((curve[0].cell.filter, part));
             }
-            let all_three =
-                FilterKind::ALL.iter().all(|kind| parts.iter().any(|(filter, _)| *filter == Some(*kind)));
-            if all_three && parts.len() == FilterKind::ALL.len() {
+            if parts.len() > 1 {
+                let over = parts.iter().filter_map(|(filter, _)| *filter).collect();
                 let parts: Vec<&Part> = parts.iter().map(|(_, part)| part).collect();
-                scores.push(Part::mean(&parts).score(None, &layer[0], options));
+                scores.push(Score { over, ..Part::mean(&parts).score(None, &layer[0], options) });
             }
         }
     }
@@ -499,6 +507,7 @@ impl Part {
             layer_index: cell.layer_index,
             channel: cell.channel,
             filter,
+            over: Vec::new(),
             baseline: options.baseline,
             score_clean,
             score_adv,

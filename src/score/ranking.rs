@@ -1,7 +1,6 @@
 //! The most fragile and the most antifragile channels of a sweep in channel scope.
 
 use super::{Label, Score, Which};
-use crate::filter::FilterKind;
 use crate::models::Stem;
 use crate::text::of_training;
 use serde::Serialize;
@@ -51,8 +50,8 @@ pub struct Ranking {
     pub most_antifragile: Vec<Ranked>,
 }
 
-/// Ranks the channels among `scores`, `top` from each end: by their combined score where there is one, else filter by
-/// filter; one ranking per checkpoint and filter. Equal scores keep network order. Empty where nothing is a channel's.
+/// Ranks the channels among `scores`, `top` from each end: by their combined score where there is one, else by that of
+/// the only filter; one ranking per checkpoint. Equal scores keep network order. Empty where nothing is a channel's.
 pub fn rankings(scores: &[Score], by: Which, top: usize) -> Vec<Ranking> {
     let same_network = |a: &Score, b: &Score| {
         (&a.checkpoint, &a.arch, a.stem, &a.dataset) == (&b.checkpoint, &b.arch, b.stem, &b.dataset)
@@ -60,12 +59,9 @@ pub fn rankings(scores: &[Score], by: Which, top: usize) -> Vec<Ranking> {
     let mut rankings = Vec::new();
     for network in scores.chunk_by(same_network) {
         let channels = || network.iter().filter(|score| score.channel.is_some());
-        let combined = channels().any(|score| score.filter.is_none());
-        let kinds: Vec<Option<FilterKind>> = match combined {
-            true => vec![None],
-            false => FilterKind::ALL.into_iter().map(Some).collect(),
-        };
-        for kind in kinds {
+        // The mean over several filters, or the only one.
+        let combined = channels().find(|score| score.filter.is_none());
+        if let Some(kind) = combined.or_else(|| channels().next()).map(|score| score.filter) {
             let of_kind: Vec<&Score> = channels().filter(|score| score.filter == kind).collect();
             rankings.extend(of_kind.first().map(|first| ranking(first, &of_kind, by, top)));
         }

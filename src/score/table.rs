@@ -33,6 +33,10 @@ pub fn table(scores: &[Score]) -> String {
             .collect();
         text += &aligned(&rows, |_| false);
     }
+    let over: BTreeSet<String> = scores.iter().filter_map(Score::over).collect();
+    for over in over {
+        let _ = writeln!(text, "combined: the mean over {over}");
+    }
     let labels = scores.iter().flat_map(|score| [score.label_clean, score.label_adv, score.label_diff]);
     let reasons: BTreeSet<String> =
         labels.filter(|label| label.word() == "undefined").map(|label| label.to_string()).collect();

@@ -8,7 +8,7 @@ use crate::attack::{Attack, Eps, Method};
 use crate::backend::device::{Device, Work, on_device};
 use crate::backend::{Backend, Verdicts};
 use crate::bits::Bits;
-use crate::data::{DatasetKind, Images, Reading};
+use crate::data::{Images, Reading};
 use crate::error::Result;
 use crate::eval::{Chunks, Evaluation, Tally, chunk, evaluate};
 use crate::filter::Mask;
@@ -32,8 +32,6 @@ pub struct Curves<'a> {
     pub images: &'a Images,
     /// Which they are of all, and how they were prepared.
     pub reading: &'a Reading,
-    /// Their data set.
-    pub dataset: DatasetKind,
     /// What the user says of the networks.
     pub said: &'a Said,
     /// The attacks.
@@ -93,7 +91,7 @@ impl Curves<'_> {
         let device = self.device.description()?;
         let document = Document {
             version: VERSION,
-            dataset: self.dataset.name().to_owned(),
+            dataset: self.images.name().to_owned(),
             dataset_digest: self.images.digest.clone(),
             images: self.images.len(),
             clamp: self.clamp,
@@ -111,7 +109,7 @@ impl Curves<'_> {
     }
 
     fn load(&self, path: &Path) -> Result<Model> {
-        Model::open(path, self.said, self.dataset, self.images)
+        Model::open(path, self.said, self.images)
     }
 
     /// What is filtered of a network, and the mask that does it.
@@ -127,7 +125,7 @@ impl Curves<'_> {
         model: Model,
         (unfinished, at): (&Unfinished, usize),
     ) -> Result<(NetworkCurves, Outcomes)> {
-        let (checkpoint, arch, stem) = (model.id(), model.arch.name().to_owned(), model.stem);
+        let (checkpoint, arch, stem) = (model.id(), model.name.clone(), model.stem);
         let cell = self.filtered(&model, path)?;
         let mut network = Network::new(backend, model.graph, &model.weights, model.norm, self.bn.mode());
         let filtered = cell.map(|(filtered, mask)| {

@@ -40,7 +40,7 @@ pub fn check(executor: &Executor, pending: &[&Step]) -> Result<()> {
                         at_place(&spec.document, &file.place, expected, &error)
                     }
                 };
-                let model = Model::open(&file.value, &executor.said(at), kind, measured).map_err(told)?;
+                let model = Model::open(&file.value, &executor.said(at), measured).map_err(told)?;
                 let known = Trained { epoch: Some(*epoch), seed: Some(network.seed) };
                 model.trained(known, &file.value).map_err(told)?;
             }

@@ -101,8 +101,8 @@ fn of_steps() -> String {
 fn measuring(executor: &Executor, at: usize, task: Task) -> Result<Cost> {
     let (spec, network) = (executor.spec, &executor.spec.networks[at]);
     let read = executor.images.measured(network.data)?;
-    let (images, dataset) = (&read.images, spec.data[network.data].kind);
-    let model = Model::untrained((network.arch, network.stem), dataset, images, network.seed)?;
+    let images = &read.images;
+    let model = Model::untrained((network.arch, network.stem), images, network.seed)?;
     let attacked = |attacks: &[Attack], times: f64| {
         let per_image = on_device!(executor.device, At::Measuring, |backend| {
             seconds_per_image(backend, &model, images, attacks)
@@ -125,7 +125,7 @@ fn measuring(executor: &Executor, at: usize, task: Task) -> Result<Cost> {
         _ => {}
     }
     let choices = executor.choices(at, spec.sweep.eps.unwrap_or(SOME_EPS));
-    let job = Job::new(executor.device, (dataset, images), [model]).choices(choices).reading(&read.reading);
+    let job = Job::new(executor.device, images, [model]).choices(choices).reading(&read.reading);
     let how = "from measured variants of a few layers of the untrained network".to_owned();
     Ok(Cost { seconds: Some(job.outlook()?.seconds), how })
 }

@@ -164,8 +164,7 @@ impl Executor<'_> {
         let checkpoint = checkpoint_of(self.spec, at, network.epochs.len() - 1);
         let read = self.images.measured(network.data)?;
         let Read { images, reading } = &*read;
-        let kind = self.spec.data[network.data].kind;
-        let model = Model::open(&checkpoint, &self.said(at), kind, images)?;
+        let model = Model::open(&checkpoint, &self.said(at), images)?;
         let input = Input::of(reading.clone()).with(vec![model.taken.clone()]);
         self.watch.taken(&input);
         let sweep = &self.spec.sweep;
@@ -200,8 +199,7 @@ impl Executor<'_> {
         let of = &self.spec.networks[network];
         let read = self.images.measured(of.data)?;
         let trained = Trained { epoch: Some(of.epochs[epoch].0), seed: Some(of.seed) };
-        let images = (self.spec.data[of.data].kind, &read.images);
-        Job::of_files(self.device, images, slice::from_ref(&checkpoint), &self.said(network))
+        Job::of_files(self.device, &read.images, slice::from_ref(&checkpoint), &self.said(network))
             .choices(self.choices(network, eps))
             .reading(&read.reading)
             .trained(&[trained])
@@ -246,7 +244,6 @@ impl Executor<'_> {
             test: &test.images,
             input: Input::of_training(train.reading.clone(), test.reading.clone()),
             swept: None,
-            dataset: spec.data[network.data].kind,
             said: &self.said(at),
             by: retrain.by,
             options: spec.score,
@@ -318,7 +315,6 @@ impl Executor<'_> {
             checkpoints: &checkpoints,
             images: &images.images,
             reading: &images.reading,
-            dataset: spec.data[network.data].kind,
             said: &self.said(at),
             methods: &attack.methods,
             eps: &attack.eps,

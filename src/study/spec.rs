@@ -500,11 +500,10 @@ fn attack(section: Section) -> Result<Attack> {
 /// Selective retraining.
 fn retrain(section: Section, networks: &[Network], train: Option<&Train>, sweep: &Sweep) -> Result<Retrain> {
     let place = section.place();
-    let whole_sweep = "a sweep of all layers with all three filters, whose labels it needs";
+    let whole_sweep = "a sweep of all layers, whose labels it needs";
     let found = match sweep {
         Sweep { scope, .. } if *scope != Scope::Layer => Some(format!("scope = \"{scope}\"")),
         Sweep { layers: Some(_), .. } => Some("a choice of layers".to_owned()),
-        Sweep { filters, .. } if filters.len() < FilterKind::ALL.len() => Some("fewer filters".to_owned()),
         _ => None,
     };
     if let Some(found) = found {

@@ -7,7 +7,7 @@ use super::run::{Finished, Keep};
 use super::shard::Shard;
 use super::task::{Block, Choices, Networks, Task};
 use crate::backend::device::{Device, Work, on_device};
-use crate::data::{DatasetKind, Images, Reading};
+use crate::data::{Images, Reading};
 use crate::error::Result;
 use crate::input::Input;
 use crate::model::{Model, Said, Trained};
@@ -53,35 +53,21 @@ pub struct Outlook {
 
 impl<'a> Job<'a> {
     /// A sweep of networks in memory, with the choices of [`Choices::default`].
-    pub fn new(
-        device: &'a Device,
-        (dataset, images): (DatasetKind, &'a Images),
-        networks: impl IntoIterator<Item = Model>,
-    ) -> Job<'a> {
+    pub fn new(device: &'a Device, images: &'a Images, networks: impl IntoIterator<Item = Model>) -> Job<'a> {
         let networks = networks.into_iter().map(Rc::new).collect();
-        Job::over(device, (dataset, images), Networks::Given(networks))
+        Job::over(device, images, Networks::Given(networks))
     }
 
     /// A sweep of checkpoint files of one architecture, such as the epochs of a training. `said`: see [`Model::open`].
-    pub fn of_files(
-        device: &'a Device,
-        (dataset, images): (DatasetKind, &'a Images),
-        paths: &'a [PathBuf],
-        said: &'a Said,
-    ) -> Job<'a> {
-        Job::over(device, (dataset, images), Networks::Files { paths, said, trained: &[] })
+    pub fn of_files(device: &'a Device, images: &'a Images, paths: &'a [PathBuf], said: &'a Said) -> Job<'a> {
+        Job::over(device, images, Networks::Files { paths, said, trained: &[] })
     }
 
-    fn over(
-        device: &'a Device,
-        (dataset, images): (DatasetKind, &'a Images),
-        networks: Networks<'a>,
-    ) -> Job<'a> {
+    fn over(device: &'a Device, images: &'a Images, networks: Networks<'a>) -> Job<'a> {
         let task = Task {
             device,
             images,
             reading: None,
-            dataset,
             networks,
             choices: Choices::default(),
             block: Block::Fitting,

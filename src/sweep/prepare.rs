@@ -55,14 +55,14 @@ impl<'a, B: Backend> Preparation<'a, B> {
             let tensors = model.weights.filterable(&model.graph);
             let settings = match &mut settings {
                 Some(settings) => {
-                    if (&*settings.arch, settings.stem) != (model.arch.name(), model.stem) {
+                    if (&*settings.arch, settings.stem) != (&*model.name, model.stem) {
                         let first = self.task.networks.path(0);
                         return Err(Error::usage(format!(
                             "{}: expected {} as {} is, found {}; a sweep is of one architecture",
                             path.display(),
                             settings.network(),
                             first.display(),
-                            model.stem.named(model.arch.name())
+                            model.stem.named(&model.name)
                         )));
                     }
                     settings.checkpoints.push(model.id());
@@ -158,7 +158,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
             Networks::Given(models) => Ok(models[at].clone()),
             Networks::Files { paths, said, trained } => {
                 let trained = trained.get(at).copied().unwrap_or_default();
-                let model = Model::open(&paths[at], said, self.task.dataset, self.task.images)?;
+                let model = Model::open(&paths[at], said, self.task.images)?;
                 Ok(Rc::new(model.trained(trained, &paths[at])?))
             }
         }
@@ -200,10 +200,10 @@ impl<'a, B: Backend> Preparation<'a, B> {
         let Task { choices, images, reading, device, .. } = self.task;
         Settings {
             checkpoints: vec![model.id()],
-            arch: model.arch.name().to_owned(),
+            arch: model.name.clone(),
             stem: model.stem,
             graph: model.graph.digest(),
-            dataset: self.task.dataset.name().to_owned(),
+            dataset: images.name().to_owned(),
             dataset_digest: images.digest.clone(),
             images: [0, images.len()],
             pick: reading.and_then(|reading| reading.pick.clone()),

@@ -3,7 +3,7 @@
 use super::record::{AttackMode, Scope};
 use crate::attack::{Eps, Method};
 use crate::backend::device::Device;
-use crate::data::{DatasetKind, Images, Reading};
+use crate::data::{Images, Reading};
 use crate::filter::FilterKind;
 use crate::model::{Model, Said, Trained};
 use crate::network::BnMode;
@@ -97,7 +97,6 @@ pub(super) struct Task<'a> {
     pub images: &'a Images,
     /// Which they are of all, and how they were prepared; `None` for the first as they are.
     pub reading: Option<&'a Reading>,
-    pub dataset: DatasetKind,
     pub networks: Networks<'a>,
     pub choices: Choices,
     pub block: Block,

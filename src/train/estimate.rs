@@ -45,7 +45,7 @@ pub(crate) fn seconds_on<B: Backend>(
         step()?;
     }
     let per_step = started.elapsed().as_secs_f64() / STEPS as f64;
-    let model = Model::untrained((settings.arch, settings.stem), settings.dataset, test, seed)?;
+    let model = Model::untrained((settings.arch, settings.stem), test, seed)?;
     let per_image = seconds_per_image(backend, &model, test, &[])?;
     let epoch = per_step * (images.len() / batch) as f64 + per_image * test.len() as f64;
     Ok(epoch * f64::from(settings.epochs))

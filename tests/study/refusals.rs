@@ -158,12 +158,12 @@ fn contradictions() {
     retrain("epochs = 1\nseeds = []", "retrain.seeds", &["at least one seed"]);
     retrain("epochs = 1\nby = \"density\"", "retrain.by", &["clean, adversarial or difference"]);
     retrain("epochs = 1\nlr = 1", "retrain.lr", &["`lr`"]);
-    let fewer = STUDY.replace("\"auto\"", "\"auto\"\nfilters = [\"pulse\"]");
+    let one = STUDY.replace("\"auto\"", "\"auto\"\nscope = \"network\"");
     refused(
-        &format!("{fewer}\n[retrain]\nepochs = 1\n"),
+        &format!("{one}\n[retrain]\nepochs = 1\n"),
         18,
         "retrain",
-        &["all three filters", "fewer filters"],
+        &["all layers", "scope = \"network\""],
     );
 }
 

@@ -12,7 +12,7 @@ mod npy;
 mod pixels;
 mod rows;
 
-use super::listed::{Listed, Source};
+use super::listed::{BY_LABELS, Listed, Source};
 use super::listing;
 use super::reader::Reader;
 use super::split::Split;
@@ -67,15 +67,17 @@ impl Reader for Arrays {
         }
         let labels = labels::read(&file.path, &container.read(labels)?)?;
         let known = known.max(labels::count(&labels));
+        let mut counted_by = String::new();
         let classes = match classes {
             Some(index) => labels::names(&file.path, &container.read(index)?, known)?,
             None => {
+                counted_by = format!("{BY_LABELS}; an array `classes` of names, or --classes, says more");
                 notes.push(format!("{known} classes, as the greatest label says"));
                 (0..known).map(|class| class.to_string()).collect()
             }
         };
         let source = Source::Rows(Box::new(Pixels::new(container, images, labels.len())?));
-        Ok(Listed { labels, classes, source, root: file.path, notes })
+        Ok(Listed { labels, classes, source, root: file.path, notes, counted_by })
     }
 }
 

@@ -62,7 +62,7 @@ fn figure(networks: &[&Swept], filter: Option<FilterKind>) -> Option<Figure> {
     });
     let name = filter_or_combined::name(filter);
     let what = match filter {
-        None => "mean over the three filters".to_owned(),
+        None => "mean over the filters".to_owned(),
         Some(filter) => format!("{filter} filter"),
     };
     let mut legend = label_keys(|_| "mark");
