@@ -1,6 +1,5 @@
 //! What a launch did, counted exactly.
 
-use crate::isa::Class;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// Counts of one launch; those of blocks add up, in any order, to the same.
@@ -113,6 +112,80 @@ impl SharedTraffic {
     pub fn conflicts(&self) -> u64 {
         self.wavefronts - self.ideal_wavefronts
     }
+}
+
+/// What instructions are counted as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Class {
+    Integer,
+    Logic,
+    Move,
+    Compare,
+    Convert,
+    F16,
+    F32,
+    F64,
+    Special,
+    Matrix,
+    LoadGlobal,
+    StoreGlobal,
+    LoadShared,
+    StoreShared,
+    LoadLocal,
+    StoreLocal,
+    LoadConstant,
+    LoadParameter,
+    StoreParameter,
+    Atomic,
+    AsyncCopy,
+    LoadMatrix,
+    Shuffle,
+    Vote,
+    Barrier,
+    Fence,
+    Branch,
+    Call,
+    Other,
+}
+
+impl Class {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Class; 29] = {
+        use Class::*;
+        [
+            Integer,
+            Logic,
+            Move,
+            Compare,
+            Convert,
+            F16,
+            F32,
+            F64,
+            Special,
+            Matrix,
+            LoadGlobal,
+            StoreGlobal,
+            LoadShared,
+            StoreShared,
+            LoadLocal,
+            StoreLocal,
+            LoadConstant,
+            LoadParameter,
+            StoreParameter,
+            Atomic,
+            AsyncCopy,
+            LoadMatrix,
+            Shuffle,
+            Vote,
+            Barrier,
+            Fence,
+            Branch,
+            Call,
+            Other,
+        ]
+    };
 }
 
 /// A count per class of instructions.

@@ -2,7 +2,7 @@
 //!
 //! Data flows one way: text → [`ptx`] (an abstract syntax tree) → [`isa`] (every instruction becomes a closure over
 //! registers) → [`exec`] (warps of 32 lanes, blocks, grids) → results, [`fault`] reports and [`counters`].
-//! [`memory`] holds the address spaces with their shadow; [`driver`] puts the CUDA driver API in front, for programs
+//! [`memory`] holds the address spaces with their shadow, [`state`] what an instruction sees of all this; [`driver`] puts the CUDA driver API in front, for programs
 //! that load `libcuda.so.1`.
 //!
 //! ```
@@ -43,3 +43,4 @@ pub mod fault;
 pub mod isa;
 pub mod memory;
 pub mod ptx;
+pub mod state;

@@ -1,12 +1,11 @@
 //! Does a checkpoint fit a network: the same names, the same shapes, finite numbers.
 
-use super::{Checkpoint, Fault, Parsed, is_batch_counter, tensor_place};
+use super::fault::{Fault, Parsed, tensor_place};
+use super::found::Expected;
+use super::tensor::{Checkpoint, is_batch_counter};
 use crate::error::Result;
 use std::collections::HashSet;
 use std::path::Path;
-
-/// A tensor's name and the shape the network wants.
-type Expected = (String, Vec<usize>);
 
 impl Checkpoint {
     /// Checks that the network's tensors are exactly the `expected` ones and hold finite numbers.

@@ -4,8 +4,8 @@
 //! Known is that of the CIFAR-100 collection whose blocks are a Sequential `residual_function` (convolution, norm, ReLU,
 //! convolution, …) beside `shortcut`, in stages `conv2_x` to `conv5_x` behind a Sequential `conv1`.
 
-use super::file::Entry;
-use super::find::{Expected, Found};
+use super::entry::Entry;
+use super::found::{Expected, Found};
 use super::tree::joined;
 use std::collections::BTreeSet;
 

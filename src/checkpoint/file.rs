@@ -2,13 +2,16 @@
 //! read when a network is taken from it ([`File::read`]), only those of that network.
 
 use super::dtype::Dtype;
-use super::format::{EXPECTED, Format, format, shortened};
+use super::entry::{Entry, Listed, Place, Source};
+use super::fault::{Fault, Parsed, shortened, tensor_place};
+use super::format::{EXPECTED, Format, format};
 use super::metadata::{Metadata, Notes, is_own};
-use super::numpy::numbers;
 use super::pth::{Storages, Zip, open_legacy};
+use super::safetensors;
+use super::tensor::{Checkpoint, Tensor, is_counter};
 use super::torch::{self, TensorRef};
-use super::{Checkpoint, Fault, Parsed, Tensor, is_counter, safetensors, tensor_place};
 use crate::error::{Error, Result};
+use crate::pickle::array::numbers;
 use crate::pickle::{Id, Object, Pickle};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -54,40 +57,8 @@ enum Container {
     Legacy(HashMap<String, Range<usize>>),
 }
 
-/// A tensor of the file. Its name is what leads to it, joined by dots.
-pub(super) struct Entry {
-    pub(super) name: String,
-    /// Where it lies, or why it cannot be read.
-    pub(super) content: Parsed<Source>,
-}
-
-/// Where a tensor's elements lie.
-pub(super) struct Source {
-    pub(super) dtype: Dtype,
-    pub(super) shape: Vec<usize>,
-    pub(super) place: Place,
-}
-
-pub(super) enum Place {
-    /// Contiguous in the file.
-    Bytes(Range<usize>),
-    /// In a storage of a PyTorch file.
-    View(TensorRef),
-}
-
 /// Type, shape and elements of a tensor, the elements as they lie in the file.
 type Elements = (Dtype, Vec<usize>, Vec<u8>);
-
-/// A tensor of a file, as a listing shows it.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Listed {
-    /// The dict keys and list positions that lead to it, joined by dots.
-    pub name: String,
-    /// PyTorch's name of the element type; `unreadable` for tensors of a kind that is not read.
-    pub dtype: &'static str,
-    /// Extents, outermost first.
-    pub shape: Vec<usize>,
-}
 
 impl File {
     /// Opens a checkpoint: safetensors, or a file of `torch.save` (the zip form or the one before
@@ -334,13 +305,6 @@ impl File {
             }
             (_, None) => Ok(Vec::new()), // safetensors, which have no storages
         }
-    }
-}
-
-impl Source {
-    /// Bytes of the elements; `None` beyond `usize`.
-    fn length(&self) -> Option<usize> {
-        self.shape.iter().try_fold(self.dtype.size(), |product, &extent| product.checked_mul(extent))
     }
 }
 

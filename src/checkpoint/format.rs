@@ -1,6 +1,6 @@
 //! Which format a checkpoint has, by its first bytes.
 
-use super::Fault;
+use super::fault::Fault;
 use super::other::other;
 use crate::pickle;
 
@@ -35,13 +35,4 @@ pub(super) fn format(bytes: &[u8]) -> Result<Format, Fault> {
     } else {
         Err(Fault::new("byte 0", EXPECTED, other(bytes)))
     }
-}
-
-/// At most 60 characters of a name, on one line.
-pub(super) fn shortened(name: &str) -> String {
-    let mut short: String = name.chars().take(60).collect();
-    if short.len() < name.len() {
-        short.push('…');
-    }
-    short.escape_debug().to_string()
 }

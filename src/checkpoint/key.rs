@@ -1,7 +1,7 @@
 //! Which of several networks of a file a key names, and which is rather meant where none is said.
 
 use super::file::File;
-use super::find::Found;
+use super::found::Found;
 use crate::error::Error;
 
 /// Keys under which training scripts keep the state dict, the most telling first.

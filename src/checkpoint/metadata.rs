@@ -4,7 +4,7 @@
 //! their own notes: a `mean` may be an accuracy over seeds, `channels` a hyper-parameter. They count only where they
 //! can be what they would be taken for.
 
-use super::{Fault, Parsed};
+use super::fault::{Fault, Parsed};
 use std::collections::BTreeMap;
 
 /// Least standard deviation of pixels in [0, 1] that is believed in a file of another program.

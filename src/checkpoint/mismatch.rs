@@ -1,11 +1,12 @@
 //! Why a file does not hold a network: what is missing or differs, beside names that are there in its place. Never
 //! counts alone.
 
+use super::fault::{Fault, shortened, tensor_place};
 use super::file::File;
-use super::find::{Expected, Search, TIERS};
-use super::format::shortened;
+use super::found::Expected;
+use super::search::{Search, TIERS};
+use super::tensor::is_batch_counter;
 use super::tree::joined;
-use super::{Fault, is_batch_counter, tensor_place};
 use std::collections::HashSet;
 
 /// Names that a message shows.

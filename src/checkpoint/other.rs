@@ -1,6 +1,6 @@
 //! What a file is that is no checkpoint, in words, with what to do.
 
-use super::format::shortened;
+use super::fault::shortened;
 
 /// The first bytes of files that are given as checkpoints, what they are, and what to do.
 const STARTS: [(&[u8], &str); 19] = [

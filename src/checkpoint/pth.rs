@@ -1,9 +1,10 @@
 //! The two containers of `torch.save`: the zip archive of PyTorch 1.6 and later, and the run of pickles
 //! and raw storages before it. Both keep a pickle that describes the tensors, and their elements outside it.
 
-use super::format::{CUT, shortened};
+use super::fault::{Fault, Parsed, shortened};
+use super::format::CUT;
 use super::other::other_zip;
-use super::{Fault, Parsed, torch};
+use super::torch;
 use crate::pickle::{self, Object, Pickle};
 use std::collections::HashMap;
 use std::io::{Cursor, Read};

@@ -5,10 +5,11 @@
 //! hash map, so that the same checkpoint would get another SHA-256 each time.
 
 use super::dtype::Dtype;
-use super::file::{Entry, Place, Source};
+use super::entry::{Entry, Place, Source};
+use super::fault::{Fault, Parsed, tensor_place};
 use super::format::CUT;
 use super::metadata::Notes;
-use super::{Checkpoint, Fault, Parsed, Tensor, is_counter, tensor_place};
+use super::tensor::{Checkpoint, Tensor, is_counter};
 use crate::error::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};

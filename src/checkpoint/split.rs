@@ -6,9 +6,10 @@
 //! be meant, or further layers lie beside the two, which may stand between them, the reading is in doubt: only a key
 //! takes it.
 
-use super::find::{Content, Expected, Found, MAX_UNNAMED, Search, TIERS, Tier};
-use super::format::shortened;
+use super::fault::shortened;
+use super::found::{Content, Expected, Found};
 use super::key::is_beside;
+use super::search::{MAX_UNNAMED, Search, TIERS, Tier};
 use super::tree::joined;
 use std::collections::HashSet;
 

@@ -2,7 +2,7 @@
 //! of all tensors that a pickle holds, whatever dicts, lists and objects they lie in.
 
 use super::dtype::Dtype;
-use super::{Fault, Parsed, tensor_place};
+use super::fault::{Fault, Parsed, tensor_place};
 use crate::pickle::{Id, Object, Pickle};
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};

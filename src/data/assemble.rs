@@ -2,13 +2,15 @@
 //! parallel, and have to be of one size then.
 
 use super::cache::Cache;
+use super::dataset::DatasetKind;
 use super::decode::{Remark, read_image};
 use super::listed::{Few, Source};
 use super::prepare::{Picture, Prepare};
 use super::reading::Skipped;
 use super::remarks::Remarks;
 use super::request::Request;
-use super::{DatasetKind, Split, tiny_imagenet};
+use super::split::Split;
+use super::tiny_imagenet;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};

@@ -5,16 +5,14 @@
 //! have 10,000 records; any number of whole records is accepted, so that subsets can be used. The files of the Python
 //! version are pickles, see `cifar_python.rs`. Where both versions are there, the binary one is read.
 
-use super::Split;
 use super::cifar_python;
+use super::cifar_records::{PIXELS, Records, SHAPE};
 use super::listed::{Listed, Source};
 use super::reader::{Reader, missing, places};
+use super::split::Split;
 use crate::error::{Error, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-pub(super) const SHAPE: [usize; 3] = [3, 32, 32];
-pub(super) const PIXELS: usize = 3 * 32 * 32;
 
 /// One of the two data sets.
 pub(super) struct Cifar {
@@ -128,18 +126,18 @@ impl Reader for Cifar {
     }
 
     fn list(&self, dir: &Path, split: Split) -> Result<Listed> {
-        let mut images = Images::default();
+        let mut records = Records::default();
         let (root, classes) = if let Some(folder) = self.binary.find(dir, split) {
             let classes = self.read_names(&folder.join(self.binary.names))?;
             for name in self.binary.of(split) {
-                self.read_batch(&folder.join(name), &mut images)?;
+                self.read_batch(&folder.join(name), &mut records)?;
             }
             (folder, classes)
         } else if let Some(folder) = self.python.find(dir, split) {
             let classes =
                 cifar_python::read_names(&folder.join(self.python.names), &self.keys, self.classes)?;
             for name in self.python.of(split) {
-                cifar_python::read_batch(&folder.join(name), &self.keys, self.classes, &mut images)?;
+                cifar_python::read_batch(&folder.join(name), &self.keys, self.classes, &mut records)?;
             }
             (folder, classes)
         } else {
@@ -149,9 +147,9 @@ impl Reader for Cifar {
             folders.extend(self.python.folders.iter().filter(|name| !self.binary.folders.contains(name)));
             return Err(missing(self.name, dir, &folders, &files, self.fetched));
         };
-        let source = Source::Memory { shape: SHAPE, pixels: images.pixels };
+        let source = Source::Memory { shape: SHAPE, pixels: records.pixels };
         Ok(Listed {
-            labels: images.labels,
+            labels: records.labels,
             classes,
             source,
             root,
@@ -159,15 +157,6 @@ impl Reader for Cifar {
             counted_by: String::new(),
         })
     }
-}
-
-/// What was read of a split so far.
-#[derive(Default)]
-pub(super) struct Images {
-    /// `[N, 3, 32, 32]`.
-    pub pixels: Vec<u8>,
-    /// Class index of each.
-    pub labels: Vec<u16>,
 }
 
 impl Cifar {
@@ -181,7 +170,7 @@ impl Cifar {
         Ok(classes)
     }
 
-    fn read_batch(&self, path: &Path, images: &mut Images) -> Result<()> {
+    fn read_batch(&self, path: &Path, into: &mut Records) -> Result<()> {
         let bytes = fs::read(path).map_err(Error::read(path))?;
         let record = self.labels + PIXELS;
         let (records, rest) = (bytes.len() / record, bytes.len() % record);
@@ -190,7 +179,7 @@ impl Cifar {
             let found = format!("{} bytes = {records} records + {rest} bytes", bytes.len());
             return Err(Error::input(path, "length", expected, found));
         }
-        images.pixels.reserve(records * PIXELS);
+        into.pixels.reserve(records * PIXELS);
         for (index, bytes) in bytes.chunks_exact(record).enumerate() {
             let (labels, pixels) = bytes.split_at(self.labels);
             let label = labels.last().copied().unwrap_or_default();
@@ -198,8 +187,8 @@ impl Cifar {
                 let place = format!("record {index} (byte {}), label", index * record);
                 return Err(Error::input(path, place, format_args!("0 to {}", self.classes - 1), label));
             }
-            images.labels.push(u16::from(label));
-            images.pixels.extend_from_slice(pixels);
+            into.labels.push(u16::from(label));
+            into.pixels.extend_from_slice(pixels);
         }
         Ok(())
     }

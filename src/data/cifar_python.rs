@@ -2,9 +2,9 @@
 //! with the names of the classes. Python 2 wrote the official ones, of any protocol they are read. They are read as
 //! data: nothing in them is run.
 
-use super::cifar::{Images, PIXELS};
-use super::numpy::{byte_array, text};
+use super::cifar_records::{PIXELS, Records};
 use crate::error::{Error, Result};
+use crate::pickle::array::byte_array;
 use crate::pickle::{self, Id, Object, Pickle};
 use std::fs;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) fn read_names(path: &Path, keys: &Keys, classes: usize) -> Result<Vec
     let file = Dict::read(path)?;
     let list = file.list(keys.names)?;
     let names: Option<Vec<_>> =
-        list.iter().map(|&name| text(&file.pickle, name).map(str::to_owned)).collect();
+        list.iter().map(|&name| file.pickle.any_text(name).map(str::to_owned)).collect();
     match names {
         Some(names) if names.len() == classes => Ok(names),
         Some(names) => Err(file.fault(keys.names, format_args!("{classes} class names"), names.len())),
@@ -29,7 +29,7 @@ pub(super) fn read_names(path: &Path, keys: &Keys, classes: usize) -> Result<Vec
 }
 
 /// Adds the images and labels of a batch.
-pub(super) fn read_batch(path: &Path, keys: &Keys, classes: usize, images: &mut Images) -> Result<()> {
+pub(super) fn read_batch(path: &Path, keys: &Keys, classes: usize, records: &mut Records) -> Result<()> {
     let file = Dict::read(path)?;
     let data = byte_array(&file.pickle, file.value("data")?)
         .map_err(|found| file.fault("data", format_args!("an array of uint8, [N, {PIXELS}]"), found))?;
@@ -56,9 +56,9 @@ pub(super) fn read_batch(path: &Path, keys: &Keys, classes: usize, images: &mut 
             let place = format!("`{}`, label {index}", keys.labels);
             return Err(Error::input(path, place, format_args!("0 to {}", classes - 1), found));
         };
-        images.labels.push(value as u16);
+        records.labels.push(value as u16);
     }
-    images.pixels.extend_from_slice(data.bytes);
+    records.pixels.extend_from_slice(data.bytes);
     Ok(())
 }
 
@@ -84,10 +84,10 @@ impl<'a> Dict<'a> {
     /// The value of a key.
     fn value(&self, key: &str) -> Result<Id> {
         let items = self.pickle.items(self.pickle.root()).unwrap_or_default();
-        let found = items.iter().rev().find(|(name, _)| text(&self.pickle, *name) == Some(key));
+        let found = items.iter().rev().find(|(name, _)| self.pickle.any_text(*name) == Some(key));
         found.map(|(_, value)| *value).ok_or_else(|| {
             let keys: Vec<_> =
-                items.iter().filter_map(|(name, _)| text(&self.pickle, *name)).take(8).collect();
+                items.iter().filter_map(|(name, _)| self.pickle.any_text(*name)).take(8).collect();
             self.fault(key, "this key", format_args!("only {}", keys.join(", ").escape_debug()))
         })
     }

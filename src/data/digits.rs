@@ -2,10 +2,10 @@
 //! and the tests need neither a network nor a data folder. `assets/digits/README.md` has origin, licence and the
 //! command that made the files.
 
-use super::Split;
 use super::listed::Listed;
 use super::mnist::MNIST;
 use super::reader::Reader;
+use super::split::Split;
 use crate::error::Result;
 use std::path::Path;
 

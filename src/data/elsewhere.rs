@@ -1,6 +1,7 @@
 //! Where the files of a data set are not found, but those of another one are, the message names that.
 
-use super::{DatasetKind, listing};
+use super::dataset::DatasetKind;
+use super::listing;
 use crate::error::Error;
 use std::path::Path;
 

@@ -5,7 +5,7 @@
 //! other means is checked and unpacked. The SHA-256 values are those widely published for these files (tfds,
 //! Homebrew, nixpkgs and others agree).
 
-use super::DatasetKind;
+use super::dataset::DatasetKind;
 use super::unpack::{Form, unpack};
 use crate::error::{Error, Result};
 use crate::text::hex;

@@ -15,8 +15,9 @@ use super::classes::Known;
 use super::listed::{Listed, Source};
 use super::listing::PassedOver;
 use super::reader::{IMAGENET_MEAN_STD, Reader};
+use super::split::Split;
 use super::splits::{self, Found};
-use super::{Split, listing, tiny_imagenet};
+use super::{listing, tiny_imagenet};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 

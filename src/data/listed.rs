@@ -1,8 +1,11 @@
 //! What a reader finds of a split before any image is decoded: the seam between the readers of the data sets and
-//! what is done alike with the images of all of them (`read.rs`).
+//! what is done alike with the images of all of them (`assemble.rs`).
 
 use crate::error::Result;
 use std::path::PathBuf;
+
+/// How classes are counted where nothing but labels tells.
+pub(super) const BY_LABELS: &str = "one more than the greatest label";
 
 /// A split as a reader found it. There are as many labels as images, at least one, and every label is below
 /// `classes.len()`.

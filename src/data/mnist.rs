@@ -8,10 +8,10 @@
 //! EMNIST's images lie transposed beside MNIST's; they are read as they lie, as torchvision reads them. Its classes are
 //! torchvision's too: the labels of `letters` count from 1, so the first of its 27 classes has no image.
 
-use super::Split;
 use super::idx::{Pictures, read_images, read_labels};
 use super::listed::{Listed, Source};
 use super::reader::{Reader, missing, places};
+use super::split::Split;
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::{BufReader, Read};

@@ -6,8 +6,8 @@
 //! torchvision would surround it with black. Grey is Pillow's `L`: (19595·R + 38470·G + 7471·B + 32768) >> 16, before
 //! anything else; from grey to colour, it is repeated in the three channels.
 
-use super::DatasetKind;
-use super::resize::resize;
+use super::dataset::DatasetKind;
+use super::resize::{Interpolation, resize};
 use crate::error::{Error, Result};
 use crate::named_choice::named_choice;
 use serde::{Deserialize, Serialize};
@@ -19,16 +19,6 @@ const MAX_SIZE: usize = 4096;
 const MAX_RESIZE: usize = 8192;
 /// Longest side that resizing may make of an image that is long and thin.
 const MAX_SIDE: usize = 65_536;
-
-named_choice!(
-    /// Which pixels make one when an image is resized.
-    Interpolation, "interpolation" {
-        /// The triangle over two pixels, or over what shrinks to two.
-        Bilinear = "bilinear",
-        /// Catmull and Rom's cubic over four.
-        Bicubic = "bicubic"
-    }
-);
 
 named_choice!(
     /// Which channels images have.

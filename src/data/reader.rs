@@ -1,8 +1,8 @@
 //! What every data set brings along: its name, its normalisation, how its files are recognised and how they are listed.
 
-use super::Split;
 use super::classes::Known;
 use super::listed::Listed;
+use super::split::Split;
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 

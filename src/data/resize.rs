@@ -13,10 +13,20 @@
 //! Rows come first, as in all versions of Pillow, but where the height loses more than twice as many pixels as the width:
 //! there Pillow takes columns first from version 13 on. Found by comparing both orders with Pillow 13.0 on 1,300 sizes.
 
-use super::prepare::Interpolation;
+use crate::named_choice::named_choice;
 
 /// Bits after the point of a weight: 8 are the pixel's, and 2 are spare for weights that are negative or above 1.
 const BITS: u32 = 32 - 8 - 2;
+
+named_choice!(
+    /// Which pixels make one when an image is resized.
+    Interpolation, "interpolation" {
+        /// The triangle over two pixels, or over what shrinks to two.
+        Bilinear = "bilinear",
+        /// Catmull and Rom's cubic over four.
+        Bicubic = "bicubic"
+    }
+);
 
 /// Resizes a plane of `from` = (width, height) pixels to `to`; all sides are at least 1.
 pub(super) fn resize(

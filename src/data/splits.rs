@@ -9,7 +9,8 @@
 //! names say no role, none is taken. A file of classes that has their names (`--classes`) says that they are classes.
 
 use super::classes::Known;
-use super::{Split, listing};
+use super::listing;
+use super::split::Split;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -10,8 +10,9 @@
 //! `train/<wnid>` itself as well.
 
 use super::listed::{Listed, Source};
+use super::listing;
 use super::reader::{IMAGENET_MEAN_STD, Reader, missing, places};
-use super::{Split, listing};
+use super::split::Split;
 use crate::error::{Error, Result};
 use std::collections::HashMap;
 use std::fs;

@@ -1,20 +1,34 @@
 //! The stack machine: opcodes of Python's `pickletools`, protocols 0 to 5, as far as a value needs them.
 
+use super::fault::{Fault, Step, Trouble, trouble};
+use super::input::Input;
+use super::object::{Global, Id, Made, Object, Pickle};
 use super::text::{MAX_LINE, latin1};
-use super::{Global, Id, Made, Object, PROTO, Step, cut_off, trouble};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// First byte of every pickle since protocol 2.
+pub(crate) const PROTO: u8 = 0x80;
 /// Most values of one pickle, and most entries of its memo: a state dict needs a few dozen per tensor, a log of a loss per
 /// step five per step.
 const MAX_OBJECTS: usize = 1 << 24;
 
-pub(super) struct Machine<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) at: usize,
+/// Reads the pickle at the start of `bytes`; also returns how many bytes it takes.
+pub(crate) fn read(bytes: &[u8]) -> Result<(Pickle, usize), Fault> {
+    let mut machine = Machine::new(bytes);
+    match machine.run() {
+        Ok(root) => Ok((Pickle { objects: machine.objects, root }, machine.input.at)),
+        Err(Trouble { expected, found, ended }) => {
+            Err(Fault { at: machine.opcode_at, expected, found, ended })
+        }
+    }
+}
+
+struct Machine<'a> {
+    input: Input<'a>,
     /// Start of the opcode being run.
-    pub(super) opcode_at: usize,
-    pub(super) objects: Vec<Object>,
+    opcode_at: usize,
+    objects: Vec<Object>,
     stack: Vec<Id>,
     /// Heights of the stack at which marks were set.
     marks: Vec<usize>,
@@ -28,10 +42,9 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    fn new(bytes: &'a [u8]) -> Self {
         Machine {
-            bytes,
-            at: 0,
+            input: Input { bytes, at: 0 },
             opcode_at: 0,
             objects: Vec::new(),
             stack: Vec::new(),
@@ -44,17 +57,17 @@ impl<'a> Machine<'a> {
     }
 
     /// Runs to the STOP opcode and returns the value on top of the stack.
-    pub(super) fn run(&mut self) -> Step<Id> {
+    fn run(&mut self) -> Step<Id> {
         loop {
-            self.opcode_at = self.at;
-            match self.byte()? {
+            self.opcode_at = self.input.at;
+            match self.input.byte()? {
                 PROTO => {
-                    let version = self.byte()?;
+                    let version = self.input.byte()?;
                     if version > 5 {
                         return Err(trouble("pickle protocol 0 to 5", version.to_string()));
                     }
                 }
-                0x95 => drop(self.take(8)?), // FRAME: a length that only helps buffered readers
+                0x95 => drop(self.input.take(8)?), // FRAME: a length that only helps buffered readers
                 b'.' => return self.pop(),
                 b'(' => self.marks.push(self.stack.len()),
                 b'0' => self.pop_or_mark()?,
@@ -68,77 +81,77 @@ impl<'a> Machine<'a> {
                 0x88 => self.push(Object::Bool(true))?,
                 0x89 => self.push(Object::Bool(false))?,
                 b'J' => {
-                    let value = i32::from_le_bytes(self.array()?);
+                    let value = i32::from_le_bytes(self.input.array()?);
                     self.push(Object::Int(value.into()))?;
                 }
                 b'K' => {
-                    let value = self.byte()?;
+                    let value = self.input.byte()?;
                     self.push(Object::Int(value.into()))?;
                 }
                 b'M' => {
-                    let value = u16::from_le_bytes(self.array()?);
+                    let value = u16::from_le_bytes(self.input.array()?);
                     self.push(Object::Int(value.into()))?;
                 }
                 0x8a => {
-                    let length = self.byte()?.into();
+                    let length = self.input.byte()?.into();
                     self.long(length)?;
                 }
                 0x8b => {
-                    let length = u32::from_le_bytes(self.array()?).into();
+                    let length = u32::from_le_bytes(self.input.array()?).into();
                     self.long(length)?;
                 }
                 // Lines of text, of protocols 0 and 1.
                 b'I' | b'L' => {
-                    let value = self.integer()?;
+                    let value = self.input.integer()?;
                     self.push(value)?;
                 }
                 b'F' => {
-                    let value = self.number()?;
+                    let value = self.input.number()?;
                     self.push(Object::Float(value))?;
                 }
                 b'S' => {
-                    let value = self.quoted()?;
+                    let value = self.input.quoted()?;
                     self.push_old_string(value)?;
                 }
                 b'V' => {
-                    let value = self.unicode()?;
+                    let value = self.input.unicode()?;
                     self.push(Object::Str(value))?;
                 }
                 b'G' => {
-                    let value = f64::from_be_bytes(self.array()?);
+                    let value = f64::from_be_bytes(self.input.array()?);
                     self.push(Object::Float(value))?;
                 }
 
                 0x8c => {
-                    let length = self.byte()?.into();
+                    let length = self.input.byte()?.into();
                     self.text(length)?;
                 }
                 b'X' => {
-                    let length = u32::from_le_bytes(self.array()?).into();
+                    let length = u32::from_le_bytes(self.input.array()?).into();
                     self.text(length)?;
                 }
                 0x8d => {
-                    let length = u64::from_le_bytes(self.array()?);
+                    let length = u64::from_le_bytes(self.input.array()?);
                     self.text(length)?;
                 }
                 b'U' => {
-                    let length = self.byte()?.into();
+                    let length = self.input.byte()?.into();
                     self.old_string(length)?;
                 }
                 b'T' => {
-                    let length = u32::from_le_bytes(self.array()?).into();
+                    let length = u32::from_le_bytes(self.input.array()?).into();
                     self.old_string(length)?;
                 }
                 b'C' => {
-                    let length = self.byte()?.into();
+                    let length = self.input.byte()?.into();
                     self.byte_string(length)?;
                 }
                 b'B' => {
-                    let length = u32::from_le_bytes(self.array()?).into();
+                    let length = u32::from_le_bytes(self.input.array()?).into();
                     self.byte_string(length)?;
                 }
                 0x8e | 0x96 => {
-                    let length = u64::from_le_bytes(self.array()?);
+                    let length = u64::from_le_bytes(self.input.array()?);
                     self.byte_string(length)?;
                 }
 
@@ -191,34 +204,34 @@ impl<'a> Machine<'a> {
                 }
 
                 b'p' => {
-                    let index = self.number()?;
+                    let index = self.input.number()?;
                     self.memoize(index)?;
                 }
                 b'q' => {
-                    let index = self.byte()?.into();
+                    let index = self.input.byte()?.into();
                     self.memoize(index)?;
                 }
                 b'r' => {
-                    let index = u32::from_le_bytes(self.array()?);
+                    let index = u32::from_le_bytes(self.input.array()?);
                     self.memoize(index)?;
                 }
                 0x94 => self.memoize(self.memo.len() as u32)?, // within u32: the memo's size is limited
                 b'g' => {
-                    let index = self.number()?;
+                    let index = self.input.number()?;
                     self.recall(index)?;
                 }
                 b'h' => {
-                    let index = self.byte()?.into();
+                    let index = self.input.byte()?.into();
                     self.recall(index)?;
                 }
                 b'j' => {
-                    let index = u32::from_le_bytes(self.array()?);
+                    let index = u32::from_le_bytes(self.input.array()?);
                     self.recall(index)?;
                 }
 
                 b'c' => {
-                    let module = self.line()?;
-                    let name = self.line()?;
+                    let module = self.input.line()?;
+                    let name = self.input.line()?;
                     self.global(module, name)?;
                 }
                 0x93 => self.stack_global()?,
@@ -237,8 +250,8 @@ impl<'a> Machine<'a> {
                 }
                 b'i' => {
                     // INST: a class of Python 2, its arguments down to the mark
-                    let module = self.line()?;
-                    let name = self.line()?;
+                    let module = self.input.line()?;
+                    let name = self.input.line()?;
                     let arguments = self.pop_to_mark()?;
                     self.global(module, name)?;
                     self.push(Object::Tuple(arguments))?;
@@ -256,7 +269,7 @@ impl<'a> Machine<'a> {
                 }
                 b'b' => self.build()?,
                 b'P' => {
-                    let id = self.line()?.to_owned();
+                    let id = self.input.line()?.to_owned();
                     self.push(Object::Str(id))?;
                     let id = self.pop()?;
                     self.push(Object::Persistent(id))?;
@@ -268,25 +281,6 @@ impl<'a> Machine<'a> {
                 other => return Err(trouble("a pickle opcode of torch.save", format!("byte {other:#04x}"))),
             }
         }
-    }
-
-    fn take(&mut self, count: u64) -> Step<&'a [u8]> {
-        let rest = &self.bytes[self.at..];
-        let taken = usize::try_from(count).ok().and_then(|count| rest.get(..count)).ok_or_else(|| {
-            cut_off(format!("{count} more bytes of pickle"), format!("{} before its end", rest.len()))
-        })?;
-        self.at += taken.len();
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
-        let mut array = [0; N];
-        array.copy_from_slice(self.take(N as u64)?);
-        Ok(array)
-    }
-
-    fn byte(&mut self) -> Step<u8> {
-        Ok(self.array::<1>()?[0])
     }
 
     fn push(&mut self, object: Object) -> Step<()> {
@@ -349,7 +343,7 @@ impl<'a> Machine<'a> {
     }
 
     fn long(&mut self, length: u64) -> Step<()> {
-        let bytes = self.take(length)?;
+        let bytes = self.input.take(length)?;
         if bytes.len() > size_of::<i64>() {
             return self.push(Object::Long(bytes.to_vec()));
         }
@@ -360,13 +354,13 @@ impl<'a> Machine<'a> {
     }
 
     fn text(&mut self, length: u64) -> Step<()> {
-        let bytes = self.take(length)?;
+        let bytes = self.input.take(length)?;
         // Python writes halves of surrogate pairs, as in the names of files that are no UTF-8.
         self.push(Object::Str(String::from_utf8_lossy(bytes).into_owned()))
     }
 
     fn old_string(&mut self, length: u64) -> Step<()> {
-        let bytes = self.take(length)?;
+        let bytes = self.input.take(length)?;
         self.push_old_string(bytes.to_vec())
     }
 
@@ -378,7 +372,7 @@ impl<'a> Machine<'a> {
     }
 
     fn byte_string(&mut self, length: u64) -> Step<()> {
-        let bytes = self.take(length)?;
+        let bytes = self.input.take(length)?;
         self.push(Object::Bytes(bytes.to_vec()))
     }
 
@@ -454,9 +448,9 @@ impl<'a> Machine<'a> {
                 },
                 ("_codecs", "encode") => match first {
                     // A text that is encoded again and again stays a note, and is looked through no more.
-                    Some(Object::Str(text)) if self.encoded <= self.bytes.len() => {
+                    Some(Object::Str(text)) if self.encoded <= self.input.bytes.len() => {
                         let length = text.chars().count();
-                        let once = self.encoded + length <= self.bytes.len();
+                        let once = self.encoded + length <= self.input.bytes.len();
                         let encoded = if once { latin1(text).map(Object::Bytes) } else { None };
                         self.encoded += length;
                         encoded

@@ -2,193 +2,21 @@
 //!
 //! A pickle is a program for a stack machine, and Python's machine lets it call any function. This one
 //! (`machine.rs`; `text.rs` for protocol 0) builds plain values only: the name of a class or function stays a name
-//! ([`Object::Global`]), and a call stays a note of what would have been called with what ([`Made`]). Who reads the
-//! values decides which of these notes mean something (`checkpoint/torch.rs`: PyTorch's tensors; `data/numpy.rs`: arrays).
+//! ([`Object::Global`]), and a call stays a note of what would have been called with what ([`Object::Made`]). Who reads the
+//! values decides which of these notes mean something (`array.rs`: NumPy's numbers; `checkpoint/torch.rs`: PyTorch's
+//! tensors).
 //!
 //! Values live in an arena and refer to each other by index, so a value that is used many times costs
 //! its memory once, cycles are harmless and nothing recurses. Each byte of input makes at most one value, and
 //! their number is limited.
 
+pub(crate) mod array;
+mod fault;
+mod input;
 mod machine;
+mod object;
 mod text;
 
-use machine::Machine;
-use std::sync::Arc;
-
-/// First byte of every pickle since protocol 2.
-pub(crate) const PROTO: u8 = 0x80;
-
-/// Index of a value in its pickle.
-pub(crate) type Id = u32;
-
-/// A finished pickle.
-pub(crate) struct Pickle {
-    objects: Vec<Object>,
-    root: Id,
-}
-
-/// A Python value.
-pub(crate) enum Object {
-    None,
-    Bool(bool),
-    Int(i64),
-    /// An integer beyond 64 bits: little-endian two's complement.
-    Long(Vec<u8>),
-    Float(f64),
-    Str(String),
-    Bytes(Vec<u8>),
-    Tuple(Vec<Id>),
-    /// A list, or a set.
-    List(Vec<Id>),
-    /// Items in the order they were set; of equal keys the last counts. `OrderedDict` and `defaultdict` too.
-    Dict(Vec<(Id, Id)>),
-    /// The name of a class or function.
-    Global(Arc<Global>),
-    /// What lies outside the pickle, by its id.
-    Persistent(Id),
-    Made(Box<Made>),
-}
-
-/// The name of a class or function.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Global {
-    pub(crate) module: String,
-    pub(crate) name: String,
-}
-
-/// An object that Python would have made by a call, as it was described.
-pub(crate) struct Made {
-    /// What would have been called, mostly a [`Object::Global`].
-    pub(crate) callee: Id,
-    /// The tuple of its arguments.
-    pub(crate) arguments: Id,
-    /// Items that were set, of an object that is a dict.
-    pub(crate) items: Vec<(Id, Id)>,
-    /// Items that were appended, of an object that is a list.
-    pub(crate) list: Vec<Id>,
-    /// What its attributes were set from, mostly a dict.
-    pub(crate) state: Option<Id>,
-}
-
-/// What is wrong with a pickle.
-#[derive(Debug)]
-pub(crate) struct Fault {
-    /// Offset of the opcode.
-    pub(crate) at: usize,
-    pub(crate) expected: String,
-    pub(crate) found: String,
-    /// Whether the bytes end within the opcode.
-    pub(crate) ended: bool,
-}
-
-/// Reads the pickle at the start of `bytes`; also returns how many bytes it takes.
-pub(crate) fn read(bytes: &[u8]) -> Result<(Pickle, usize), Fault> {
-    let mut machine = Machine::new(bytes);
-    match machine.run() {
-        Ok(root) => Ok((Pickle { objects: machine.objects, root }, machine.at)),
-        Err(Trouble { expected, found, ended }) => {
-            Err(Fault { at: machine.opcode_at, expected, found, ended })
-        }
-    }
-}
-
-impl Pickle {
-    pub(crate) fn root(&self) -> Id {
-        self.root
-    }
-
-    pub(crate) fn get(&self, id: Id) -> &Object {
-        &self.objects[id as usize]
-    }
-
-    /// All values, in the order they were made.
-    pub(crate) fn objects(&self) -> &[Object] {
-        &self.objects
-    }
-
-    /// The value as text, if it is one.
-    pub(crate) fn text(&self, id: Id) -> Option<&str> {
-        match self.get(id) {
-            Object::Str(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The items of a dict, or of an object that is one.
-    pub(crate) fn items(&self, id: Id) -> Option<&[(Id, Id)]> {
-        match self.get(id) {
-            Object::Dict(items) => Some(items),
-            Object::Made(made) if !made.items.is_empty() => Some(&made.items),
-            _ => None,
-        }
-    }
-
-    /// The items of a list or tuple, or of an object that is one.
-    pub(crate) fn list(&self, id: Id) -> Option<&[Id]> {
-        match self.get(id) {
-            Object::List(list) | Object::Tuple(list) => Some(list),
-            Object::Made(made) if !made.list.is_empty() => Some(&made.list),
-            _ => None,
-        }
-    }
-
-    /// The class or function by whose call the value would have been made, and the arguments.
-    pub(crate) fn call(&self, id: Id) -> Option<(&Global, &[Id])> {
-        let Object::Made(made) = self.get(id) else { return None };
-        match (self.get(made.callee), self.get(made.arguments)) {
-            (Object::Global(global), Object::Tuple(arguments)) => Some((global, arguments)),
-            _ => None,
-        }
-    }
-
-    /// What an error calls the value: `a dict`, or of an object its class.
-    pub(crate) fn describe(&self, id: Id) -> String {
-        match self.get(id) {
-            Object::None => "None",
-            Object::Bool(_) => "a bool",
-            Object::Int(_) | Object::Long(_) => "an int",
-            Object::Float(_) => "a float",
-            Object::Str(_) => "a text",
-            Object::Bytes(_) => "bytes",
-            Object::Tuple(_) => "a tuple",
-            Object::List(_) => "a list",
-            Object::Dict(_) => "a dict",
-            Object::Global(_) => "a Python type or function",
-            Object::Persistent(_) => "a value outside the pickle",
-            Object::Made(_) => {
-                let class = self.class(id);
-                return class.map_or("a Python object".to_owned(), |class| format!("a `{class}`"));
-            }
-        }
-        .to_owned()
-    }
-
-    /// The full name of the class of an object, safe to print.
-    pub(crate) fn class(&self, id: Id) -> Option<String> {
-        let (global, arguments) = self.call(id)?;
-        // `copyreg._reconstructor(class, base, state)` and `copyreg.__newobj__(class, …)` make a `class`.
-        let global = match (global.module.as_str(), arguments.first().map(|&first| self.get(first))) {
-            ("copyreg" | "copy_reg", Some(Object::Global(class))) => class,
-            _ => global,
-        };
-        Some(format!("{}.{}", global.module.escape_debug(), global.name.escape_debug()))
-    }
-}
-
-/// A fault at the current opcode.
-struct Trouble {
-    expected: String,
-    found: String,
-    ended: bool,
-}
-
-type Step<T> = Result<T, Trouble>;
-
-fn trouble(expected: impl Into<String>, found: impl Into<String>) -> Trouble {
-    Trouble { expected: expected.into(), found: found.into(), ended: false }
-}
-
-/// A fault because the bytes end.
-fn cut_off(expected: impl Into<String>, found: impl Into<String>) -> Trouble {
-    Trouble { ended: true, ..trouble(expected, found) }
-}
+pub(crate) use fault::Fault;
+pub(crate) use machine::{PROTO, read};
+pub(crate) use object::{Id, Object, Pickle};

@@ -1,13 +1,14 @@
 //! What protocol 0 writes as lines of text: numbers, strings with their escapes, places in the memo.
 
-use super::machine::Machine;
-use super::{Object, Step, cut_off, trouble};
+use super::fault::{Step, Trouble, cut_off, trouble};
+use super::input::Input;
+use super::object::Object;
 use std::str::FromStr;
 
 /// Longest line of a number or of a name of Python code, in bytes.
 pub(super) const MAX_LINE: usize = 256;
 
-impl<'a> Machine<'a> {
+impl<'a> Input<'a> {
     /// The text up to the next line feed.
     pub(super) fn line(&mut self) -> Step<&'a str> {
         let line = self.raw_line(MAX_LINE)?;
@@ -81,7 +82,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-fn not_a_number(line: &str) -> super::Trouble {
+fn not_a_number(line: &str) -> Trouble {
     trouble("a number", format!("`{}`", line.escape_debug()))
 }
 

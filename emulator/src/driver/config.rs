@@ -1,8 +1,9 @@
 //! The environment variables, read once by `cuInit`.
 
 use super::error::{Code, Result};
-use crate::exec::cx::Checks;
+use super::limits::limits;
 use crate::exec::{OnFault, Settings};
+use crate::state::cx::Checks;
 use std::path::PathBuf;
 
 /// The settings.
@@ -30,7 +31,7 @@ pub struct Config {
 const MOST: usize = 16;
 const MOST_THREADS: usize = 1024;
 
-/// Compute capabilities whose limits [`super::device`] knows.
+/// Compute capabilities whose limits [`super::limits`] knows.
 pub const COMPUTE: [(u32, u32); 6] = [(7, 5), (8, 0), (8, 6), (8, 7), (8, 9), (9, 0)];
 
 impl Default for Config {
@@ -73,7 +74,7 @@ impl Config {
             on_fault: self.report,
             checks: self.checks.clone(),
             instruction_limit: self.limit,
-            processors: super::device::limits(self.compute).multiprocessors,
+            processors: limits(self.compute).multiprocessors,
             ..Settings::default()
         }
     }

@@ -1,17 +1,18 @@
 //! Graphs that are ready to run.
 
 use super::error::{Code, Failure, Result};
-use super::event::Event;
-use super::graph::{Graph, Node};
 use super::graph_nodes::{copy, fill, from_params, host, kernel};
 use super::handles::{Registry, lock};
-use super::operation::Operation;
-use super::stream::Stream;
+use super::objects::event::Event;
+use super::objects::graph::{Graph, Node};
+use super::objects::operation::Operation;
+use super::objects::stream::Stream;
+use super::objects::user_object::Held;
+use super::run;
 use super::sys::{
     Handle, HostParams, In, InstantiateParams, KernelParams, KernelParamsV1, Memcpy3d, MemsetParams,
     NodeParams, Out, UpdateResult,
 };
-use super::user_object::Held;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -100,7 +101,7 @@ impl GraphExec {
                 continue;
             }
             let operation = lock(&self.nodes).get(&node).map(|n| n.operation.clone());
-            operation.map_or(Ok(()), |o| o.run(&context))?;
+            operation.map_or(Ok(()), |o| run::operation(&o, &context))?;
         }
         Ok(())
     }

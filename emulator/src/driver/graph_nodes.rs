@@ -1,14 +1,14 @@
 //! Nodes that are added and changed by hand.
 
-use super::context::{CONTEXTS, Context};
-use super::copy::Copy;
 use super::error::{Code, Result};
-use super::event::Event;
-use super::fill::Fill;
-use super::function::Function;
-use super::graph::Graph;
-use super::launch::Launch;
-use super::operation::{HostCall, Operation};
+use super::objects::context::{CONTEXTS, Context};
+use super::objects::copy::Copy;
+use super::objects::event::Event;
+use super::objects::fill::Fill;
+use super::objects::function::Function;
+use super::objects::graph::Graph;
+use super::objects::launch::Launch;
+use super::objects::operation::{HostCall, Operation};
 use super::sys::{
     Handle, HostParams, In, KernelParams, KernelParamsV1, Memcpy3d, MemsetParams, NodeParams, Out,
 };
@@ -133,7 +133,7 @@ fn event_of(node: Handle) -> Result<Handle> {
         Operation::Record(event) | Operation::Wait(event) => Some(event),
         _ => None,
     })?;
-    let found = super::event::EVENTS.select(|e| std::ptr::eq(e, &*event));
+    let found = super::objects::event::EVENTS.select(|e| std::ptr::eq(e, &*event));
     found
         .first()
         .map(|(handle, _)| *handle)

@@ -1,13 +1,15 @@
 //! Libraries: code that is loaded once and used in any context.
 
-use super::context::Context;
+use super::device::driver;
 use super::error::{Code, Result};
-use super::function::{Settings, attribute, parameter, set_attribute};
 use super::handles::{Registry, lock};
 use super::image;
-use super::module::{LoadOptions, MODULES, Module, file, load_tree, parse};
+use super::load::{LoadOptions, file, load_tree, parse};
+use super::objects::context::Context;
+use super::objects::function::{FUNCTIONS, Function, Settings, attribute, info, parameter, set_attribute};
+use super::objects::module::{MODULES, Module};
+use super::objects::primary;
 use super::sys::{DevicePointer, Handle, In, Ordinal, Out, Text};
-use super::{function, primary};
 use crate::exec::KernelInfo;
 use crate::ptx::ast::Module as Tree;
 use std::collections::BTreeMap;
@@ -36,7 +38,7 @@ pub static KERNELS: Registry<Kernel> = Registry::new(10);
 
 impl Library {
     fn by_handle(handle: Handle) -> Result<Arc<Library>> {
-        super::device::driver()?;
+        driver()?;
         LIBRARIES
             .get(handle)
             .ok_or_else(|| Code::INVALID_HANDLE.because(format!("{handle:#x} is not a library")))
@@ -82,7 +84,7 @@ impl Library {
 
 impl Kernel {
     fn by_handle(handle: Handle) -> Result<Arc<Kernel>> {
-        super::device::driver()?;
+        driver()?;
         KERNELS
             .get(handle)
             .ok_or_else(|| Code::INVALID_HANDLE.because(format!("{handle:#x} is not a kernel")))
@@ -110,8 +112,26 @@ impl Kernel {
             None => primary::active(device)?
                 .ok_or_else(|| Code::INVALID_CONTEXT.because(format!("device {device} has no context")))?,
         };
-        let function = function::Function::resolve(self.function(&context)?, &context)?;
-        function::info(&function, |module, info| body(module, info, &function.settings))
+        let function = Function::resolve(self.function(&context)?, &context)?;
+        info(&function, |module, info| body(module, info, &function.settings))
+    }
+}
+
+impl Function {
+    /// The function of a handle; a kernel of a library stands for its function in the context.
+    pub fn resolve(handle: Handle, context: &Context) -> Result<Arc<Function>> {
+        if let Some(function) = FUNCTIONS.get(handle) {
+            return Ok(function);
+        }
+        match KERNELS.get(handle) {
+            Some(kernel) => {
+                let function = kernel.function(context)?;
+                FUNCTIONS
+                    .get(function)
+                    .ok_or_else(|| Code::INVALID_HANDLE.because("the library was unloaded"))
+            }
+            None => Err(Code::INVALID_HANDLE.because(format!("{handle:#x} is not a function"))),
+        }
     }
 }
 
@@ -123,7 +143,7 @@ pub fn release(context: Handle) {
 }
 
 fn load(place: Out<Handle>, options: LoadOptions, image: impl FnOnce() -> Result<Vec<String>>) -> Result {
-    super::device::driver()?;
+    driver()?;
     if place.is_null() {
         return Err(Code::INVALID_VALUE.because("a pointer for a result is null"));
     }
@@ -241,7 +261,7 @@ api! {
     /// There is no cache to divide.
     fn cuKernelSetCacheConfig(kernel: Handle, config: i32, device: Ordinal) {
         Kernel::by_handle(kernel)?;
-        super::device::driver()?.device(device)?;
+        driver()?.device(device)?;
         match (0..=3).contains(&config) {
             true => Ok(()),
             false => Err(Code::INVALID_VALUE.because(format!("no cache configuration {config}"))),

@@ -1,12 +1,12 @@
 //! Allocations: of devices, of page-locked and of managed memory.
 
-use super::capture;
-use super::context::Context;
-use super::device::{Driver, driver};
+use super::device::driver;
 use super::error::{Code, Result};
 use super::handles::lock;
-use super::operation::Operation;
-use super::stream::Stream;
+use super::objects::capture;
+use super::objects::context::Context;
+use super::objects::operation::Operation;
+use super::objects::stream::Stream;
 use super::sys::{DevicePointer, Handle, Ordinal, Out};
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -52,11 +52,6 @@ pub fn find(address: u64) -> Option<Allocation> {
     let all = lock(&ALLOCATIONS);
     let (_, &allocation) = all.range(..=address).next_back()?;
     (address - allocation.address < allocation.bytes).then_some(allocation)
-}
-
-/// The device in whose memory an address lies: memory of modules counts too.
-pub fn device_of(driver: &Driver, address: u64) -> Option<&super::device::Device> {
-    driver.devices.iter().find(|d| d.machine.memory().contains(address, 1))
 }
 
 fn enter(context: &Context, address: u64, bytes: u64, kind: Kind) {
@@ -296,7 +291,7 @@ api! {
         let found = find(pointer).filter(|a| !matches!(a.kind, Kind::Registered(_)));
         let (start, length) = match found {
             Some(allocation) => (allocation.address, allocation.bytes),
-            None => device_of(driver()?, pointer)
+            None => driver()?.device_of(pointer)
                 .and_then(|d| d.machine.memory().allocation(pointer))
                 .map(|a| (a.address, a.bytes))
                 .ok_or_else(|| Code::NOT_FOUND.because(format!("{pointer:#x} is not memory of a device")))?,

@@ -57,7 +57,6 @@ macro_rules! exported {
     };
 }
 
-pub mod capture;
 pub mod config;
 pub mod context;
 pub mod copy;
@@ -74,17 +73,23 @@ pub mod host;
 pub mod image;
 pub mod launch;
 pub mod library;
+pub mod limits;
 pub mod link;
+pub mod load;
 pub mod memory;
+pub mod merge;
 pub mod module;
+pub mod objects;
 pub mod occupancy;
-pub mod operation;
 pub mod pointer;
 pub mod primary;
 pub mod proc_address;
 pub mod profile;
+pub mod run;
 pub mod stream;
 pub mod stream_capture;
+pub mod submit;
 pub mod sys;
+pub mod teardown;
 pub mod unsupported;
 pub mod user_object;

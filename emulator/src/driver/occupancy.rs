@@ -1,9 +1,10 @@
 //! Occupancy: how many blocks a multiprocessor holds at once.
 
-use super::context::Context;
-use super::device::{Limits, MAX_THREADS, REGISTERS, driver, limits};
+use super::device::driver;
 use super::error::{Code, Result};
-use super::function::{Function, info, max_threads, registers};
+use super::limits::{Limits, MAX_THREADS, REGISTERS, limits};
+use super::objects::context::Context;
+use super::objects::function::{Function, info, max_threads, registers};
 use super::sys::{Handle, In, LaunchConfig, Out};
 use crate::exec::KernelInfo;
 

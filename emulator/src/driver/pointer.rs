@@ -1,9 +1,9 @@
 //! What is known of a pointer.
 
-use super::context::{CONTEXTS, Context};
 use super::error::{Code, Result};
 use super::host;
 use super::memory::{Allocation, Kind, find};
+use super::objects::context::{CONTEXTS, Context};
 use super::sys::{DevicePointer, In, Out};
 
 /// Bytes of an attribute's value, with the value for a pointer of nobody's.

@@ -1,79 +1,58 @@
-//! The primary context of a device: counted, and shared by all who retain it.
+//! The functions that retain, release and set primary contexts.
 
-use super::capture;
-use super::context::Context;
-use super::device::driver;
 use super::error::{Code, Result};
-use super::handles::lock;
+use super::objects::capture;
+use super::objects::context::Context;
+use super::objects::primary::{active, with};
 use super::sys::{Handle, Ordinal, Out};
-use std::sync::Arc;
+use super::{device, teardown};
 use std::sync::atomic::Ordering;
 
-/// The state of a device's primary context.
-#[derive(Default)]
-pub struct Primary {
-    context: Option<Arc<Context>>,
-    retained: u32,
-    flags: u32,
-}
-
-impl Primary {
-    pub fn is(&self, context: &Arc<Context>) -> bool {
-        self.context.as_ref().is_some_and(|c| Arc::ptr_eq(c, context))
-    }
-}
-
-/// The device's primary context, if it is active.
-pub fn active(ordinal: Ordinal) -> Result<Option<Arc<Context>>> {
-    Ok(lock(&driver()?.device(ordinal)?.primary).context.clone())
-}
-
 fn set_flags(device: Ordinal, flags: u32) -> Result {
-    let device = driver()?.device(device)?;
-    if flags & !0x1ff != 0 {
-        return Err(Code::INVALID_VALUE.because(format!("unknown flags {flags:#x}")));
-    }
-    let mut primary = lock(&device.primary);
-    primary.flags = flags;
-    if let Some(context) = &primary.context {
-        context.flags.store(flags, Ordering::Relaxed);
-    }
-    Ok(())
+    with(device, |primary| {
+        if flags & !0x1ff != 0 {
+            return Err(Code::INVALID_VALUE.because(format!("unknown flags {flags:#x}")));
+        }
+        primary.flags = flags;
+        if let Some(context) = &primary.context {
+            context.flags.store(flags, Ordering::Relaxed);
+        }
+        Ok(())
+    })
 }
 
-fn release(ordinal: Ordinal) -> Result {
-    let device = driver()?.device(ordinal)?;
-    let last = {
-        let mut primary = lock(&device.primary);
+fn release(device: Ordinal) -> Result {
+    let last = with(device, |primary| {
         if primary.retained == 0 {
             return Err(Code::INVALID_CONTEXT.because("the primary context is not retained"));
         }
         primary.retained -= 1;
-        if primary.retained == 0 { primary.context.take() } else { None }
-    };
+        Ok(if primary.retained == 0 { primary.context.take() } else { None })
+    })?;
     if let Some(context) = last {
-        context.destroy();
+        teardown::destroy(&context);
     }
     Ok(())
 }
 
-fn reset(ordinal: Ordinal) -> Result {
-    if let Some(context) = active(ordinal)? {
-        context.release_resources();
+fn reset(device: Ordinal) -> Result {
+    if let Some(context) = active(device)? {
+        teardown::release_resources(&context);
     }
     Ok(())
 }
 
 api! {
-    fn cuDevicePrimaryCtxRetain(place: Out<Handle>, device: Ordinal) {
-        let found = driver()?.device(device)?;
+    fn cuDevicePrimaryCtxRetain(place: Out<Handle>, ordinal: Ordinal) {
+        device::driver()?.device(ordinal)?;
         capture::forbid_unsafe_call()?;
-        let mut primary = lock(&found.primary);
-        let flags = primary.flags;
-        let context = primary.context.get_or_insert_with(|| Context::create(device, flags)).handle;
-        place.set(context)?;
-        primary.retained += 1;
-        Ok(())
+        with(ordinal, |primary| {
+            let flags = primary.flags;
+            let context = primary.context.get_or_insert_with(|| Context::create(ordinal, flags)).handle;
+            place.set(context)?;
+            primary.retained += 1;
+            Ok(())
+        })
     }
 
     fn cuDevicePrimaryCtxRelease(device: Ordinal) {
@@ -101,8 +80,9 @@ api! {
     }
 
     fn cuDevicePrimaryCtxGetState(device: Ordinal, flags: Out<u32>, is_active: Out<i32>) {
-        let primary = lock(&driver()?.device(device)?.primary);
-        flags.set(primary.flags)?;
-        is_active.set(i32::from(primary.context.is_some()))
+        with(device, |primary| {
+            flags.set(primary.flags)?;
+            is_active.set(i32::from(primary.context.is_some()))
+        })
     }
 }

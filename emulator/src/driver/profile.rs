@@ -2,11 +2,12 @@
 //!
 //! The file is written whole, to a temporary name first, whenever a context ends and when the program does.
 
-use super::device::{MAX_THREADS, driver_if_initialized, limits};
-use super::function::registers;
+use super::device::driver_if_initialized;
 use super::handles::lock;
-use super::launch::Launch;
-use super::module::Module;
+use super::limits::{MAX_THREADS, limits};
+use super::objects::function::registers;
+use super::objects::launch::Launch;
+use super::objects::module::Module;
 use super::occupancy::{Demand, blocks};
 use crate::counters::Counters;
 use crate::exec::{KernelInfo, LaunchError};

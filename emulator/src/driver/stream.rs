@@ -1,112 +1,18 @@
-//! Streams. Work is done when it is submitted, so a stream holds nothing but its capture.
+//! The functions that make streams, ask after them, wait for them, and have the program's functions called.
 
-use super::capture::{self, Membership};
-use super::context::Context;
-use super::error::{Code, Result, per_thread_default_stream};
-use super::event::Event;
-use super::handles::{Registry, lock};
-use super::operation::{HostCall, Operation};
+use super::device::driver;
+use super::error::{Code, Result};
+use super::handles::lock;
+use super::objects::context::Context;
+use super::objects::event::Event;
+use super::objects::operation::{HostCall, Operation};
+use super::objects::stream::{GREATEST_PRIORITY, NON_BLOCKING, STREAMS, Stream};
+use super::submit::wait;
 use super::sys::{Handle, HostFunction, In, LaunchAttributeValue, Ordinal, Out, StreamCallback};
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
-/// Priorities run from 0 down to this.
-pub const GREATEST_PRIORITY: i32 = -5;
 /// `CU_LAUNCH_ATTRIBUTE_PRIORITY`.
 const PRIORITY: i32 = 8;
-/// `CU_STREAM_NON_BLOCKING`.
-const NON_BLOCKING: u32 = 1;
-
-/// A stream.
-pub struct Stream {
-    pub context: Handle,
-    pub flags: u32,
-    pub priority: i32,
-    pub id: u64,
-    pub is_legacy: bool,
-    pub capture: Mutex<Option<Membership>>,
-}
-
-pub static STREAMS: Registry<Stream> = Registry::new(2);
-static ID: AtomicU64 = AtomicU64::new(1);
-
-impl Stream {
-    fn new(context: Handle, flags: u32, priority: i32, is_legacy: bool) -> Stream {
-        let id = ID.fetch_add(1, Ordering::Relaxed);
-        Stream { context, flags, priority, id, is_legacy, capture: Mutex::new(None) }
-    }
-
-    /// A context's legacy default stream.
-    pub fn legacy(context: Handle) -> Stream {
-        Stream::new(context, 0, 0, true)
-    }
-
-    /// A thread's own default stream.
-    pub fn per_thread(context: Handle) -> Stream {
-        Stream::new(context, 0, 0, false)
-    }
-
-    /// The stream of a handle: 0 is the default stream, 1 the legacy one, 2 the thread's own. Its context has not
-    /// failed.
-    pub fn resolve(handle: Handle) -> Result<Arc<Stream>> {
-        let stream = Stream::resolve_even_if_failed(handle)?;
-        stream.context()?.check()?;
-        Ok(stream)
-    }
-
-    fn resolve_even_if_failed(handle: Handle) -> Result<Arc<Stream>> {
-        match handle {
-            0 if per_thread_default_stream() => Ok(Context::current_even_if_failed()?.per_thread_stream()),
-            0 | 1 => Ok(Context::current_even_if_failed()?.legacy_stream()),
-            2 => Ok(Context::current_even_if_failed()?.per_thread_stream()),
-            _ => {
-                super::device::driver()?;
-                let found = STREAMS.get(handle);
-                found.ok_or_else(|| Code::INVALID_HANDLE.because(format!("{handle:#x} is not a stream")))
-            }
-        }
-    }
-
-    pub fn context(&self) -> Result<Arc<Context>> {
-        Context::by_handle(self.context)
-            .map_err(|_| Code::CONTEXT_IS_DESTROYED.because("the stream's context is gone"))
-    }
-
-    /// Whether the legacy stream waits for it, and it for the legacy stream.
-    pub fn is_blocking(&self) -> bool {
-        self.flags & NON_BLOCKING == 0
-    }
-
-    /// Does an operation, or adds it to the graph that is being captured.
-    pub fn submit(&self, operation: Operation) -> Result {
-        let context = self.context()?;
-        context.check()?;
-        if capture::add(self, &operation)? {
-            return Ok(());
-        }
-        self.forbid_implicit(&context)?;
-        operation.run(&context)
-    }
-
-    /// The legacy stream waits for blocking streams, which cannot be while they are being captured.
-    fn forbid_implicit(&self, context: &Context) -> Result {
-        if self.is_legacy { capture::forbid_legacy(context) } else { Ok(()) }
-    }
-
-    /// Refuses, and ends the capture, if it is being captured.
-    pub fn forbid_capturing(&self, what: &str) -> Result {
-        let capturing = lock(&self.capture).as_ref().map(|m| m.capture.clone());
-        match capturing {
-            None => self.forbid_implicit(&*self.context()?),
-            Some(capture) => {
-                capture.invalidate();
-                let detail = format!("{what}: not while the stream is being captured");
-                Err(Code::STREAM_CAPTURE_UNSUPPORTED.because(detail))
-            }
-        }
-    }
-}
 
 fn create(place: Out<Handle>, flags: u32, priority: i32) -> Result {
     let context = Context::current()?;
@@ -132,7 +38,7 @@ fn destroy(handle: Handle) -> Result {
     if handle <= 2 {
         return Err(Code::INVALID_HANDLE.because("a default stream cannot be destroyed"));
     }
-    super::device::driver()?;
+    driver()?;
     let Some(stream) = STREAMS.remove(handle) else {
         return Err(Code::INVALID_HANDLE.because(format!("{handle:#x} is not a stream")));
     };
@@ -207,7 +113,7 @@ api! {
         if flags > 1 {
             return Err(Code::INVALID_VALUE.because(format!("unknown flags {flags:#x}")));
         }
-        capture::wait(&stream, &event, flags == 1)
+        wait(&stream, &event, flags == 1)
     }
 
     /// The callback runs before the call returns, in the calling thread.

@@ -1,10 +1,10 @@
 //! The functions that begin, end and describe captures.
 
-use super::capture;
 use super::error::{Code, Result};
-use super::graph::Graph;
 use super::handles::lock;
-use super::stream::Stream;
+use super::objects::capture;
+use super::objects::graph::Graph;
+use super::objects::stream::Stream;
 use super::sys::{Handle, In, Out};
 use std::cell::RefCell;
 
@@ -29,7 +29,7 @@ fn info(
 ) -> Result {
     let stream = Stream::resolve(stream)?;
     if stream.is_legacy {
-        capture::forbid_legacy(&*stream.context()?)?;
+        capture::forbid_legacy(stream.context()?.handle)?;
     }
     let membership = lock(&stream.capture);
     let Some(membership) = membership.as_ref() else { return status.set(NONE) };

@@ -1,7 +1,7 @@
 //! The 16 barriers of a block.
 
 use super::code::Action;
-use super::registers::{LANES, Mask};
+use crate::state::registers::{LANES, Mask};
 
 /// Barriers per block.
 pub const BARRIERS: usize = 16;

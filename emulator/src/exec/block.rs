@@ -1,13 +1,13 @@
 //! A block: warps that take turns on one host thread.
 
 use super::barrier::Barriers;
-use super::cx::{BlockState, LaunchState};
-use super::groups::Wait;
-use super::registers::{LANES, Registers};
+use super::group::Wait;
 use super::warp::{Environment, Program, Warp};
 use crate::counters::Counters;
 use crate::fault::{FaultKind, Stop};
 use crate::memory::BlockMemory;
+use crate::state::cx::{BlockState, LaunchState};
+use crate::state::registers::{LANES, Registers};
 
 /// Instructions that a warp runs before others have their turn.
 const SLICE: u64 = 8192;

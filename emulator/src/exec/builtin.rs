@@ -1,40 +1,18 @@
 //! Functions that every device has: `printf`, `assert`, `malloc`, `free`.
 
-use super::code::{Call, Op};
-use super::cx::Cx;
+use super::code::{Builtin, Call, Op};
 use super::frames::Frame;
 use super::print::{Arguments, format};
-use super::registers::{LANES, Mask};
 use super::warp::{Environment, Warp};
 use crate::fault::{FaultKind, Stop};
-
-/// One of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Builtin {
-    Printf,
-    AssertFail,
-    Malloc,
-    Free,
-}
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask};
 
 /// Longest string that a kernel prints in one piece.
 const MAX_STRING: usize = 1 << 16;
 
 /// Bytes that a block may print.
 const MAX_PRINTED: usize = 1 << 20;
-
-impl Builtin {
-    /// By its name in PTX.
-    pub fn named(name: &str) -> Option<Builtin> {
-        Some(match name {
-            "vprintf" => Builtin::Printf,
-            "__assertfail" => Builtin::AssertFail,
-            "malloc" => Builtin::Malloc,
-            "free" => Builtin::Free,
-            _ => return None,
-        })
-    }
-}
 
 /// Calls one, lane by lane.
 pub fn call(

@@ -3,9 +3,9 @@
 use super::builtin;
 use super::code::{Call, Formal, FunctionCode, Op, Target, function_at};
 use super::frames::{Frame, MAX_DEPTH};
-use super::registers::{LANES, Mask, PredicateSlot, Slot};
 use super::warp::{Environment, Warp};
 use crate::fault::{FaultKind, Stop};
+use crate::state::registers::{LANES, Mask, PredicateSlot, Slot};
 
 /// The register file of a warp may grow to this many rows: 16 MiB.
 const MAX_FILE_ROWS: usize = 1 << 17;

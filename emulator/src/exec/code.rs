@@ -1,10 +1,9 @@
 //! Lowered code: what the warps run.
 
-use super::cx::{Compute, Site};
-use super::registers::{PredicateSlot, Slot};
 use super::special::Special;
-use super::stack::Stack;
-use crate::isa::Class;
+use crate::counters::Class;
+use crate::state::cx::{Compute, Site};
+use crate::state::registers::{PredicateSlot, Slot};
 
 /// All functions of a module, kernels included.
 pub struct Code {
@@ -171,13 +170,35 @@ pub struct Call {
 
 pub enum Target {
     Function(usize),
-    Builtin(super::builtin::Builtin),
+    Builtin(Builtin),
     /// Through a pointer, to one of these functions, if they are known.
     Pointer {
         pointer: Slot<u64>,
         narrow: bool,
         allowed: Option<Box<[usize]>>,
     },
+}
+
+/// A function that every device has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Builtin {
+    Printf,
+    AssertFail,
+    Malloc,
+    Free,
+}
+
+impl Builtin {
+    /// By its name in PTX.
+    pub fn named(name: &str) -> Option<Builtin> {
+        Some(match name {
+            "vprintf" => Builtin::Printf,
+            "__assertfail" => Builtin::AssertFail,
+            "malloc" => Builtin::Malloc,
+            "free" => Builtin::Free,
+            _ => return None,
+        })
+    }
 }
 
 /// A barrier of a block.
@@ -206,6 +227,14 @@ pub enum Action {
         out: PredicateSlot,
         predicate: (PredicateSlot, bool),
     },
+}
+
+/// What happens to the local memory that a function takes as it runs. Slots of addresses are of 64 bits if `wide`.
+#[derive(Clone, Copy)]
+pub enum Stack {
+    Allocate { out: u32, size: u32, align: u64, wide: bool },
+    Save { out: u32, wide: bool },
+    Restore { from: u32, wide: bool },
 }
 
 /// Function pointers are this plus 16 times (the function's index + 1): nothing else in the address space looks like them.

@@ -1,11 +1,11 @@
 //! Instructions that move the program counter, or wait.
 
 use super::code::{Action, Barrier, Call, Formal, Kind, Target};
-use super::lower::{Driver, Named};
-use super::registers::{PredicateSlot, Slot};
+use super::lowering::{Driver, Named};
 use crate::isa::{Class, Lower, Lowering, Modifiers, Refusal, destination, predicate, source};
 use crate::ptx::ast::{Instruction, Operand, Parameter, Prototype, Symbol};
 use crate::ptx::types::Type;
+use crate::state::registers::{PredicateSlot, Slot};
 
 /// Lowers an instruction if it is one of these.
 pub fn lower(i: &Instruction, cx: &mut Driver<'_>) -> Option<Lowering<(Kind, Class)>> {

@@ -1,7 +1,7 @@
 //! A device: memory and settings.
 
-use super::cx::Checks;
 use crate::memory::GlobalMemory;
+use crate::state::cx::Checks;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,7 +1,7 @@
 //! The call stack of a warp. Lanes that called from the same place are in the same frame, whether they came together or
 //! one after the other: so they can meet again inside the function.
 
-use super::registers::LANES;
+use crate::state::registers::LANES;
 
 /// Calls may nest this deep.
 pub const MAX_DEPTH: u32 = 1 << 12;

@@ -6,11 +6,11 @@
 //! ran them.
 
 use super::block::{Block, Turn};
-use super::cx::LaunchState;
-use super::registers::Registers;
 use super::warp::Program;
 use crate::counters::Counters;
 use crate::fault::{Fault, FaultKind, Stop};
+use crate::state::cx::LaunchState;
+use crate::state::registers::Registers;
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;

@@ -1,6 +1,5 @@
 //! Launching kernels.
 
-use super::cx::LaunchState;
 use super::device::{Device, OnFault, limits};
 use super::grid::{self, Schedule};
 use super::module::{KernelInfo, Module};
@@ -8,6 +7,7 @@ use super::warp::Program;
 use crate::counters::Counters;
 use crate::fault::{Fault, Stop};
 use crate::memory::LaunchMemory;
+use crate::state::cx::LaunchState;
 use std::sync::{Mutex, PoisonError};
 
 /// Faults that one launch keeps: the first in the order of blocks.

@@ -1,9 +1,9 @@
 //! Modules: PTX that is loaded onto a device.
 
-use super::builtin::Builtin;
-use super::code::{Code, FunctionCode, SharedVariable, function_address};
+use super::code::{Builtin, Code, FunctionCode, SharedVariable, function_address};
 use super::device::{Device, limits};
-use super::lower::{Named, Names, Refused, lower, parameter_layout};
+use super::lower::{Refused, lower};
+use super::lowering::{Named, Names, parameter_layout};
 use crate::memory::CONST_WINDOW;
 use crate::ptx::ast::{Function, Linkage, Module as Tree, Symbol, Variable};
 use crate::ptx::types::Space;

@@ -1,8 +1,8 @@
 //! Special registers.
 
-use super::cx::{Compute, LaunchState};
-use super::registers::{LANES, Slot};
 use crate::ptx::types::Type;
+use crate::state::cx::{Compute, LaunchState};
+use crate::state::registers::{LANES, Slot};
 
 /// One that keeps its value while a warp runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

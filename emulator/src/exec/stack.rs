@@ -2,23 +2,15 @@
 //!
 //! It grows down from the end of a lane's local memory, towards the frames, and is given back when the function returns.
 
-use super::code::{Kind, Op};
+use super::code::{Kind, Op, Stack};
 use super::frames::Frame;
-use super::lower::Driver;
-use super::registers::{LANES, Mask, Slot};
+use super::lowering::Driver;
 use super::warp::{Environment, Warp};
 use crate::fault::{FaultKind, Stop};
 use crate::isa::{Class, Lowering, Modifiers, Refusal, destination, source};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
-
-/// What happens to the stack. Slots of addresses are of 64 bits if `wide`.
-#[derive(Clone, Copy)]
-pub enum Stack {
-    Allocate { out: u32, size: u32, align: u64, wide: bool },
-    Save { out: u32, wide: bool },
-    Restore { from: u32, wide: bool },
-}
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// Lowers an instruction if it is one of these.
 pub fn lower(i: &Instruction, modifiers: &mut Modifiers<'_>, cx: &mut Driver<'_>) -> Lowering<(Kind, Class)> {

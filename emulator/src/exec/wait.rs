@@ -2,10 +2,10 @@
 
 use super::barrier::{Arrival, BARRIERS, Completed, Purpose};
 use super::code::{Action, Barrier, Code, Kind, Members, Op};
-use super::groups::Wait;
-use super::registers::{LANES, Mask, Slot};
+use super::group::Wait;
 use super::warp::{Environment, Warp, holds};
 use crate::fault::{FaultKind, Stop};
+use crate::state::registers::{LANES, Mask, Slot};
 
 impl Warp {
     /// A group comes to a barrier.

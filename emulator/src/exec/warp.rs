@@ -8,13 +8,13 @@
 
 use super::barrier::Barriers;
 use super::code::{Code, Fill, Kind, Members, Op, Value};
-use super::cx::{BlockState, Compute, Cx, LaunchState, POLLS, WarpState};
 use super::frames::Frames;
-use super::groups::{Group, Wait};
-use super::registers::{LANES, Mask, PredicateSlot, Registers, Row, Slot};
+use super::group::{Group, Wait};
 use crate::counters::Counters;
 use crate::fault::{FaultKind, Stop};
 use crate::memory::WarpMemory;
+use crate::state::cx::{BlockState, Compute, Cx, LaunchState, POLLS, WarpState};
+use crate::state::registers::{LANES, Mask, PredicateSlot, Registers, Row, Slot};
 
 /// A kernel of lowered code, laid out for a launch.
 pub struct Program<'a> {

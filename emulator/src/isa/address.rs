@@ -2,10 +2,10 @@
 
 use super::memory_operand::space;
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, simd, source};
-use crate::exec::registers::Slot;
 use crate::memory::{space_of, window};
 use crate::ptx::ast::{Instruction, Operand, Symbol};
 use crate::ptx::types::{Space, Type};
+use crate::state::registers::Slot;
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

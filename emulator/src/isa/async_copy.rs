@@ -2,11 +2,11 @@
 
 use super::memory_operand::{AddressSlot, address, cache_hints, check_policy, space};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, predicate, source};
-use crate::exec::cx::Compute;
-use crate::exec::registers::{LANES, PredicateSlot, Slot};
 use crate::memory::CopyRequest;
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::{Space, Type};
+use crate::state::cx::Compute;
+use crate::state::registers::{LANES, PredicateSlot, Slot};
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

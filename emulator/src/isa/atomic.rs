@@ -4,12 +4,12 @@ use super::memory_operand::{
     AddressSlot, Element, address, cache_hints, check_policy, elements, scope, space, vector,
 };
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Mask};
 use crate::fault::{FaultKind, Stop};
-use crate::memory::{Staged, lanes, space_of};
+use crate::memory::{Staged, space_of};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::{Space, Type};
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Mask, lanes};
 use half::{bf16, f16};
 use std::sync::atomic::{Ordering, fence};
 

@@ -3,11 +3,11 @@
 use super::integer::{lower1, lower2, lower3, operands, with_type, wrong_type};
 use super::simd::{Body, compute};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Lane, Mask, Slot};
 use crate::fault::Stop;
 use crate::ptx::ast::Instruction;
 use crate::ptx::types::Type;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Lane, Mask, Slot};
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

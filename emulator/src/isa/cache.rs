@@ -3,10 +3,10 @@
 
 use super::memory_operand::{address, cache_hints, space};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
-use crate::exec::cx::Compute;
-use crate::exec::registers::{LANES, Slot};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Space;
+use crate::state::cx::Compute;
+use crate::state::registers::{LANES, Slot};
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

@@ -5,11 +5,11 @@
 use super::integer::{Int, Part, operands, wrong_type};
 use super::simd::{Body, compute, mask_of};
 use super::{Lower, Lowering, Modifiers, Refusal, destination, source};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Lane, Mask, Slot};
 use crate::fault::Stop;
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Lane, Mask, Slot};
 
 /// What an instruction does with the condition code.
 #[derive(Clone, Copy)]

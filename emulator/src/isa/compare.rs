@@ -7,11 +7,11 @@ use super::integer::wrong_type;
 use super::logic::{Truth, written_predicate};
 use super::simd::{Body, compute, mask_of};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Lane, Mask, PredicateSlot, Slot};
 use crate::fault::Stop;
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Lane, Mask, PredicateSlot, Slot};
 use half::{bf16, f16};
 
 /// Lowers what is this family's.

@@ -10,10 +10,10 @@ use super::integer::operands;
 use super::rounding::{Format, Rounding};
 use super::simd::{binary, ternary, unary};
 use super::{Class, Lower, Lowered, Lowering, Refusal, convert_fast, destination, source};
-use crate::exec::cx::Compute;
-use crate::exec::registers::{Lane, Slot};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::cx::Compute;
+use crate::state::registers::{Lane, Slot};
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

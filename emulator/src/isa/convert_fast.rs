@@ -6,9 +6,9 @@ use super::half::{Bf16, F16, Half};
 use super::rounding::{Format, Rounding};
 use super::simd::unary;
 use super::{Lower, Lowering, destination, source};
-use crate::exec::cx::Compute;
-use crate::exec::registers::{Lane, Slot};
 use crate::ptx::ast::Operand;
+use crate::state::cx::Compute;
+use crate::state::registers::{Lane, Slot};
 
 /// A loop for this conversion, if there is one. The registers have the sizes of the types.
 pub(super) fn lower(

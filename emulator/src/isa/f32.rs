@@ -10,10 +10,10 @@ use super::logic::written_predicate;
 use super::rounding::Rounding;
 use super::simd::{Body, binary, compute, ternary, test, unary};
 use super::{Class, Lower, Lowered, Lowering, Refusal, source};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;
 use crate::ptx::ast::Instruction;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// The NaN of single-precision results.
 pub(super) const NAN: f32 = f32::from_bits(0x7FFF_FFFF);

@@ -10,8 +10,8 @@ use super::logic::written_predicate;
 use super::rounding::{self, Exact, Format, Number, Rounding};
 use super::simd::{binary, ternary, test, unary};
 use super::{Class, Lower, Lowered, Lowering, Refusal, source};
-use crate::exec::cx::Compute;
 use crate::ptx::ast::Instruction;
+use crate::state::cx::Compute;
 
 const ROUNDINGS: &[&str] = &["rn", "rz", "rm", "rp"];
 

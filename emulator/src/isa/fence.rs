@@ -32,7 +32,7 @@ fn lower_fence(i: &Instruction) -> Lowering<Lowered> {
     if !i.operands.is_empty() {
         return Err(Refusal("a fence has no operands".to_string()));
     }
-    let run = Box::new(|cx: &mut crate::exec::cx::Cx<'_>, _| {
+    let run = Box::new(|cx: &mut crate::state::cx::Cx<'_>, _| {
         fence(Ordering::SeqCst);
         cx.block.memory.fence();
         Ok(())

@@ -2,9 +2,9 @@
 
 use super::integer::operands;
 use super::{Lower, Lowering, Modifiers, Refusal, destination, source};
-use crate::exec::registers::{Lane, Slot};
 use crate::isa::rounding::Rounding;
 use crate::ptx::ast::Instruction;
+use crate::state::registers::{Lane, Slot};
 
 /// The modifiers in front of the type (or types) of a floating-point instruction.
 pub(super) struct Form<'a> {

@@ -8,10 +8,10 @@ use super::float::{Form, last_type, require, slots1, slots2, slots3};
 use super::simd::{Body, binary, compute, unary};
 use super::special;
 use super::{Class, Lower, Lowered, Lowering, Refusal};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;
 use crate::ptx::ast::Instruction;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Mask, Slot};
 use std::marker::PhantomData;
 
 /// Lowers what is this family's.

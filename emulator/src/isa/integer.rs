@@ -5,10 +5,10 @@
 
 use super::simd::{binary, ternary, unary};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, carry, destination, source};
-use crate::exec::cx::Compute;
-use crate::exec::registers::Lane;
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::cx::Compute;
+use crate::state::registers::Lane;
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

@@ -5,12 +5,12 @@ use super::memory_operand::{
 };
 use super::simd::{Body, compute};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Mask};
 use crate::fault::Stop;
 use crate::memory::Way;
 use crate::ptx::ast::Instruction;
 use crate::ptx::types::{Space, Type};
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Mask};
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

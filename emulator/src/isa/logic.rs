@@ -4,11 +4,11 @@ use super::bits::clamps;
 use super::integer::{lower1, lower2, lower3, operands, with_type, wrong_type};
 use super::simd::{Body, binary, compute};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, predicate, source};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Mask, PredicateSlot, Slot};
 use crate::fault::Stop;
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Mask, PredicateSlot, Slot};
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

@@ -2,11 +2,11 @@
 
 use super::memory_operand::{AddressSlot, address, scope, space};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, predicate, source};
-use crate::exec::cx::Compute;
-use crate::exec::registers::{LANES, Slot};
 use crate::memory::{ArrivalKind, State};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Space;
+use crate::state::cx::Compute;
+use crate::state::registers::{LANES, Slot};
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

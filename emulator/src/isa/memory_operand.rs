@@ -1,11 +1,11 @@
 //! What instructions on memory have in common: addresses, spaces, vectors of registers, and hints about caches.
 
 use super::{Lower, Lowering, Modifiers, Refusal, source};
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask, Registers, Slot};
 use crate::memory::Staged;
 use crate::ptx::ast::{Base, Operand, Symbol};
 use crate::ptx::types::{Space, Type};
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, Registers, Slot};
 
 /// An address in a row, plus a distance.
 #[derive(Clone, Copy)]

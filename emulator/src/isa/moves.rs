@@ -6,11 +6,11 @@ use super::integer::{lower1, operands, with_type, wrong_type};
 use super::logic::{Truth, written_predicate};
 use super::simd::{Body, compute, ternary};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Lane, Mask, Slot};
 use crate::fault::Stop;
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Lane, Mask, Slot};
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

@@ -7,9 +7,9 @@
 //! The loops compute all 32 lanes and write those of the mask, because a loop without branches is a vector loop. An
 //! operation therefore sees the leftovers of lanes that do not take part, and must neither panic nor loop on any bits.
 
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Lane, Mask, PredicateSlot, Slot};
 use crate::fault::Stop;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Lane, Mask, PredicateSlot, Slot};
 
 /// What an instruction does to the lanes of a mask. Mark `run` `#[inline(always)]`.
 pub trait Body: Send + Sync + 'static {

@@ -7,10 +7,10 @@ use super::f32::{input, result};
 use super::float::{Form, last_type, require, slots1};
 use super::simd::{Body, compute};
 use super::{Class, Lower, Lowered, Lowering, Refusal};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{Mask, Slot};
 use crate::fault::Stop;
 use crate::ptx::ast::Instruction;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{Mask, Slot};
 use std::f64::consts::{FRAC_2_PI, LN_2, LOG2_E};
 use std::marker::PhantomData;
 

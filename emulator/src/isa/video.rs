@@ -7,10 +7,10 @@ use super::bits::clamps;
 use super::integer::{operands, wrong_type};
 use super::simd::ternary;
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
-use crate::exec::cx::Compute;
-use crate::exec::registers::Slot;
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::cx::Compute;
+use crate::state::registers::Slot;
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

@@ -6,9 +6,9 @@ use super::integer::operands;
 use super::simd::ternary;
 use super::video::{comparison, limits, signed};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
-use crate::exec::cx::Compute;
-use crate::exec::registers::Slot;
 use crate::ptx::ast::{Instruction, Operand};
+use crate::state::cx::Compute;
+use crate::state::registers::Slot;
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

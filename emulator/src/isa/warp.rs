@@ -7,11 +7,11 @@ use super::integer::{operands, wrong_type};
 use super::logic::{Truth, written_predicate};
 use super::simd::{Body, compute, mask_of};
 use super::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Lane, Mask, PredicateSlot, Slot};
 use crate::fault::{FaultKind, Stop};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::Type;
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Lane, Mask, PredicateSlot, Slot};
 
 /// Lowers what is this family's.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Option<Lowering<Lowered>> {

@@ -1,6 +1,6 @@
 //! Banks of shared memory: 32 of 4 bytes, each of which gives one word at a time.
 
-use crate::exec::registers::{LANES, Mask};
+use crate::state::registers::{LANES, Mask};
 
 const BANKS: u64 = 32;
 

@@ -1,6 +1,6 @@
 //! Copies by `cp.async` that have begun and whose data nobody has waited for.
 
-use crate::exec::registers::{LANES, Mask};
+use crate::state::registers::{LANES, Mask};
 
 /// A copy of one lane.
 #[derive(Clone, Copy, Debug)]

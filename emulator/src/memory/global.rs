@@ -5,6 +5,7 @@
 //! of the values, and is no undefined behaviour.
 
 use super::heap::{Allocation, Heap, Owner};
+use super::space::{WINDOWS_END, WINDOWS_START};
 use memmap2::{MmapMut, MmapOptions};
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -55,7 +56,7 @@ impl GlobalMemory {
         let mut data = reserve(bytes)?;
         let mut shadow = reserve(bytes)?;
         let start = data.as_mut_ptr() as u64;
-        if start < super::WINDOWS_END && start + bytes > super::WINDOWS_START {
+        if start < WINDOWS_END && start + bytes > WINDOWS_START {
             return Err(std::io::Error::other("device memory lies where other address spaces should"));
         }
         let shift = (shadow.as_mut_ptr() as u64).wrapping_sub(start);

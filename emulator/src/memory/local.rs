@@ -1,7 +1,7 @@
 //! What belongs to a warp: the local memory of its lanes.
 
 use super::global::state;
-use crate::exec::registers::LANES;
+use crate::state::registers::LANES;
 
 /// Local memory: variables of functions, and parameters and results of calls. A lane's bytes lie together.
 pub struct WarpMemory {

@@ -9,7 +9,7 @@
 //! ordered before a later write by something else than a barrier of the block, an unordered read may be missed; nothing
 //! that is ordered is ever reported.
 
-use crate::exec::registers::{LANES, Mask};
+use crate::state::registers::{LANES, Mask};
 use std::cell::RefCell;
 use std::collections::HashMap;
 

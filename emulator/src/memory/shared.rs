@@ -1,10 +1,10 @@
 //! What belongs to a block: shared memory, its shadow, and copies under way to it.
 
+use super::checks::Checks;
 use super::copies::Copies;
 use super::global::state;
 use super::race::{Instruction, Race, Races};
-use crate::exec::cx::Checks;
-use crate::exec::registers::{LANES, Mask};
+use crate::state::registers::{LANES, Mask};
 
 /// Shared memory of a block.
 pub struct BlockMemory {

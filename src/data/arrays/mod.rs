@@ -12,11 +12,11 @@ mod npy;
 mod pixels;
 mod rows;
 
-use super::BY_LABELS;
-use super::listed::{Listed, Source};
+use super::listed::{BY_LABELS, Listed, Source};
+use super::listing;
 use super::reader::Reader;
+use super::split::Split;
 use super::splits::{self, Role};
-use super::{Split, listing};
 use crate::error::{Error, Result};
 use container::Container;
 use names::Chosen;

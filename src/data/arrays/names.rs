@@ -2,7 +2,7 @@
 //! `data` and `targets`. Where no name says it, shapes do, if they leave one reading.
 
 use super::npy::Spec;
-use crate::data::Split;
+use crate::data::split::Split;
 use crate::data::splits::Role;
 use crate::error::{Error, Result};
 use std::path::Path;

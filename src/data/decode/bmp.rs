@@ -1,8 +1,6 @@
 //! BMP of 1, 4, 8, 16, 24 or 32 bits, not compressed or by runs (RLE4, RLE8), with the colour masks that Pillow knows.
 
-use super::{Decoded, Outcome, check_size};
-
-const TRUNCATED: &str = "a truncated file";
+use super::decoded::{Decoded, Outcome, TRUNCATED, check_size};
 
 /// The kinds of compression: none, runs of 8 and of 4 bits, none with colour masks.
 const NONE: u32 = 0;

@@ -1,6 +1,6 @@
 //! GIF (the first frame) and WebP, by libraries. Lossy WebP, too, comes out as Pillow's libwebp has it, bit for bit.
 
-use super::{Decoded, Outcome, check_size, one_line};
+use super::decoded::{Decoded, Outcome, TRUNCATED, check_size, one_line};
 use gif::{ColorOutput, DecodeOptions, MemoryLimit};
 use image_webp::WebPDecoder;
 use std::io::Cursor;
@@ -9,7 +9,7 @@ pub(super) fn decode_webp(bytes: &[u8]) -> Outcome<Decoded> {
     // libwebp decodes nothing of a file that is shorter than it says; the library may not miss what is cut.
     let claimed = bytes.get(4..).and_then(|rest| rest.first_chunk()).map(|&size| u32::from_le_bytes(size));
     if claimed.is_none_or(|claimed| u64::from(claimed) + 8 > bytes.len() as u64) {
-        return Err("a truncated file".into());
+        return Err(TRUNCATED.into());
     }
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(one_line)?;
     let (width, height) = decoder.dimensions();

@@ -19,20 +19,19 @@
 
 mod bmp;
 mod compact;
+mod decoded;
 mod jpeg;
 mod names;
 mod png;
 mod pnm;
 mod tiff;
 
+pub(super) use decoded::Remark;
+
 use crate::error::{Error, Result};
+use decoded::{Decoded, Outcome};
 use std::fs;
 use std::path::Path;
-
-/// Longest side that is decoded: a header must not be able to ask for any amount of memory.
-const MAX_SIDE: usize = 16_384;
-/// No compression that is read here makes more bytes of one; what claims more is cut off.
-const MAX_EXPANSION: usize = 4096;
 
 /// A decoded image, `[H, W, 3]`.
 #[derive(Debug)]
@@ -55,30 +54,8 @@ impl Rgb {
     }
 }
 
-/// `Err` says what is wrong with a file.
-type Outcome<T> = std::result::Result<T, String>;
-
 /// Decodes the bytes of a file.
 type Decoder = fn(&[u8]) -> Outcome<Decoded>;
-
-/// What a decoder gives.
-struct Decoded {
-    width: usize,
-    height: usize,
-    pixels: Vec<u8>,
-    remark: Option<Remark>,
-}
-
-/// What the user is told about a file that was decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Remark {
-    /// Something is wrong with it, but could be got over.
-    Oddity(&'static str),
-    /// It is 16-bit grey.
-    DeepGrey,
-    /// It has this format, of which its name says another.
-    OtherFormat(&'static str),
-}
 
 /// Reads and decodes a file; which format it has is told by its first bytes, not by its name. Links are followed; what is no
 /// regular file, such as a pipe, is refused, for reading it may never end.
@@ -122,29 +99,4 @@ fn is_named(path: &Path, format: &str) -> bool {
         "gif" => format == "GIF",
         _ => true,
     }
-}
-
-/// Holds a header to the limits. `bits`: of a pixel in the file before compression; 0 where nothing is known.
-fn check_size(width: usize, height: usize, bits: usize, file_size: usize) -> Outcome<()> {
-    if width == 0 || height == 0 {
-        return Err("an image without pixels".into());
-    }
-    if width > MAX_SIDE || height > MAX_SIDE {
-        return Err(format!("{width}×{height} pixels; at most {MAX_SIDE}×{MAX_SIDE} are read"));
-    }
-    if (width * bits).div_ceil(8) * height > file_size.saturating_mul(MAX_EXPANSION) {
-        return Err(format!("a truncated file: {file_size} bytes cannot hold {width}×{height} pixels"));
-    }
-    Ok(())
-}
-
-/// What an ink leaves of the light that black leaves: Pillow's rounded product.
-fn without(ink: u8, light: u8) -> u8 {
-    let product = u32::from(ink) * u32::from(light) + 128;
-    light - ((product + (product >> 8)) >> 8) as u8
-}
-
-/// A decoder's message on one line: error messages are one line long.
-fn one_line(error: impl std::fmt::Display) -> String {
-    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }

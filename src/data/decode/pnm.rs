@@ -1,8 +1,6 @@
 //! PBM, PGM and PPM, as bytes (P4 to P6) and as text (P1 to P3), one image.
 
-use super::{Decoded, Outcome, Remark, check_size};
-
-const TRUNCATED: &str = "a truncated file";
+use super::decoded::{Decoded, Outcome, Remark, TRUNCATED, check_size};
 
 pub(super) fn decode(bytes: &[u8]) -> Outcome<Decoded> {
     let kind = *bytes.get(1).ok_or(TRUNCATED)?;

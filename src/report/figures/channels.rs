@@ -5,7 +5,7 @@ use super::super::gather::{Material, Swept};
 use super::super::scale::{Scale, labelled, range};
 use super::super::svg::{Anchor, Canvas};
 use super::super::words;
-use super::{draw_label, label_keys};
+use super::labels::{draw_label, label_keys};
 use crate::score::{Label, Ranked, Ranking, Which, rankings};
 
 /// Channels from either end of the ranking.

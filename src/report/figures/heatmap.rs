@@ -4,7 +4,7 @@ use super::super::figure::{Figure, Key, Section, Tile, slug};
 use super::super::gather::{Material, Swept};
 use super::super::svg::{Anchor, Canvas, Frame};
 use super::super::words;
-use super::{draw_label, label_keys, of_one_training};
+use super::labels::{draw_label, label_keys};
 use crate::filter::FilterKind;
 use crate::score::{Score, Which, filter_or_combined};
 use std::collections::BTreeMap;
@@ -154,4 +154,13 @@ impl Map<'_> {
             draw_label(canvas, "mark", label, middle);
         });
     }
+}
+
+/// Swept networks that differ in seed and epoch alone, in the order of the material.
+fn of_one_training(material: &Material) -> impl Iterator<Item = Vec<&Swept>> {
+    let chunks = material.networks.chunk_by(|a, b| {
+        let (a, b) = (&a.scored.checkpoint, &b.scored.checkpoint);
+        (&a.arch, a.stem, &a.dataset) == (&b.arch, b.stem, &b.dataset)
+    });
+    chunks.map(|chunk| chunk.iter().collect())
 }

@@ -2,10 +2,10 @@
 
 use super::element::widen;
 use super::fragment::{PANEL, tiles};
-use crate::exec::registers::{LANES, Mask, Registers, Slot};
 use crate::isa::{Lower, Lowering, Refusal, destination, source};
 use crate::ptx::ast::Operand;
 use crate::ptx::types::Type;
+use crate::state::registers::{LANES, Mask, Registers, Slot};
 use half::slice::HalfFloatSliceExt;
 
 /// A tile, row by row.

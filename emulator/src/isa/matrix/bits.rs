@@ -1,13 +1,13 @@
 //! `mma` and `wmma` of `b1`: D = C + the number of ones in A xor B, or in A and B.
 
 use super::fragment::{PANEL, a_order, b_order, tiles, vector};
-use super::{Shape, whole_warp};
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask, Slot};
+use super::shape::{Shape, whole_warp};
 use crate::fault::Stop;
 use crate::isa::simd::{Body, compute};
 use crate::isa::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
 use crate::ptx::ast::Operand;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// What takes the place of a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

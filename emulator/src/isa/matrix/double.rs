@@ -1,15 +1,15 @@
 //! `mma` and `wmma` of `f64`: the layout of [`fragment`](super::fragment), one element to a register of 64 bits.
 
 use super::fragment::{PANEL, a_order, b_order, tiles, vector};
-use super::{Shape, whole_warp};
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask, Slot};
+use super::shape::{Shape, whole_warp};
 use crate::fault::Stop;
 use crate::isa::f64::fused;
 use crate::isa::rounding::Rounding;
 use crate::isa::simd::{Body, compute};
 use crate::isa::{Class, Lower, Lowered, Lowering, destination, source};
 use crate::ptx::ast::Operand;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// Lowers the product of a shape.
 pub fn lower(

@@ -18,9 +18,9 @@
 //! repeats the first ones. An accumulator of `f16` has the same order of elements as one of `f32`.
 
 use super::element::Element;
-use crate::exec::registers::{LANES, Registers, Slot};
 use crate::isa::{Lower, Lowering, Refusal, source};
 use crate::ptx::ast::Operand;
+use crate::state::registers::{LANES, Registers, Slot};
 
 /// Rows or columns of a panel.
 pub const PANEL: usize = 8;

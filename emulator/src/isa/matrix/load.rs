@@ -3,10 +3,8 @@
 //! Lane 8j + r gives the address of row r of matrix j, 16 bytes. Of the matrix in register j, lane 4i + t gets elements
 //! 2t and 2t + 1 of row i (of column i with `.trans`).
 
+use super::shape::whole_warp;
 use super::transpose::transposed;
-use super::whole_warp;
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;
 use crate::isa::memory_operand::{AddressSlot, address, space};
 use crate::isa::simd::{Body, compute};
@@ -14,6 +12,8 @@ use crate::isa::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destinatio
 use crate::memory::{Staged, Way};
 use crate::ptx::ast::Instruction;
 use crate::ptx::types::Space;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// Rows of a matrix.
 const ROWS: usize = 8;

@@ -3,13 +3,13 @@
 use super::accumulator::{Accumulator, Format};
 use super::fragment::{Multiplicand, PANEL, Planes, Rows};
 use super::product::{MAX_SELECTED, dense, sparse};
+use super::shape::whole_warp;
 use super::sparse::Metadata;
-use super::whole_warp;
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Mask};
 use crate::fault::Stop;
 use crate::isa::simd::{Body, compute};
 use crate::isa::{Lowering, Refusal};
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Mask};
 
 /// The most tiles of 8 × 8 in a product.
 const MAX_TILES: usize = 4;

@@ -8,14 +8,14 @@
 use super::element::widen;
 use super::fragment::{PANEL, vector};
 use super::mma::Layout;
-use super::whole_warp;
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask, Registers, Slot};
+use super::shape::whole_warp;
 use crate::fault::Stop;
 use crate::isa::simd::{Body, compute};
 use crate::isa::{Class, Lower, Lowered, Lowering, Refusal, destination, source};
 use crate::ptx::ast::Operand;
 use crate::ptx::types::Type;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, Registers, Slot};
 
 /// The lanes of a product.
 const PRODUCTS: usize = 4;

@@ -9,11 +9,11 @@
 use super::element::Element;
 use super::fragment::PANEL;
 use super::product::MAX_SELECTED;
-use crate::exec::cx::Cx;
-use crate::exec::registers::Slot;
 use crate::fault::{FaultKind, Stop};
 use crate::isa::{Lower, Lowering, Refusal, source};
 use crate::ptx::ast::Operand;
+use crate::state::cx::Cx;
+use crate::state::registers::Slot;
 
 /// Where the metadata is and what it means.
 pub struct Metadata {

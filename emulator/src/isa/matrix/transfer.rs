@@ -7,10 +7,8 @@
 use super::element::Element;
 use super::fragment::{PANEL, a_order, b_order, tile_order, vector};
 use super::mma::{Layout, layout};
+use super::shape::{Shape, whole_warp};
 use super::wmma::{has_shape, registers};
-use super::{Shape, whole_warp};
-use crate::exec::cx::{Compute, Cx};
-use crate::exec::registers::{LANES, Mask, Slot};
 use crate::fault::Stop;
 use crate::isa::memory_operand::{AddressSlot, address, space};
 use crate::isa::simd::{Body, compute};
@@ -18,6 +16,8 @@ use crate::isa::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destinatio
 use crate::memory::{Staged, Way};
 use crate::ptx::ast::{Instruction, Operand};
 use crate::ptx::types::{Space, Type};
+use crate::state::cx::{Compute, Cx};
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// A matrix that fragments are of.
 #[derive(Clone, Copy, PartialEq, Eq)]

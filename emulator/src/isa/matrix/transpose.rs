@@ -1,12 +1,12 @@
 //! `movmatrix`: the transpose of an 8 × 8 matrix of 16 bits.
 
-use super::whole_warp;
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask, Slot};
+use super::shape::whole_warp;
 use crate::fault::Stop;
 use crate::isa::simd::{Body, compute};
 use crate::isa::{Class, Lower, Lowered, Lowering, Modifiers, Refusal, destination, source};
 use crate::ptx::ast::Instruction;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, Slot};
 
 /// Lowers `movmatrix`.
 pub fn lower(i: &Instruction, cx: &mut dyn Lower) -> Lowering<Lowered> {

@@ -4,7 +4,7 @@
 //! much as the farther one, in each direction; others are repeated. The conversion is JFIF's in 16-bit fixed point.
 //! CMYK becomes RGB as in Pillow, which takes the inks of every such file for inverted, as Adobe writes them.
 
-use super::super::without;
+use super::super::decoded::without;
 use super::frame::{Colours, Component, Frame};
 
 /// Pixels that are converted at once: so many that the compiler makes vector code of it.

@@ -1,6 +1,6 @@
 //! Huffman tables, and the four that JPEG's annex K proposes, for files that leave theirs out (frames of motion JPEG).
 
-use super::Outcome;
+use super::super::decoded::Outcome;
 use std::borrow::Cow;
 
 /// Codes up to this length are found by one look.

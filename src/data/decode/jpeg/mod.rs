@@ -12,6 +12,7 @@
 //! to compile; mozjpeg is C that unwinds through C, and decodes 350 of the broken ones to other pixels. This one: none, and
 //! it refuses none that Pillow reads but for the limits on sides and on scans.
 
+mod block;
 mod colour;
 mod frame;
 mod huffman;
@@ -20,7 +21,7 @@ mod smooth;
 mod stream;
 mod transform;
 
-use super::{Decoded, MAX_SIDE, Outcome, Remark};
+use super::decoded::{Decoded, Outcome, Remark};
 use frame::{Colours, Frame, Tables};
 use scan::Scan;
 use smooth::{Known, Smoothing};

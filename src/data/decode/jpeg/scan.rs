@@ -3,8 +3,9 @@
 //! What broken data mean is libjpeg's answer throughout: codes that are in no table count as 0, coefficients past
 //! the last one fall on the last, a part that ends early stays as it is until the next restart marker.
 
-use super::Outcome;
-use super::frame::{Block, Component, Frame, Tables, ZIGZAG};
+use super::super::decoded::Outcome;
+use super::block::{Block, ZIGZAG};
+use super::frame::{Component, Frame, Tables};
 use super::huffman::Huffman;
 use super::stream::Stream;
 

@@ -1,7 +1,8 @@
 //! What libjpeg shows of a progressive file whose last scans are missing: coefficients that are not known to the last
 //! bit, and are zero so far, are guessed from the mean brightness of the blocks around, two in each direction.
 
-use super::frame::{Block, Component, ZIGZAG};
+use super::block::{Block, ZIGZAG};
+use super::frame::Component;
 use super::scan::Scan;
 
 /// How many coefficients are kept account of: the first ones in zigzag order.

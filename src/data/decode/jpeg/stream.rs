@@ -3,7 +3,7 @@
 //! Entropy-coded data end at a marker; what is asked for beyond it is zeros, and [`Stream::starved`] says so from then
 //! on, as in libjpeg, where the rest of such a part stays as it is. The end of the file without a marker is an error.
 
-use super::Outcome;
+use super::super::decoded::Outcome;
 use super::huffman::{Huffman, signed};
 
 /// Why a file that just ends is not decoded.

@@ -4,7 +4,7 @@
 //! Broken files have coefficients that fit nowhere; they wrap and saturate at 16 bits where libjpeg-turbo's vector
 //! code does, which is what runs on today's machines.
 
-use super::frame::Block;
+use super::block::Block;
 
 /// The constants, times 2¹³.
 const F_0_298: i32 = 2446;

@@ -8,11 +8,10 @@
 
 mod rows;
 
-use super::{Decoded, Outcome, Remark, check_size};
+use super::decoded::{Decoded, Outcome, Remark, TRUNCATED, check_size};
 use flate2::Crc;
 use rows::Grid;
 
-const TRUNCATED: &str = "a truncated file";
 const SIGNATURE: usize = 8;
 
 /// What a pixel is made of.

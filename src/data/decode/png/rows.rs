@@ -1,6 +1,6 @@
 //! The rows of a PNG file: inflated, and their filters undone.
 
-use super::{Outcome, TRUNCATED};
+use super::super::decoded::{Outcome, TRUNCATED};
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// How pixels lie in the data.

@@ -1,8 +1,6 @@
 //! The directory of a TIFF file: numbers by tag.
 
-use super::Outcome;
-
-const TRUNCATED: &str = "a truncated file";
+use super::super::decoded::{Outcome, TRUNCATED};
 
 /// The first directory of a file.
 pub(super) struct Directory<'a> {

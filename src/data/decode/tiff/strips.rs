@@ -1,14 +1,12 @@
 //! The strips or tiles of a TIFF image, expanded and put together to rows.
 
-use super::super::one_line;
+use super::super::decoded::{Outcome, TRUNCATED, check_size, one_line};
 use super::directory::Directory;
-use super::{Image, Outcome, check_size};
+use super::image::Image;
 use flate2::read::ZlibDecoder;
 use std::borrow::Cow;
 use std::io::Read;
 use weezl::{BitOrder, LzwStatus, decode::Decoder};
-
-const TRUNCATED: &str = "a truncated file";
 
 /// How the bytes of a strip or tile are to be taken.
 struct Coding {

@@ -4,7 +4,10 @@ use super::registers::{LANES, Mask, Registers};
 use crate::counters::Counters;
 use crate::fault::{FaultKind, Stop};
 use crate::memory::{BlockMemory, LaunchMemory, WarpMemory};
+
 use std::sync::Arc;
+
+pub use crate::memory::Checks;
 
 /// An instruction, ready to run on the lanes of a mask (never empty). `Err(Stop)` ends the launch.
 pub type Compute = Box<dyn Fn(&mut Cx<'_>, Mask) -> Result<(), Stop> + Send + Sync>;
@@ -81,17 +84,6 @@ pub struct LaunchState<'a> {
     pub checks: &'a Checks,
     /// Receives faults; says whether to go on.
     pub report: &'a (dyn Fn(crate::fault::Fault) -> Result<(), Stop> + Sync),
-}
-
-/// Which checks run.
-#[derive(Clone, Debug)]
-pub struct Checks {
-    /// Bounds, alignment and lifetime are always checked; this adds reads of memory that nothing has written.
-    pub uninitialized: bool,
-    /// Races in shared memory.
-    pub races: bool,
-    /// Destinations of `cp.async` used before they are waited for.
-    pub async_copies: bool,
 }
 
 impl LaunchState<'_> {

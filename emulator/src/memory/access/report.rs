@@ -1,11 +1,11 @@
 //! What is said of accesses that are wrong.
 
-use super::global::{GlobalMemory, state};
-use super::shared::Trouble;
-use crate::exec::cx::Cx;
-use crate::exec::registers::LANES;
 use crate::fault::{FaultKind, Stop};
+use crate::memory::global::{GlobalMemory, state};
+use crate::memory::shared::Trouble;
 use crate::ptx::types::Space;
+use crate::state::cx::Cx;
+use crate::state::registers::LANES;
 
 impl Cx<'_> {
     /// Says what is wrong with an access to global memory.

@@ -1,13 +1,11 @@
 //! What a stream does and a graph holds.
 
-use super::context::Context;
 use super::copy::Copy;
-use super::error::Result;
 use super::event::Event;
 use super::fill::Fill;
 use super::graph::Graph;
 use super::launch::Launch;
-use super::sys::{HostFunction, HostParams};
+use crate::driver::sys::{HostFunction, HostParams};
 use std::ffi::c_void;
 use std::sync::Arc;
 
@@ -60,27 +58,6 @@ impl Operation {
             Operation::Empty => 5,
             Operation::Wait(_) => 6,
             Operation::Record(_) => 7,
-        }
-    }
-
-    /// Does it, in a context.
-    pub fn run(&self, context: &Context) -> Result {
-        match self {
-            Operation::Kernel(launch) => launch.run(context),
-            Operation::Copy(copy) => copy.run(),
-            Operation::Fill(fill) => fill.run(),
-            Operation::Host(call) => {
-                // SAFETY: a function of the program, called with the argument it gave, as the program asked.
-                unsafe { (call.function)(call.data) };
-                Ok(())
-            }
-            // All work in front is done when an operation runs: there is nothing to wait for.
-            Operation::Empty | Operation::Wait(_) => Ok(()),
-            Operation::Record(event) => {
-                event.record_now();
-                Ok(())
-            }
-            Operation::Graph(graph) => graph.run(context),
         }
     }
 }

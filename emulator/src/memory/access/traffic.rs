@@ -1,10 +1,10 @@
 //! Counting accesses.
 
 use super::asynchronous::CopyRequest;
-use super::{access::lanes, banks};
 use crate::counters::{GlobalTraffic, SharedTraffic, Traffic};
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask};
+use crate::memory::banks;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, lanes};
 
 /// Bytes of a 32-byte sector, the unit of traffic.
 const SECTOR: u64 = 32;

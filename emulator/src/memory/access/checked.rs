@@ -1,13 +1,13 @@
 //! Loads and stores of a warp: every lane is checked, and everything is counted.
 
-use super::global::state;
-use super::race::Instruction;
 use super::traffic::{count, count_shared, count_shared_run};
-use super::{space_of, window};
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask};
 use crate::fault::{FaultKind, Stop};
+use crate::memory::global::state;
+use crate::memory::race::Instruction;
+use crate::memory::space::{space_of, window};
 use crate::ptx::types::Space;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, lanes};
 
 /// The bytes that each lane loads or stores.
 pub type Staged<const W: usize> = [[u8; W]; LANES];
@@ -40,18 +40,6 @@ fn are_equal(addresses: &[u64; LANES]) -> bool {
         wrong |= addresses[i] ^ addresses[0];
     }
     wrong == 0
-}
-
-/// The lanes of a mask, in order.
-#[inline(always)]
-pub fn lanes(mut mask: Mask) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        (mask != 0).then(|| {
-            let lane = mask.trailing_zeros() as usize;
-            mask &= mask - 1;
-            lane
-        })
-    })
 }
 
 /// Whether bytes with these states may be read.

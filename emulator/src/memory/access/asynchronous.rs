@@ -3,16 +3,16 @@
 //! A copy takes its data when it begins and delivers them when somebody waits for it, so that whoever reads too early
 //! does not find them. In between its destination is marked, and at the end its source must still be what it was.
 
-use super::access::lanes;
-use super::copies::Awaited;
-use super::global::state;
-use super::mbarrier::State;
-use super::shared::Trouble;
-use super::{Copy, MAX_COUNT, banks, space_of, window};
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask};
 use crate::fault::{FaultKind, Stop};
+use crate::memory::banks;
+use crate::memory::copies::{Awaited, Copy};
+use crate::memory::global::state;
+use crate::memory::mbarrier::{MAX_COUNT, State};
+use crate::memory::shared::Trouble;
+use crate::memory::space::{space_of, window};
 use crate::ptx::types::Space;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, lanes};
 
 /// What `cp.async` is to do, by lane.
 pub struct CopyRequest {

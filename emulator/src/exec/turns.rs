@@ -1,35 +1,13 @@
-//! Lanes of a warp in groups, and which of them runs next.
+//! Which group of a warp runs next; groups that meet, part and wait.
 
 use super::code::{Code, Members};
-use super::registers::{LANES, Mask};
+use super::group::{Group, Wait};
 use super::warp::Warp;
+use crate::state::registers::{LANES, Mask};
 
 /// Instructions after which a group that keeps others waiting lends its turn, and how many the other then has.
 const PATIENCE: u64 = 4096;
 const LENT: u64 = 1024;
-
-/// What keeps a group from going on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    Ready,
-    /// Other lanes of its warp, for the instruction that it stands at.
-    Lanes,
-    /// A barrier, whose instruction it stands at.
-    Barrier(usize),
-}
-
-/// Lanes that run together.
-#[derive(Clone, Debug)]
-pub struct Group {
-    pub mask: Mask,
-    pub pc: usize,
-    pub frame: usize,
-    pub wait: Wait,
-    /// Goes ahead without the lanes that it waited for.
-    pub forced: bool,
-    /// When it last ran.
-    pub ran: u64,
-}
 
 impl Warp {
     /// The turn is over because lanes wait for others, be it in this warp.

@@ -1,13 +1,11 @@
 //! Captures: streams whose work becomes a graph instead of being done.
 
-use super::context::Context;
-use super::error::{Code, Failure, Result};
-use super::event::{Event, State};
 use super::graph::{GRAPHS, Graph};
-use super::handles::lock;
 use super::operation::Operation;
 use super::stream::Stream;
-use super::sys::Handle;
+use crate::driver::error::{Code, Failure, Result};
+use crate::driver::handles::lock;
+use crate::driver::sys::Handle;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -69,9 +67,20 @@ impl Capture {
         }
     }
 
-    fn fail(&self, failure: Failure) -> Result {
+    /// Ends it with a failure.
+    pub fn fail(&self, failure: Failure) -> Result {
         self.invalidate();
         Err(failure)
+    }
+
+    /// Whether it is still under way.
+    pub fn is_active(&self) -> bool {
+        lock(&ACTIVE).iter().any(|c| c.id == self.id)
+    }
+
+    /// Draws a stream into it.
+    pub fn draw_in(&self, stream: &Arc<Stream>) {
+        lock(&self.streams).push(Arc::downgrade(stream));
     }
 }
 
@@ -152,59 +161,6 @@ pub fn add(stream: &Stream, operation: &Operation) -> Result<bool> {
     Ok(true)
 }
 
-/// Records an event: in a capture, where the stream is; else now. An external event of a capture becomes a node.
-pub fn record(stream: &Stream, event: &Arc<Event>, external: bool) -> Result {
-    let captured = lock(&stream.capture).as_ref().map(|m| (m.capture.clone(), m.after.clone()));
-    match captured {
-        Some((capture, after)) if !external => {
-            capture.check()?;
-            *lock(&event.state) = State::Captured { capture, after };
-            Ok(())
-        }
-        _ => stream.submit(Operation::Record(event.clone())),
-    }
-}
-
-/// Makes a stream wait for an event: one of a capture draws the stream into it.
-pub fn wait(stream: &Arc<Stream>, event: &Arc<Event>, external: bool) -> Result {
-    let state = lock(&event.state).clone();
-    let mut membership = lock(&stream.capture);
-    match (state, membership.as_mut()) {
-        (State::Captured { capture, after }, Some(own)) if own.capture.id == capture.id => {
-            capture.check()?;
-            own.after.extend(after);
-            own.after.sort_unstable();
-            own.after.dedup();
-            Ok(())
-        }
-        (State::Captured { capture, .. }, Some(own)) => {
-            capture.invalidate();
-            own.capture.fail(Code::STREAM_CAPTURE_MERGE.because("two captures would become one"))
-        }
-        (State::Captured { capture, after }, None) => {
-            if !lock(&ACTIVE).iter().any(|c| c.id == capture.id) {
-                return Ok(()); // of a capture that is over
-            }
-            capture.check()?;
-            if stream.is_legacy {
-                let detail = "the legacy default stream cannot take part in a capture";
-                return capture.fail(Code::STREAM_CAPTURE_ISOLATION.because(detail));
-            }
-            lock(&capture.streams).push(Arc::downgrade(stream));
-            *membership = Some(Membership { capture, after });
-            Ok(())
-        }
-        (_, Some(_)) if external => {
-            drop(membership);
-            stream.submit(Operation::Wait(event.clone()))
-        }
-        (_, Some(own)) => own
-            .capture
-            .fail(Code::STREAM_CAPTURE_ISOLATION.because("the event was recorded outside the capture")),
-        (_, None) => Ok(()),
-    }
-}
-
 fn invalidate_where(condition: impl Fn(&Capture) -> bool) -> bool {
     let mut any = false;
     for capture in lock(&ACTIVE).iter().filter(|c| condition(c)) {
@@ -229,18 +185,17 @@ pub fn forbid_unsafe_call() -> Result {
 }
 
 /// Refuses to wait for a whole context while one of its streams is being captured.
-pub fn forbid_synchronizing(context: &Context) -> Result {
-    match invalidate_where(|c| c.context == context.handle) {
+pub fn forbid_synchronizing(context: Handle) -> Result {
+    match invalidate_where(|c| c.context == context) {
         true => Err(Code::STREAM_CAPTURE_UNSUPPORTED.because("not while a stream is being captured")),
         false => Ok(()),
     }
 }
 
 /// Refuses work in the legacy stream while a blocking stream of the context is being captured.
-pub fn forbid_legacy(context: &Context) -> Result {
+pub fn forbid_legacy(context: Handle) -> Result {
     let blocking = |c: &Capture| {
-        c.context == context.handle
-            && lock(&c.streams).iter().filter_map(Weak::upgrade).any(|s| s.is_blocking())
+        c.context == context && lock(&c.streams).iter().filter_map(Weak::upgrade).any(|s| s.is_blocking())
     };
     match invalidate_where(blocking) {
         true => Err(Code::STREAM_CAPTURE_IMPLICIT.because("the legacy stream would wait for a capture")),

@@ -193,3 +193,15 @@ impl Registers {
         *p = *p & !mask | value & mask;
     }
 }
+
+/// The lanes of a mask, in order.
+#[inline(always)]
+pub fn lanes(mut mask: Mask) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        (mask != 0).then(|| {
+            let lane = mask.trailing_zeros() as usize;
+            mask &= mask - 1;
+            lane
+        })
+    })
+}

@@ -1,11 +1,11 @@
 //! Values that are read and written in one step.
 
-use super::access::{Staged, are_readable, by_space, lanes};
+use super::checked::{Staged, are_readable, by_space};
 use super::traffic::count;
-use crate::exec::cx::Cx;
-use crate::exec::registers::{LANES, Mask};
 use crate::fault::{FaultKind, Stop};
 use crate::ptx::types::Space;
+use crate::state::cx::Cx;
+use crate::state::registers::{LANES, Mask, lanes};
 
 impl Cx<'_> {
     /// Changes a value of each lane in one step, in the order of lanes, and gives what it was. `change` gets the lane and
