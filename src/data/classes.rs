@@ -9,7 +9,7 @@
 //! these as its `classes` or `class_to_idx`.
 
 use crate::error::{Error, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
@@ -42,13 +42,21 @@ impl Known {
 /// [`Error::Read`]; [`Error::Input`] for a file that is too long or no text, for JSON of another form, and for none or more
 /// than 65,535 classes.
 pub(super) fn read(path: &Path) -> Result<Known> {
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = File::open(path).map_err(Error::read(path))?;
-    file.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(Error::read(path))?;
-    let text = text.trim_start_matches('\u{feff}').to_owned();
-    if text.len() as u64 > MAX_BYTES {
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::read(path))?;
+    if bytes.len() as u64 > MAX_BYTES {
         return Err(Error::input(path, "length", format_args!("at most {MAX_BYTES} bytes"), "more"));
     }
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(Error::input(
+            path,
+            "content",
+            "text in UTF-8",
+            "other bytes (UTF-16, say: save it as UTF-8)",
+        ));
+    };
+    let text = text.trim_start_matches('\u{feff}').to_owned();
     let (classes, numbered) = match text.trim_start().chars().next() {
         Some('{' | '[') => (of_json(&text, path)?, false),
         _ => of_lines(&text, path)?,
@@ -76,6 +84,7 @@ fn of_lines(text: &str, path: &Path) -> Result<(Vec<Vec<String>>, bool)> {
         .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
         .map(|(at, line)| of_line(at, line))
         .collect();
+    let lines = without_heading(lines);
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
     if lines.iter().any(|line| line.number.is_none()) {
         return Ok((lines.iter().map(|line| owned(&line.names)).collect(), false));
@@ -103,6 +112,39 @@ fn of_lines(text: &str, path: &Path) -> Result<(Vec<Vec<String>>, bool)> {
         }
     }
     Ok((classes.into_iter().flatten().collect(), true))
+}
+
+/// Names of columns that tables of classes begin with.
+const HEADINGS: [&str; 16] = [
+    "class",
+    "class_id",
+    "class_name",
+    "classes",
+    "folder",
+    "id",
+    "idx",
+    "index",
+    "label",
+    "labels",
+    "name",
+    "number",
+    "synset",
+    "target",
+    "wnid",
+    "words",
+];
+
+/// The lines without a heading: a first one of nothing but names of columns, two or more, and no number where all others have
+/// one or a WordNet id.
+fn without_heading(mut lines: Vec<Line<'_>>) -> Vec<Line<'_>> {
+    let is_heading = |line: &Line| {
+        let known = |name: &&str| HEADINGS.contains(&name.to_lowercase().replace(' ', "_").as_str());
+        line.number.is_none() && line.names.len() > 1 && line.names.iter().all(known)
+    };
+    if lines.len() > 1 && lines.first().is_some_and(is_heading) {
+        lines.remove(0);
+    }
+    lines
 }
 
 /// The names in a line. A number beside them leaves the names that they would be with it: a folder may be called `0 - zero`.
@@ -135,8 +177,17 @@ fn id_of(text: &str) -> (Option<&str>, &str) {
 /// A WordNet id, and what stands between tabs and commas.
 fn names_of(text: &str) -> Vec<&str> {
     let (id, rest) = id_of(text);
-    let names = rest.split(['\t', ',']).map(str::trim).filter(|name| !name.is_empty());
+    let names = fields(rest).map(|name| name.trim().trim_matches('"').trim()).filter(|name| !name.is_empty());
     id.into_iter().chain(names).collect()
+}
+
+/// What stands between tabs and commas outside of quotation marks.
+fn fields(text: &str) -> impl Iterator<Item = &str> {
+    let mut quoted = false;
+    text.split(move |c: char| {
+        quoted ^= c == '"';
+        !quoted && matches!(c, '\t' | ',')
+    })
 }
 
 fn of_json(text: &str, path: &Path) -> Result<Vec<Vec<String>>> {
@@ -152,6 +203,19 @@ fn of_json(text: &str, path: &Path) -> Result<Vec<Vec<String>>> {
         inner.iter().find_map(|key| object.get(*key).filter(|value| value.is_array() || value.is_object()))
     });
     of_value(chosen.unwrap_or(&value), path)
+}
+
+/// Whether an object leads from names to numbers: where both may be numbers, keys are those of the outputs.
+fn is_from_names(classes: &Map<String, Value>) -> bool {
+    let all_numbers = classes.values().all(|value| number(value).is_some());
+    let keys_are = classes.keys().all(|key| key.parse::<u64>().is_ok());
+    let plain = classes.values().all(Value::is_u64);
+    !classes.is_empty() && all_numbers && (plain || !keys_are)
+}
+
+/// A whole number, or one as text.
+fn number(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_str()?.parse().ok())
 }
 
 fn of_value(value: &Value, path: &Path) -> Result<Vec<Vec<String>>> {
@@ -175,9 +239,9 @@ fn of_value(value: &Value, path: &Path) -> Result<Vec<Vec<String>>> {
         Value::Array(classes) => {
             classes.iter().enumerate().map(|(at, class)| names(&format!("[{at}]"), class)).collect()
         }
-        // From names to numbers.
-        Value::Object(classes) if !classes.is_empty() && classes.values().all(Value::is_u64) => {
-            let numbers = || classes.values().filter_map(Value::as_u64).map(|number| number as usize);
+        // From names to numbers, which may be text.
+        Value::Object(classes) if is_from_names(classes) => {
+            let numbers = || classes.values().filter_map(number).map(|number| number as usize);
             let last = numbers().max().unwrap_or(0);
             let mut found = vec![Vec::new(); classes.len().min(last + 1)];
             for (name, number) in classes.keys().zip(numbers()) {
@@ -289,6 +353,11 @@ mod tests {
             let holds = |at: usize, name: &str| classes[at].iter().any(|other| other == name);
             assert!(classes.len() == 2 && holds(0, "n01440764") && holds(1, "n02124075"), "{classes:?}");
         }
+        // A heading, quotation marks, numbers as text.
+        let table = of("class_id,wnid,words\n1,n02124075,\"cat, Egyptian\"\n0,n01440764,tench\n").unwrap();
+        assert!(table.len() == 2 && table[1].contains(&"cat, Egyptian".to_owned()), "{table:?}");
+        assert_eq!(of(r#"{"cat": "1", "dog": "0"}"#).unwrap(), [["dog"], ["cat"]]);
+        assert_eq!(of(r#"{"0": "1", "1": "0"}"#).unwrap(), [["1"], ["0"]]);
         // Names that are numbers, names with numbers, and numbers of a part of the lines.
         assert_eq!(of("1\n0\n").unwrap(), [["1"], ["0"]]);
         assert_eq!(of("0 - zero\n1 - one\n").unwrap()[1], ["1 - one", "- one"]);

@@ -174,8 +174,8 @@ impl Reader for IdxSet {
         self.check_labels(&labels, &listed.labels, split)?;
         if let Some(other) = self.named_by(&folder).filter(|other| other.name != self.name) {
             listed.notes.push(format!(
-                "the folder's path says {}, which has the same file names; it is read as {}",
-                other.mark, self.name
+                "the folder's path says {0}, which has the same file names (--dataset {1}); it is read as {2}",
+                other.mark, other.name, self.name
             ));
         }
         if !self.prefix.is_empty() {

@@ -264,7 +264,14 @@ impl<'a> Layout<'a> {
             train = None;
         }
         let train = train.map(|(_, root)| root);
-        let (test, val) = (self.folder(Role::Test)?, self.folder(Role::Validation)?);
+        // `val/images/CLASS`, as some scripts sort images.
+        let inner = |found: Option<(&str, PathBuf)>| -> Result<Option<(String, PathBuf)>> {
+            Ok(match (found, &train) {
+                (Some((name, root)), Some(train)) => Some((name.to_owned(), below(root, train)?)),
+                (found, _) => found.map(|(name, root)| (name.to_owned(), root)),
+            })
+        };
+        let (test, val) = (inner(self.folder(Role::Test)?)?, inner(self.folder(Role::Validation)?)?);
         let root = match (test, val) {
             (Some((test, root)), Some((val, other))) => {
                 let dir = self.dir.display();
@@ -318,6 +325,19 @@ fn follow(folder: &Path) -> Result<PathBuf> {
         folder.push(only);
     }
     Ok(folder)
+}
+
+/// The folder itself, or the only one in it where that is no class of `like`, but holds such.
+fn below(folder: PathBuf, like: &Path) -> Result<PathBuf> {
+    let (names, known) = (listing::subfolders(&folder)?, listing::subfolders(like)?);
+    let is_known = |name: &String| known.binary_search(name).is_ok();
+    match names.as_slice() {
+        [only] if !is_known(only) => {
+            let inner = folder.join(only);
+            Ok(if listing::subfolders(&inner)?.iter().any(is_known) { inner } else { folder })
+        }
+        _ => Ok(folder),
+    }
 }
 
 /// Whether a folder, doubles followed, holds folders and no images.

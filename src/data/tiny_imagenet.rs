@@ -5,8 +5,8 @@
 //! and the official val images, in the order of `val_annotations.txt`, are the test split. Grey images are
 //! repeated in the three channels. The decoded pixels are kept in a cache file beside them (`cache.rs`).
 //!
-//! Many sort the val images into class folders, for `ImageFolder`: where `val/images` holds none, the test split is
-//! `val/<wnid>/*.JPEG` or `val/<wnid>/images/*.JPEG`, in the order of `ImageFolder`. Train images may lie in
+//! Many sort the val images into class folders, for `ImageFolder`: where `val/images` holds none itself, the test split is
+//! `val/<wnid>/*.JPEG`, `val/<wnid>/images/*.JPEG` or `val/images/<wnid>/*.JPEG`, in the order of `ImageFolder`. Train images may lie in
 //! `train/<wnid>` itself as well.
 
 use super::listed::{Listed, Source};
@@ -62,7 +62,7 @@ fn find(dir: &Path) -> Option<PathBuf> {
 
 /// Whether a folder is the official val folder, whose labels lie in a file.
 pub(super) fn is_official_val(folder: &Path) -> bool {
-    folder.join(ANNOTATIONS).is_file() && !is_sorted(folder).unwrap_or(true)
+    folder.join(ANNOTATIONS).is_file() && matches!(sorted(folder), Ok(None))
 }
 
 /// Lists one split of the official files.
@@ -83,14 +83,15 @@ fn list(top: &Path, split: Split) -> Result<Listed> {
         }
         Split::Test => {
             let root = top.join("val");
-            let listed = if is_sorted(&root)? {
-                notes.push(format!(
-                    "{}: the images lie in class folders, which give the labels",
-                    root.display()
-                ));
-                list_classes(&root, &classes)?
-            } else {
-                list_val(&root, &classes)?
+            let listed = match sorted(&root)? {
+                Some(folder) => {
+                    let folder_name = folder.display();
+                    notes.push(format!(
+                        "{folder_name}: the images lie in class folders, which give the labels"
+                    ));
+                    list_classes(&folder, &classes)?
+                }
+                None => list_val(&root, &classes)?,
             };
             (root, listed)
         }
@@ -118,13 +119,20 @@ fn read_wnids(path: &Path) -> Result<Vec<String>> {
     Ok(wnids)
 }
 
-/// Whether the val images were sorted into class folders: `images` has none (any more), and other folders are there.
-fn is_sorted(val: &Path) -> Result<bool> {
+/// The folder with the class folders into which the val images were sorted, if they were: `val`, or `val/images`, which has
+/// no images of its own then.
+fn sorted(val: &Path) -> Result<Option<PathBuf>> {
     let official = val.join("images");
-    if official.is_dir() && listing::has_images(&official)? {
-        return Ok(false);
+    if official.is_dir() {
+        if listing::has_images(&official)? {
+            return Ok(None);
+        }
+        if !listing::subfolders(&official)?.is_empty() {
+            return Ok(Some(official));
+        }
     }
-    Ok(val.is_dir() && listing::subfolders(val)?.iter().any(|name| name != "images"))
+    let sorted = val.is_dir() && listing::subfolders(val)?.iter().any(|name| name != "images");
+    Ok(sorted.then(|| val.to_owned()))
 }
 
 /// The images of class folders named by WordNet ids, and their labels.

@@ -289,6 +289,11 @@ pub fn named<T: FromStr>(value: &DeValue) -> Option<T> {
     value.as_str()?.parse().ok()
 }
 
+/// A reader of whole numbers from `least` on.
+pub(super) fn at_least<T: TryFrom<i64> + PartialOrd + Copy>(least: T) -> impl Fn(&DeValue) -> Option<T> {
+    move |value| whole::<T>(value).filter(|number| *number >= least)
+}
+
 /// A whole number of a type.
 pub fn whole<T: TryFrom<i64>>(value: &DeValue) -> Option<T> {
     let number = value.as_integer()?;

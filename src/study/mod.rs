@@ -10,6 +10,7 @@ pub mod document;
 mod execute;
 mod images;
 mod job;
+mod measured;
 pub mod run;
 pub mod spec;
 pub mod state;

@@ -28,7 +28,7 @@
 //! ```
 
 pub use super::data_set::Data;
-use super::document::{At, Document, Place, Section, flag, named, number, text, whole};
+use super::document::{At, Document, Place, Section, at_least, flag, named, number, text, whole};
 use crate::attack::{DEFAULT_EPS, DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
 use crate::attack::{Eps, StepSize};
 use crate::backend::Optimizer;
@@ -585,11 +585,6 @@ fn score(section: Section) -> Result<Options> {
         tau: tau.map_or(default.tau, |tau| tau.value),
         z: z.map_or(default.z, |z| z.value),
     })
-}
-
-/// A reader of whole numbers from `least` on.
-pub(super) fn at_least<T: TryFrom<i64> + PartialOrd + Copy>(least: T) -> impl Fn(&DeValue) -> Option<T> {
-    move |value| whole::<T>(value).filter(|number| *number >= least)
 }
 
 /// A reader of numbers of which something holds.

@@ -62,7 +62,9 @@ fn official_files_of_another_set_with_the_same_names_are_refused() {
     let request = Request::new(DatasetKind::Mnist, Some(folder), Split::Test);
     let notes = open(&request).unwrap().1.notes.join("\n");
     assert!(
-        notes.contains("path says fashion, which has the same file names; it is read as mnist"),
+        notes.contains(
+            "path says fashion, which has the same file names (--dataset fashion-mnist); it is read as mnist"
+        ),
         "{notes}"
     );
 }

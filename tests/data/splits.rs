@@ -199,6 +199,14 @@ fn folders_with_the_same_folders_in_them_are_no_classes() {
 }
 
 #[test]
+fn a_folder_between_a_split_and_its_classes_is_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    classes(&dir.path().join("train"), &TRAIN);
+    classes(&dir.path().join("val/images"), &TEST);
+    assert_eq!(content(&get(dir.path(), Split::Test)), [(0, 101), (1, 102)]);
+}
+
+#[test]
 fn a_train_folder_without_class_folders_numbers_nothing() {
     for train in ["train/archive.tar", "train/1.png"] {
         let dir = tempfile::tempdir().unwrap();

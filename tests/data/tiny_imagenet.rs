@@ -71,6 +71,17 @@ fn val_images_may_lie_in_class_folders() {
         write(val.join("n99/1.JPEG"), golden_bytes("colour.jpg"));
         refused(TinyImagenet, dir.path(), Split::Test, None, &["val/n99", "a WordNet id of wnids.txt"]);
     }
+    // Within `images`, where they lay.
+    let dir = tempfile::tempdir().unwrap();
+    good(dir.path());
+    let images = dir.path().join("val/images");
+    for (class, name) in [("n01", "val_1.JPEG"), ("n02", "val_2.JPEG"), ("n03", "val_0.JPEG")] {
+        fs::create_dir_all(images.join(class)).unwrap();
+        fs::rename(images.join(name), images.join(class).join(name)).unwrap();
+    }
+    let sorted = get(dir.path(), Split::Test).unwrap();
+    assert_eq!(sorted.labels, [0, 1, 2]);
+    assert_eq!(sorted.image(0), official.image(2));
 }
 
 #[test]
