@@ -3,10 +3,9 @@
 use super::device::driver;
 use super::error::{Code, Result};
 use super::objects::graph::Graph;
-use super::objects::user_object::{OBJECTS, UserObject, by_handle, release, retain};
+use super::objects::user_object::{by_handle, create, release, retain};
 use super::sys::{Handle, HostFunction, Out};
 use std::ffi::c_void;
-use std::sync::Mutex;
 
 fn checked(count: u32) -> Result<u64> {
     match count {
@@ -29,10 +28,10 @@ api! {
         flags: u32,
     ) {
         driver()?;
-        let count = Mutex::new(checked(count)?);
+        let count = checked(count)?;
         match destroy {
             Some(destroy) if flags == NO_DESTRUCTOR_SYNC && !object.is_null() => {
-                object.set(OBJECTS.insert(UserObject { destroy, data, count }))
+                object.set(create(destroy, data, count))
             }
             _ => Err(Code::INVALID_VALUE.because(format!("null pointers, or flags {flags:#x}"))),
         }

@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 
 /// A counted object; when nobody holds it any more, its destructor is called.
 pub struct UserObject {
-    pub destroy: unsafe extern "C" fn(*mut c_void),
-    pub data: *mut c_void,
-    pub count: Mutex<u64>,
+    destroy: unsafe extern "C" fn(*mut c_void),
+    data: *mut c_void,
+    count: Mutex<u64>,
 }
 
 // SAFETY: the emulator only hands `data` to `destroy`; that this may happen in any thread is part of the contract of
@@ -20,7 +20,12 @@ unsafe impl Send for UserObject {}
 // SAFETY: as above.
 unsafe impl Sync for UserObject {}
 
-pub static OBJECTS: Registry<UserObject> = Registry::new(12);
+static OBJECTS: Registry<UserObject> = Registry::new(12);
+
+/// A new object, held so often; its handle. The program promised that `destroy` may be called with `data`, in any thread.
+pub fn create(destroy: unsafe extern "C" fn(*mut c_void), data: *mut c_void, count: u64) -> Handle {
+    OBJECTS.insert(UserObject { destroy, data, count: Mutex::new(count) })
+}
 
 /// The object of a handle.
 pub fn by_handle(handle: Handle) -> Result<Arc<UserObject>> {
