@@ -12,10 +12,12 @@ use machine::{Machine, on_all_threads};
 use shapes::Case;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
-use synfilter::backend::cpu::conv2d::{Act, Direction, Epilogue, Scratch, Source, Target, Weights};
+use synfilter::backend::cpu::convolve::{Scratch, Weights};
 use synfilter::backend::cpu::layout::{Aligned, Layout};
 use synfilter::backend::cpu::select::{Algorithm, ConvMode, choose};
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::cpu::value::{Act, Epilogue, Source, Target};
+use synfilter::graph::conv::Direction;
 
 const LANES: usize = 64;
 

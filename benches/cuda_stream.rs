@@ -9,11 +9,11 @@
 
 use half::f16;
 use std::error::Error;
-use synfilter::backend::cpu::optimizer::Adam;
 use synfilter::backend::cuda::device::Cuda;
+use synfilter::backend::{Adam, Device, Infer, Train};
 use synfilter::backend::{
-    Adversarial, Backend, Batch, DropoutKey, Fgsm, ImageBatch, Input, NormGradients, Optimizer, Output,
-    PgdStep, PixelData, Sign, Standard, Statistics, Then,
+    Adversarial, AttackStep, Batch, DropoutKey, ImageBatch, Input, NormGradients, Optimizer, Output,
+    PixelData, Sign, Standard, Statistics, Then,
 };
 use synfilter::filter::Mask;
 use synfilter::graph::conv::ConvShape;
@@ -122,9 +122,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pixels: Vec<u8> = (0..images * place.rows()).map(|i| (i % 251) as u8).collect();
     let on_device = cuda.images(ImageBatch { pixels: PixelData::Bytes(&pixels), labels: &labels });
     row.of("FGSM step from bytes", pixels.len() + 2 * all, || {
-        let (norm, attack) = (Standard { mean: &shift, std: &scale }, Fgsm { eps: 0.1, clamp: true });
-        let out = Output { data: &mut y, place };
-        cuda.fgsm(batch, &on_device, norm, input(&x, place), attack, out);
+        let (norm, attack) =
+            (Standard { mean: &shift, std: &scale }, AttackStep { eps: 0.1, alpha: 0.1, clamp: true });
+        let at = Adversarial { pixels: None, z: Output { data: &mut y, place } };
+        cuda.attack_step(batch, &on_device, norm, input(&x, place), attack, at);
     })?;
     let (mut found, mut gradient) = (cuda.verdicts(batch), value(one));
     row.of("cross-entropy with gradient", 2 * bytes(one) + 4 * images, || {
@@ -132,11 +133,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         cuda.cross_entropy(batch, input(&mean, one), &on_device, Some((gradient, 1.0)), &mut found);
     })?;
     let (norm, step) =
-        (|| Standard { mean: &shift, std: &scale }, PgdStep { eps: 0.1, alpha: 0.02, clamp: true });
+        (|| Standard { mean: &shift, std: &scale }, AttackStep { eps: 0.1, alpha: 0.02, clamp: true });
     let mut moving = cuda.pixels(place.rows(), batch);
     row.of("step of PGD from bytes", pixels.len() + 2 * all + 8 * place.rows() * images, || {
-        let at = Adversarial { pixels: &mut moving, z: Output { data: &mut y, place } };
-        cuda.pgd_step(batch, &on_device, norm(), input(&x, place), step, at);
+        let at = Adversarial { pixels: Some(&mut moving), z: Output { data: &mut y, place } };
+        cuda.attack_step(batch, &on_device, norm(), input(&x, place), step, at);
     })?;
     row.of("dropout", 2 * all, || {
         let (key, out) = (DropoutKey { seed: 1, step: 2, stream: 3 }, Output { data: &mut y, place });

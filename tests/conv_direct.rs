@@ -5,14 +5,14 @@
 mod shapes;
 
 use proptest::prelude::*;
-use synfilter::backend::cpu::conv2d::{
-    Act, ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights,
-};
+use synfilter::backend::cpu::convolve::{Convolve, Scratch, Weights};
 use synfilter::backend::cpu::direct::Direct;
 use synfilter::backend::cpu::layout::{Aligned, Layout};
 use synfilter::backend::cpu::select::Algorithm;
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::cpu::value::{Act, Epilogue, Source, Target};
 use synfilter::filter::Mask;
+use synfilter::graph::conv::{ConvShape, Direction};
 
 /// Repeatable values in [−1, 1), one in eight of them a signed zero.
 fn noise(len: usize, seed: u64) -> Vec<f32> {

@@ -1,6 +1,7 @@
 //! Devices by name: the one place that knows which backends the program was built with.
 
 use super::Backend;
+use super::format::NumberFormat;
 use crate::error::Result;
 
 /// Something to be done on a device, whatever its kind.
@@ -12,17 +13,6 @@ pub trait OnDevice {
     /// # Errors
     /// Its own, and those of the device.
     fn run<B: Backend>(self, backend: &B, description: String) -> Result<Self::Output>;
-}
-
-/// A number format of values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumberFormat {
-    /// 32-bit floating point.
-    F32,
-    /// 16-bit floating point, sums in 32 bits.
-    F16,
-    /// bfloat16, sums in 32 bits.
-    Bf16,
 }
 
 /// A CUDA device, as it says of itself.

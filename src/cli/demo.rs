@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::slice;
 use std::time::Instant;
 use synfilter::attack::Method;
-use synfilter::backend::cpu::optimizer::Sgd;
+use synfilter::backend::Sgd;
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
 use synfilter::data::{Choice, DatasetKind, How, Images, Reading, Request, Split, load, open};

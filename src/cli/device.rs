@@ -1,13 +1,15 @@
 //! Where and in which number format is computed.
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
 use synfilter::backend::cpu::simd::Level;
-use synfilter::backend::open::{NumberFormat, OnDevice, on_cuda};
+use synfilter::backend::format::NumberFormat;
+use synfilter::backend::open::{OnDevice, on_cuda};
 use synfilter::{Error, Result};
 
 /// A device as the user names it.
@@ -43,38 +45,6 @@ impl fmt::Display for Device {
     }
 }
 
-/// A number format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Dtype {
-    /// 32-bit floating point.
-    F32,
-    /// 16-bit floating point, sums in 32 bits.
-    F16,
-    /// bfloat16, sums in 32 bits.
-    Bf16,
-}
-
-impl Dtype {
-    /// Its name, as on the command line and in results.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dtype::F32 => "f32",
-            Dtype::F16 => "f16",
-            Dtype::Bf16 => "bf16",
-        }
-    }
-}
-
-impl From<Dtype> for NumberFormat {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::F32 => NumberFormat::F32,
-            Dtype::F16 => NumberFormat::F16,
-            Dtype::Bf16 => NumberFormat::Bf16,
-        }
-    }
-}
-
 /// How convolutions are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Conv {
@@ -91,8 +61,8 @@ pub struct Compute {
     #[arg(long, value_name = "DEVICE", default_value_t = Device::Cpu)]
     device: Device,
     /// Number format of the computation; the CPU has f32 alone.
-    #[arg(long, value_enum, default_value_t = Dtype::F32)]
-    pub dtype: Dtype,
+    #[arg(long, value_name = "DTYPE", value_parser = number_format(), default_value = NumberFormat::F32.name())]
+    pub dtype: NumberFormat,
     /// Threads; all that the machine has if left out. No result depends on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     threads: Option<u16>,
@@ -112,9 +82,9 @@ impl Compute {
     pub fn run<J: OnDevice>(&self, spread: bool, job: J) -> Result<J::Output> {
         self.set_threads()?;
         if let Device::Cuda(ordinal) = self.device {
-            return on_cuda(ordinal, self.dtype.into(), job);
+            return on_cuda(ordinal, self.dtype, job);
         }
-        if self.dtype != Dtype::F32 {
+        if self.dtype != NumberFormat::F32 {
             let dtype = self.dtype.name();
             return Err(Error::usage(format!("--dtype {dtype}: the CPU computes in f32; expected f32")));
         }
@@ -144,7 +114,7 @@ impl Compute {
 
     /// The same in f32, in which all training runs.
     pub fn in_f32(&self) -> Compute {
-        Compute { dtype: Dtype::F32, ..self.clone() }
+        Compute { dtype: NumberFormat::F32, ..self.clone() }
     }
 
     /// The flags that results depend on, where they are not left at their defaults.
@@ -153,7 +123,7 @@ impl Compute {
         if self.device != Device::Cpu {
             words.extend(["--device".to_owned(), self.device.to_string()]);
         }
-        if self.dtype != Dtype::F32 {
+        if self.dtype != NumberFormat::F32 {
             words.extend(["--dtype".to_owned(), self.dtype.name().to_owned()]);
         }
         if self.conv == Conv::Direct {
@@ -171,6 +141,13 @@ impl Compute {
             (Device::Cpu, Conv::Auto) => "cpu",
         }
     }
+}
+
+/// Reads the name of a number format.
+fn number_format() -> impl TypedValueParser<Value = NumberFormat> {
+    let of = |name: String| NumberFormat::ALL.into_iter().find(|format| format.name() == name);
+    PossibleValuesParser::new(NumberFormat::ALL.map(NumberFormat::name))
+        .map(move |name| of(name).unwrap_or(NumberFormat::F32))
 }
 
 /// The name of an instruction set.

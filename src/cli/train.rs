@@ -1,6 +1,6 @@
 //! `synfilter train`: a network from scratch, with checkpoints.
 
-use super::device::{Compute, Dtype};
+use super::device::Compute;
 use super::interrupt::INTERRUPTED;
 use super::network::Normalise;
 use super::output::{Output, note};
@@ -9,6 +9,7 @@ use super::provenance;
 use super::source::Source;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
+use synfilter::backend::format::NumberFormat;
 use synfilter::backend::open::OnDevice;
 use synfilter::backend::{Backend, Optimizer};
 use synfilter::data::{Split, open};
@@ -115,7 +116,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
 /// A usage error.
 pub fn only_f32(compute: &Compute) -> Result<()> {
     match compute.dtype {
-        Dtype::F32 => Ok(()),
+        NumberFormat::F32 => Ok(()),
         other => {
             let dtype = other.name();
             Err(Error::usage(format!("--dtype {dtype}: expected f32, in which all training runs")))

@@ -13,6 +13,7 @@ pub mod program;
 
 use conv::ConvShape;
 use sha2::{Digest, Sha256};
+use std::ops::Range;
 
 /// Index of a node (and of the value that it computes) in [`Graph::nodes`].
 pub type NodeId = usize;
@@ -52,6 +53,18 @@ impl Pool {
         let whole = span / self.stride + 1;
         let hangs = self.ceil && !span.is_multiple_of(self.stride) && whole * self.stride < n + self.pad;
         whole + usize::from(hangs)
+    }
+
+    /// The inputs of window `out` along an axis of `n` that lie on the map.
+    pub fn inputs(&self, out: usize, n: usize) -> Range<usize> {
+        let start = out * self.stride;
+        start.saturating_sub(self.pad)..(start + self.kernel).saturating_sub(self.pad).min(n)
+    }
+
+    /// The windows that contain an input, along an axis with `outputs` windows.
+    pub fn windows(&self, input: usize, outputs: usize) -> Range<usize> {
+        let at = input + self.pad;
+        (at + 1).saturating_sub(self.kernel).div_ceil(self.stride)..(at / self.stride + 1).min(outputs)
     }
 }
 

@@ -6,7 +6,7 @@ use super::lanes::{Lane, Worker};
 use super::measure::{AfterEach, Measure, Outcome, Target};
 use super::record::AttackMode;
 use crate::attack::Attack;
-use crate::backend::{Backend, Batch, SLAB, grain};
+use crate::backend::{Backend, Batch, Device, SLAB, grain};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::filter::Mask;
@@ -50,7 +50,7 @@ struct Group<'a, B: Backend> {
 }
 
 /// Correct images and losses of a group on their way to the host, clean and adversarial.
-type Pending<B> = (<B as Backend>::Pending, <B as Backend>::Pending);
+type Pending<B> = (<B as Device>::Pending, <B as Device>::Pending);
 
 struct Filtered {
     target: Target,

@@ -10,7 +10,7 @@ mod prepared;
 pub use prepared::Prepared;
 
 use crate::backend::{
-    Adversarial, Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, Output, PgdStart, PgdStep, Sign,
+    Adversarial, AttackStart, AttackStep, Backend, Batch, DropoutKey, Input, NormGradients, Output, Sign,
     Statistics, Then, Verdicts,
 };
 use crate::error::Result;
@@ -146,47 +146,37 @@ impl<B: Backend> Tape<B> {
         self.values.put(storage, data);
     }
 
-    /// Starts a run from the images that one FGSM step on `from` makes; `from` has been run backward.
-    pub fn load_fgsm(&mut self, run: Run<B>, images: &B::Images<'_>, from: &Tape<B>, attack: Fgsm) {
-        let View { storage, place } = run.program.input;
-        let mut data = self.values.take(storage);
-        let gradient = Input { data: from.gradients.get(storage), place };
-        let out = Output { data: &mut data, place };
-        run.backend.fgsm(self.batch, images, run.prepared.standard(), gradient, attack, out);
-        self.values.put(storage, data);
-    }
-
-    /// Starts a run from where projected gradient descent starts, in `pixels` too.
+    /// Starts a run from where an attack starts, in `pixels` too.
     pub fn load_start(
         &mut self,
         run: Run<B>,
         images: &B::Images<'_>,
-        start: PgdStart,
+        start: AttackStart,
         pixels: &mut B::Floats,
     ) {
         let View { storage, place } = run.program.input;
         let mut data = self.values.take(storage);
-        let to = Adversarial { pixels, z: Output { data: &mut data, place } };
-        run.backend.pgd_start(self.batch, images, run.prepared.standard(), start, to);
+        let to = Adversarial { pixels: Some(pixels), z: Output { data: &mut data, place } };
+        run.backend.attack_start(self.batch, images, run.prepared.standard(), start, to);
         self.values.put(storage, data);
     }
 
-    /// Starts a run one step of projected gradient descent from `pixels`, along the gradient of `from`, or of this tape's own
-    /// last run, which was run backward.
+    /// Starts a run one step of an attack from `pixels`, which move along, or from the images themselves, along the gradient
+    /// of `from`, or of this tape's own last run, which was run backward.
     pub fn load_step(
         &mut self,
         run: Run<B>,
         images: &B::Images<'_>,
         from: Option<&Tape<B>>,
-        step: PgdStep,
-        pixels: &mut B::Floats,
+        step: AttackStep,
+        pixels: Option<&mut B::Floats>,
     ) {
         let View { storage, place } = run.program.input;
         let mut data = self.values.take(storage);
         let gradients = from.map_or(&self.gradients, |tape| &tape.gradients);
         let gradient = Input { data: gradients.get(storage), place };
         let at = Adversarial { pixels, z: Output { data: &mut data, place } };
-        run.backend.pgd_step(self.batch, images, run.prepared.standard(), gradient, step, at);
+        run.backend.attack_step(self.batch, images, run.prepared.standard(), gradient, step, at);
         self.values.put(storage, data);
     }
 

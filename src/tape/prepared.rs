@@ -87,7 +87,7 @@ impl<B: Backend> Prepared<B> {
     }
 
     /// Lets only the weights of some output channels of a convolution step count that `mask` keeps, and all of all others:
-    /// see [`Backend::mask_filter`].
+    /// see [`Infer::mask_filter`](crate::backend::Infer::mask_filter).
     ///
     /// # Panics
     /// Where the step is no convolution.
@@ -95,7 +95,7 @@ impl<B: Backend> Prepared<B> {
         backend.mask_filter(self.steps[step].filter.as_mut().expect("a convolution"), mask, channels);
     }
 
-    /// Gives `queue` weights of its own of a convolution step, all of which count: see [`Backend::own_filter`].
+    /// Gives `queue` weights of its own of a convolution step, all of which count: see [`Infer::own_filter`](crate::backend::Infer::own_filter).
     ///
     /// # Panics
     /// As [`Prepared::mask`].

@@ -3,7 +3,7 @@
 use common::compare::{Tolerance, assert_close};
 use common::oracle::{self, BatchNorm, Conv, Map, MaxPool};
 use synfilter::backend::{
-    Adversarial, Backend, Batch, Fgsm, ImageBatch, Input, Noise, NormGradients, Output, PgdStart, PgdStep,
+    Adversarial, AttackStart, AttackStep, Backend, Batch, ImageBatch, Input, Noise, NormGradients, Output,
     PixelData, Sign, Standard, Statistics, Then,
 };
 use synfilter::filter::{FilterKind, Mask};
@@ -469,9 +469,11 @@ fn images<B: Backend>(bench: &mut Bench<B>) {
     bench.close("normalised", &z, &expected, 1);
 
     let gradient = bench.gradient(shape);
-    let attack = Fgsm { eps: 0.3 * bench.random.uniform(), clamp: bench.chance() };
-    let z = bench.written(shape, |device, out| {
-        device.fgsm(batch, &images, norm(), gradient.input(), attack, out);
+    let eps = 0.3 * bench.random.uniform();
+    let attack = AttackStep { eps, alpha: eps, clamp: bench.chance() };
+    let z = bench.written(shape, |device, z| {
+        let at = Adversarial { pixels: None, z };
+        device.attack_step(batch, &images, norm(), gradient.input(), attack, at);
     });
     let moved = bytes.iter().zip(&gradient.map.data).enumerate().map(|(i, (byte, g))| {
         let step = f64::from(attack.eps) * if *g == 0.0 { 0.0 } else { g.signum() };
@@ -494,7 +496,7 @@ fn descent<B: Backend>(bench: &mut Bench<B>) {
     let (eps, clamp) = (0.3 * bench.random.uniform(), bench.chance());
     let (seed, first) = (u64::from(bench.random.bits()), bench.random.below(100) as usize);
     let noise = bench.chance().then_some(Noise { eps, seed, first_image: first as u64 });
-    let step = PgdStep { eps, alpha: eps * bench.random.uniform(), clamp };
+    let step = AttackStep { eps, alpha: eps * bench.random.uniform(), clamp };
     let clip = |v: f64| if clamp { v.clamp(0.0, 1.0) } else { v };
     let original: Vec<f64> = bytes.iter().map(|&byte| f64::from(byte) / 255.0).collect();
     let mut numbers = Random::new(seed, Noise::STREAM);
@@ -508,8 +510,8 @@ fn descent<B: Backend>(bench: &mut Bench<B>) {
     let mut expected: Vec<f64> = original.iter().map(moved).collect();
     let mut pixels = bench.device.pixels(values, batch);
     let z = bench.written(shape, |device, z| {
-        let to = Adversarial { pixels: &mut pixels, z };
-        device.pgd_start(batch, &images, norm(), PgdStart { noise, clamp }, to);
+        let to = Adversarial { pixels: Some(&mut pixels), z };
+        device.attack_start(batch, &images, norm(), AttackStart { noise, clamp }, to);
     });
     bench.close("start", &z, &expected, 1);
     for number in 0..3 {
@@ -520,8 +522,8 @@ fn descent<B: Backend>(bench: &mut Bench<B>) {
             *x = clip(original + delta.clamp(f64::from(-eps), f64::from(eps)));
         }
         let z = bench.written(shape, |device, z| {
-            let at = Adversarial { pixels: &mut pixels, z };
-            device.pgd_step(batch, &images, norm(), gradient.input(), step, at);
+            let at = Adversarial { pixels: Some(&mut pixels), z };
+            device.attack_step(batch, &images, norm(), gradient.input(), step, at);
         });
         bench.close(&format!("step {number}"), &z, &expected, 1);
     }

@@ -1,11 +1,11 @@
-//! `map`, `fill`, `copy_bits`, dropout.
+//! `map`, `copy_bits`, dropout.
 
 use crate::value::{Value, layouts};
-use synfilter::backend::cpu::conv2d::{Act, Epilogue};
 use synfilter::backend::cpu::dropout::Dropout;
-use synfilter::backend::cpu::elementwise::{copy_bits, fill, map};
+use synfilter::backend::cpu::elementwise::{copy_bits, map};
 use synfilter::backend::cpu::layout::Layout;
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::cpu::value::{Act, Epilogue};
 use synfilter::random::Random;
 
 fn vector(n: usize, random: &mut Random) -> Vec<f32> {
@@ -92,26 +92,6 @@ fn row_ranges_equal_the_whole() {
             map(level, x.source(), parts.part(rows), relu());
         }
         assert_eq!(whole.data, parts.data);
-    }
-}
-
-#[test]
-fn fill_writes_constants_and_works_in_place() {
-    let mut random = Random::new(3, 0);
-    for level in Level::available() {
-        for layout in layouts(4, 2, 3, 32) {
-            let old = Value::random(layout, &mut random);
-            let mut y = old.clone();
-            fill(
-                level,
-                0.0,
-                y.target(),
-                Epilogue { accumulate: true, act: Act::Relu, ..Epilogue::default() },
-            );
-            y.assert_close(0.0, "in place", |lane, c, pixel| old.get(lane, c, pixel).max(0.0));
-            fill(level, 2.5, y.target(), Epilogue::default());
-            y.assert_close(0.0, "constant", |_, _, _| 2.5);
-        }
     }
 }
 

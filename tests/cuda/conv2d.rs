@@ -7,7 +7,7 @@ use common::compare::{Tolerance, assert_close};
 use common::oracle::{self, Conv, Map};
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::cuda::format::Format;
-use synfilter::backend::{Backend, Input, Output, Sign, Then};
+use synfilter::backend::{Device, Infer, Input, Output, Sign, Then, Train};
 use synfilter::graph::Shape;
 use synfilter::graph::conv::{ConvShape, Direction};
 use synfilter::graph::place::Place;

@@ -1,5 +1,6 @@
 //! The CUDA backend: on a GPU where there is one, else on the emulator with all its checks on, which fail what they report.
 
+mod attack;
 mod batch_norm;
 mod cli;
 #[path = "../conformance/cases.rs"]
@@ -20,7 +21,6 @@ mod lanes;
 mod loss;
 mod networks;
 mod optimizer;
-mod pgd;
 mod pool;
 #[path = "../sweep_engine/cases.rs"]
 mod sweep_engine;

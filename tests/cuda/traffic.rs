@@ -5,11 +5,11 @@ use crate::twins::{On, Rounded, normals};
 use crate::{driver, in_every_format};
 use serde_json::Value;
 use std::process::Command;
-use synfilter::backend::cpu::optimizer::{Adam, Sgd};
 use synfilter::backend::cuda::device::Cuda;
+use synfilter::backend::{Adam, Device, Infer, Sgd, Train};
 use synfilter::backend::{
-    Adversarial, Backend, DropoutKey, Fgsm, ImageBatch, Input, Noise, NormGradients, Optimizer, Output,
-    PgdStart, PgdStep, PixelData, Sign, Standard, Statistics, Then,
+    Adversarial, AttackStart, AttackStep, DropoutKey, ImageBatch, Input, Noise, NormGradients, Optimizer,
+    Output, PixelData, Sign, Standard, Statistics, Then,
 };
 use synfilter::graph::conv::{ConvShape, Direction};
 use synfilter::graph::place::Place;
@@ -37,7 +37,7 @@ const LIMITS: [(&str, f64); 20] = [
     ("norm_statistics_", 1.1),
     ("pack_", 1.1),
     ("pgd_start_", 1.1),
-    ("pgd_step_", 1.1),
+    ("attack_step_", 1.1),
     ("sgd", 1.1),
 ];
 
@@ -94,15 +94,16 @@ fn kernels<T: Rounded>(cuda: &Cuda<T>) {
     let images = cuda.images(ImageBatch { pixels: PixelData::Bytes(&bytes), labels: &labels });
     let norm = || Standard { mean: &shift, std: &scale };
     cuda.load_images(batch, &images, norm(), Output { data: &mut y, place });
-    let attack = Fgsm { eps: 0.1, clamp: true };
-    cuda.fgsm(batch, &images, norm(), input(&x), attack, Output { data: &mut y, place });
+    let attack = AttackStep { eps: 0.1, alpha: 0.1, clamp: true };
+    let alone = Adversarial { pixels: None, z: Output { data: &mut y, place } };
+    cuda.attack_step(batch, &images, norm(), input(&x), attack, alone);
     let mut pixels = cuda.pixels(place.values(), batch);
     let noise = Some(Noise { eps: 0.1, seed: 1, first_image: 0 });
-    let to = Adversarial { pixels: &mut pixels, z: Output { data: &mut y, place } };
-    cuda.pgd_start(batch, &images, norm(), PgdStart { noise, clamp: true }, to);
-    let step = PgdStep { eps: 0.1, alpha: 0.02, clamp: true };
-    let at = Adversarial { pixels: &mut pixels, z: Output { data: &mut y, place } };
-    cuda.pgd_step(batch, &images, norm(), input(&x), step, at);
+    let to = Adversarial { pixels: Some(&mut pixels), z: Output { data: &mut y, place } };
+    cuda.attack_start(batch, &images, norm(), AttackStart { noise, clamp: true }, to);
+    let step = AttackStep { eps: 0.1, alpha: 0.02, clamp: true };
+    let at = Adversarial { pixels: Some(&mut pixels), z: Output { data: &mut y, place } };
+    cuda.attack_step(batch, &images, norm(), input(&x), step, at);
 
     let logits = Input { data: &one, place: mean };
     let mut found = cuda.verdicts(batch);

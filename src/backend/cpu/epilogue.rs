@@ -1,8 +1,8 @@
 //! What happens to a sum on its way from the registers to memory: an [`Epilogue`] applied to rows and tiles.
 
-use super::conv2d::{Act, Epilogue, Target};
 use super::layout::Layout;
 use super::simd::{self, Isa};
+use super::value::{Act, Epilogue, Target};
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Deref;

@@ -6,9 +6,9 @@
 //! Sixteen images at a time in plain arithmetic without fused operations, which the compiler vectorises: the results are
 //! the same on every instruction set.
 
-use super::conv2d::{Source, Target};
 use super::launch::{check, launch, same_shape};
 use super::simd::{Isa, Kernel, Level};
+use super::value::{Source, Target};
 
 type Lanes = [f32; 16];
 

@@ -1,11 +1,13 @@
 //! The CPU backend: rows of images, one SIMD lane per image.
 //!
 //! Every kernel works on one *slab*: up to 64 images, stored pixel by pixel, channel by channel, image
-//! innermost (see [`layout`]). Kernels are serial; [`device`] spreads slabs, or row ranges of a slab, over threads.
+//! innermost (see [`layout`]). Kernels are serial; [`device`] spreads slabs, or row ranges of a slab, over threads;
+//! what stands behind which operation of the seam is said in `infer` and `train`.
 
+pub mod attack;
 pub mod batch_norm;
 pub mod bilinear;
-pub mod conv2d;
+pub mod convolve;
 pub mod depthwise;
 pub mod device;
 pub mod direct;
@@ -13,6 +15,7 @@ pub mod dropout;
 pub mod elementwise;
 pub mod epilogue;
 pub mod image;
+mod infer;
 pub mod karatsuba;
 mod launch;
 pub mod layout;
@@ -20,7 +23,6 @@ pub mod loss;
 pub mod masters;
 pub mod microkernel;
 pub mod optimizer;
-pub mod pgd;
 pub mod pool;
 pub mod select;
 pub mod simd;
@@ -28,5 +30,7 @@ pub mod stem;
 pub mod strassen;
 pub mod taps;
 pub mod toom;
+mod train;
+pub mod value;
 pub mod weight_grad;
 pub mod winograd;
