@@ -18,6 +18,7 @@ use synfilter::backend::{
 use synfilter::filter::Mask;
 use synfilter::graph::conv::ConvShape;
 use synfilter::graph::place::Place;
+use synfilter::graph::{Mean, Rectifier};
 use synfilter::graph::{Pool, Shape};
 
 /// Launches of which the mean is taken, after one that warms up.
@@ -81,13 +82,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             scale: Some(&scale),
             shift: Some(&shift),
             add: Some(input(&add, place)),
-            sign: Sign::ReluSave(&mut bits),
+            sign: Sign::RectifySave(Rectifier::RELU, &mut bits),
             ..Then::default()
         };
         cuda.map(batch, input(&x, place), Output { data: &mut y, place }, then);
     })?;
     row.of("copy under signs", 2 * all + signs, || {
-        let then = Then { sign: Sign::Mask(&bits), ..Then::default() };
+        let then = Then { sign: Sign::Mask(&bits, 0.0), ..Then::default() };
         cuda.map(batch, input(&x, place), Output { data: &mut y, place }, then);
     })?;
     let pool = Pool { kernel: 3, stride: 2, pad: 1, ceil: false };
@@ -101,10 +102,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         cuda.max_pool_backward(batch, pool, input(&pooled, half), &winners, out, Then::default());
     })?;
     row.of("average pool", all + bytes(one), || {
-        cuda.avg_pool(batch, input(&x, place), Output { data: &mut mean, place: one });
+        cuda.avg_pool(batch, Mean::Adaptive, input(&x, place), Output { data: &mut mean, place: one });
     })?;
     row.of("average pool, backward", all + bytes(one), || {
-        cuda.avg_pool_backward(batch, input(&mean, one), Output { data: &mut y, place }, Then::default());
+        cuda.avg_pool_backward(
+            batch,
+            Mean::Adaptive,
+            input(&mean, one),
+            Output { data: &mut y, place },
+            Then::default(),
+        );
     })?;
     let mut known = Statistics { mean: per_channel(), var: per_channel() };
     row.of("batch norm, statistics", all, || cuda.norm_statistics(batch, input(&x, place), &mut known))?;

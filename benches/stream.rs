@@ -13,11 +13,12 @@ use synfilter::backend::cpu::batch_norm::{InputGradient, Slab, parameter_gradien
 use synfilter::backend::cpu::elementwise::map;
 use synfilter::backend::cpu::image::{Normalisation, Pixels, load};
 use synfilter::backend::cpu::layout::{Aligned, Layout};
-use synfilter::backend::cpu::pool::{average_backward, average_forward, max_backward, max_forward};
+use synfilter::backend::cpu::mean;
+use synfilter::backend::cpu::pool::{max_backward, max_forward};
 use synfilter::backend::cpu::simd::Level;
 use synfilter::backend::cpu::value::{Act, Epilogue, Source, Target};
 use synfilter::backend::{AttackStart, AttackStep, Noise};
-use synfilter::graph::Pool;
+use synfilter::graph::{Mean, Pool, Rectifier};
 
 const LANES: usize = 64;
 
@@ -80,7 +81,7 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
             let epilogue = Epilogue {
                 scale: Some(&scale),
                 shift: Some(&scale),
-                act: Act::ReluSave(&mut s.bits[..l.buffer_len() / 16]),
+                act: Act::RectifySave(Rectifier::RELU, &mut s.bits[..l.buffer_len() / 16]),
                 ..Epilogue::default()
             };
             map(level, source(&s.a, l), target(&mut s.y, l), epilogue);
@@ -92,7 +93,11 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         l,
         3 * full,
         Box::new(move |s| {
-            let epilogue = Epilogue { add: Some(source(&s.b, l)), act: Act::Relu, ..Epilogue::default() };
+            let epilogue = Epilogue {
+                add: Some(source(&s.b, l)),
+                act: Act::Rectify(Rectifier::RELU),
+                ..Epilogue::default()
+            };
             map(level, source(&s.a, l), target(&mut s.y, l), epilogue);
         }),
     );
@@ -102,7 +107,8 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         l,
         2 * full + bits,
         Box::new(move |s| {
-            let epilogue = Epilogue { act: Act::Mask(&s.bits[..l.buffer_len() / 16]), ..Epilogue::default() };
+            let epilogue =
+                Epilogue { act: Act::Mask(&s.bits[..l.buffer_len() / 16], 0.0), ..Epilogue::default() };
             map(level, source(&s.a, l), target(&mut s.y, l), epilogue);
         }),
     );
@@ -192,7 +198,7 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         one,
         full + 4 * one.buffer_len(),
         Box::new(move |s| {
-            average_forward(level, source(&s.a, l), target(&mut s.y, one), Epilogue::default());
+            mean::forward(level, Mean::Adaptive, source(&s.a, l), target(&mut s.y, one));
         }),
     );
     add(
@@ -201,7 +207,13 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         l,
         full + 4 * one.buffer_len(),
         Box::new(move |s| {
-            average_backward(level, source(&s.a, one), target(&mut s.y, l), Epilogue::default());
+            mean::backward(
+                level,
+                Mean::Adaptive,
+                source(&s.a, one),
+                target(&mut s.y, l),
+                Epilogue::default(),
+            );
         }),
     );
     cases

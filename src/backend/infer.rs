@@ -2,9 +2,9 @@
 
 use super::{Adversarial, AttackStart, AttackStep, Batch, Device, Input, Output, Standard, Then};
 use crate::filter::Mask;
-use crate::graph::Pool;
 use crate::graph::conv::{ConvShape, Direction};
 use crate::graph::place::Place;
+use crate::graph::{Activation, Mean, Pool};
 use std::ops::Range;
 
 /// Operations of a network whose parameters stay as they are: its values, and gradients by values.
@@ -60,8 +60,8 @@ pub trait Infer: Device {
     );
     /// `then` applied to x: scale and shift, ReLU, sums and copies.
     fn map(&self, batch: Batch, x: Input<Self>, out: Output<Self>, then: Then<Self>);
-    /// Applies sign bits to a whole buffer.
-    fn mask(&self, buffer: &mut Self::Values, bits: &Self::Bits);
+    /// Applies sign bits to a whole buffer: what [`Sign::Mask`](super::Sign::Mask) does.
+    fn mask(&self, buffer: &mut Self::Values, bits: &Self::Bits, below: f32);
     /// Sign bits of a copied value: those of its source, or all set where the source keeps none.
     fn copy_bits(&self, batch: Batch, from: Option<(&Self::Bits, Place)>, to: (&mut Self::Bits, Place));
     /// A batch norm, behind a term per channel if there is one, as a factor and a term:
@@ -92,10 +92,33 @@ pub trait Infer: Device {
         dx: Output<Self>,
         then: Then<Self>,
     );
-    /// Mean over the map.
-    fn avg_pool(&self, batch: Batch, x: Input<Self>, out: Output<Self>);
-    /// Backward of the mean.
-    fn avg_pool_backward(&self, batch: Batch, dy: Input<Self>, dx: Output<Self>, then: Then<Self>);
+    /// Means over windows; the shape of `out` says how many.
+    fn avg_pool(&self, batch: Batch, mean: Mean, x: Input<Self>, out: Output<Self>);
+    /// Backward of the means.
+    fn avg_pool_backward(
+        &self,
+        batch: Batch,
+        mean: Mean,
+        dy: Input<Self>,
+        dx: Output<Self>,
+        then: Then<Self>,
+    );
+    /// f(x), element by element.
+    fn activate(&self, batch: Batch, function: Activation, x: Input<Self>, out: Output<Self>);
+    /// Its backward: f′(x)·dy.
+    fn activate_backward(
+        &self,
+        batch: Batch,
+        function: Activation,
+        x: Input<Self>,
+        dy: Input<Self>,
+        dx: Output<Self>,
+        then: Then<Self>,
+    );
+    /// x·factor, element by element; a factor with a 1×1 map is that of every pixel.
+    fn product(&self, batch: Batch, x: Input<Self>, factor: Input<Self>, out: Output<Self>, then: Then<Self>);
+    /// Σ x·y over the map of each channel of each image, to a 1×1 map.
+    fn product_sum(&self, batch: Batch, x: Input<Self>, y: Input<Self>, out: Output<Self>, then: Then<Self>);
     /// Softmax cross-entropy of every image; `gradient` receives (softmax − one-hot)·factor.
     fn cross_entropy(
         &self,

@@ -22,6 +22,7 @@ pub use images::{Adversarial, AttackStart, AttackStep, ImageBatch, Noise, PixelD
 pub use infer::{Infer, NormTensors};
 pub use train::{Adam, DropoutKey, NormGradients, Optimizer, Sgd, Statistics, Train};
 
+use crate::graph::Rectifier;
 use crate::graph::place::Place;
 
 /// A device that can do everything.
@@ -101,14 +102,14 @@ impl<B: Device + ?Sized> Default for Then<'_, B> {
     }
 }
 
-/// ReLU and its backward; one bit per element of the written buffer.
+/// A rectifier and its backward; one bit per element of the written buffer.
 pub enum Sign<'a, B: Device + ?Sized> {
     /// Nothing.
     None,
-    /// max(v, 0).
-    Relu,
-    /// max(v, 0), remembering where v > 0.
-    ReluSave(&'a mut B::Bits),
-    /// v where the bit is set, else +0.0.
-    Mask(&'a B::Bits),
+    /// The rectifier.
+    Rectify(Rectifier),
+    /// The same, remembering where its derivative is 1.
+    RectifySave(Rectifier, &'a mut B::Bits),
+    /// v where the bit is set, else this factor times v: +0.0 where the factor is 0, whatever v is.
+    Mask(&'a B::Bits, f32),
 }

@@ -1,7 +1,7 @@
-//! Max and average pooling.
+//! Max pooling.
 
 use crate::value::{ALIEN, Value, layouts};
-use synfilter::backend::cpu::pool::{average_backward, average_forward, max_backward, max_forward};
+use synfilter::backend::cpu::pool::{max_backward, max_forward};
 use synfilter::backend::cpu::simd::Level;
 use synfilter::backend::cpu::value::{Act, Epilogue};
 use synfilter::graph::Pool;
@@ -91,7 +91,7 @@ fn max_pool() {
                 let mut dx = old.clone();
                 for rows in [0..s.h / 2, s.h / 2..s.h] {
                     let words = xl.rows(rows.clone());
-                    let act = Act::Mask(&bits[words.start / 16..words.end / 16]);
+                    let act = Act::Mask(&bits[words.start / 16..words.end / 16], 0.0);
                     let epilogue = Epilogue { accumulate: true, act, ..Epilogue::default() };
                     max_backward(level, s.pool, dy.source(), &winners, dx.part(rows), epilogue);
                 }
@@ -102,30 +102,6 @@ fn max_pool() {
                     let kept = bits[(xl.at(pixel, c) + lane) / 16] >> (lane % 16) & 1 == 1;
                     if kept { sum } else { 0.0 }
                 });
-            }
-        }
-    }
-}
-
-#[test]
-fn global_average_pool() {
-    let mut random = Random::new(2, 1);
-    for level in Level::available() {
-        for (h, w, lanes) in [(7, 7, 64), (1, 1, 16), (3, 2, 48)] {
-            for (xl, yl) in layouts(5, h, w, lanes).into_iter().zip(layouts(5, 1, 1, lanes).into_iter().rev())
-            {
-                let x = Value::random(xl, &mut random);
-                let mut y = Value::empty(yl);
-                average_forward(level, x.source(), y.target(), Epilogue::default());
-                y.assert_close(1e-6, "average", |lane, c, _| {
-                    (0..h * w).map(|p| x.get(lane, c, p)).sum::<f64>() / (h * w) as f64
-                });
-                let dy = Value::random(yl, &mut random);
-                let mut dx = Value::empty(xl);
-                for rows in [0..h / 2, h / 2..h] {
-                    average_backward(level, dy.source(), dx.part(rows), Epilogue::default());
-                }
-                dx.assert_close(1e-6, "its gradient", |lane, c, _| dy.get(lane, c, 0) / (h * w) as f64);
             }
         }
     }

@@ -12,6 +12,7 @@ mod driver;
 mod dropout;
 mod elementwise;
 mod filter;
+mod functions;
 #[path = "../golden/cases.rs"]
 mod golden;
 #[path = "../gradients/cases.rs"]

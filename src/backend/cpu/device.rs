@@ -110,24 +110,24 @@ impl Cpu {
         work: impl Fn(Slab, Target, Epilogue) + Sync + Send,
     ) {
         let Then { scale, shift, add, accumulate, sign } = then;
-        let (save, relu, mask) = match sign {
-            Sign::None => (None, false, None),
-            Sign::Relu => (None, true, None),
-            Sign::ReluSave(bits) => (Some(bits), true, None),
-            Sign::Mask(bits) => (None, false, Some(bits)),
+        let (save, rectifier, mask) = match sign {
+            Sign::None => (None, None, None),
+            Sign::Rectify(rectifier) => (None, Some(rectifier), None),
+            Sign::RectifySave(rectifier, bits) => (Some(bits), Some(rectifier), None),
+            Sign::Mask(bits, below) => (None, None, Some((bits, below))),
         };
         let pixel = out.place.pixel;
         let whole = Whole { place: out.place, data: out.data, save, winners: None };
         self.parts(batch, granularity, whole, |part| {
-            let act = match (part.save, mask) {
-                (Some(bits), _) => Act::ReluSave(bits),
-                (None, Some(bits)) => {
+            let act = match (rectifier, part.save, mask) {
+                (Some(rectifier), Some(bits), _) => Act::RectifySave(rectifier, bits),
+                (Some(rectifier), None, _) => Act::Rectify(rectifier),
+                (None, _, Some((bits, below))) => {
                     let first =
                         (out.place.rows() * part.slab.start + part.layout.rows(part.rows.clone()).start) / 16;
-                    Act::Mask(&bits[first..first + part.data.len() / 16])
+                    Act::Mask(&bits[first..first + part.data.len() / 16], below)
                 }
-                (None, None) if relu => Act::Relu,
-                _ => Act::None,
+                (None, _, None) => Act::None,
             };
             debug_assert_eq!(part.layout.pixel, pixel);
             let epilogue = Epilogue {

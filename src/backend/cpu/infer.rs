@@ -4,15 +4,15 @@ use super::convolve::{Scratch, Weights};
 use super::device::{Cpu, CpuFilter, Remaining, Whole, layout, source};
 use super::layout::{Aligned, Layout};
 use super::value::Target;
-use super::{attack, batch_norm, elementwise, image, loss, pool, select};
+use super::{activation, attack, batch_norm, elementwise, image, loss, mean, pool, product, select};
 use crate::backend::{
     Adversarial, AttackStart, AttackStep, Batch, ImageBatch, Infer, Input, Noise, NormTensors, Output,
     PixelData, SLAB, Slab, Standard, Then, Verdicts,
 };
 use crate::filter::Mask;
-use crate::graph::Pool;
 use crate::graph::conv::{ConvShape, Direction};
 use crate::graph::place::Place;
+use crate::graph::{Activation, Mean, Pool};
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -120,11 +120,11 @@ impl Infer for Cpu {
         });
     }
 
-    fn mask(&self, buffer: &mut Aligned, bits: &Vec<u16>) {
+    fn mask(&self, buffer: &mut Aligned, bits: &Vec<u16>, below: f32) {
         for (lanes, bits) in buffer.chunks_exact_mut(16).zip(bits) {
             for (lane, value) in lanes.iter_mut().enumerate() {
                 if bits >> lane & 1 == 0 {
-                    *value = 0.0;
+                    *value = if below == 0.0 { 0.0 } else { *value * below };
                 }
             }
         }
@@ -194,15 +194,62 @@ impl Infer for Cpu {
         });
     }
 
-    fn avg_pool(&self, batch: Batch, x: Input<Self>, out: Output<Self>) {
-        self.write(batch, 1, out, Then::default(), |slab, target, epilogue| {
-            pool::average_forward(self.level, source(&x, slab), target, epilogue);
+    fn avg_pool(&self, batch: Batch, mean: Mean, x: Input<Self>, out: Output<Self>) {
+        self.write(batch, 1, out, Then::default(), |slab, target, _| {
+            mean::forward(self.level, mean, source(&x, slab), target);
         });
     }
 
-    fn avg_pool_backward(&self, batch: Batch, dy: Input<Self>, dx: Output<Self>, then: Then<Self>) {
+    fn avg_pool_backward(
+        &self,
+        batch: Batch,
+        mean: Mean,
+        dy: Input<Self>,
+        dx: Output<Self>,
+        then: Then<Self>,
+    ) {
         self.write(batch, 1, dx, then, |slab, target, epilogue| {
-            pool::average_backward(self.level, source(&dy, slab), target, epilogue);
+            mean::backward(self.level, mean, source(&dy, slab), target, epilogue);
+        });
+    }
+
+    fn activate(&self, batch: Batch, function: Activation, x: Input<Self>, out: Output<Self>) {
+        self.write(batch, 1, out, Then::default(), |slab, target, _| {
+            activation::forward(self.level, function, source(&x, slab), target);
+        });
+    }
+
+    fn activate_backward(
+        &self,
+        batch: Batch,
+        function: Activation,
+        x: Input<Self>,
+        dy: Input<Self>,
+        dx: Output<Self>,
+        then: Then<Self>,
+    ) {
+        self.write(batch, 1, dx, then, |slab, target, epilogue| {
+            let (x, dy) = (source(&x, slab), source(&dy, slab));
+            activation::backward(self.level, function, x, dy, target, epilogue);
+        });
+    }
+
+    fn product(
+        &self,
+        batch: Batch,
+        x: Input<Self>,
+        factor: Input<Self>,
+        out: Output<Self>,
+        then: Then<Self>,
+    ) {
+        self.write(batch, 1, out, then, |slab, target, epilogue| {
+            product::product(self.level, source(&x, slab), source(&factor, slab), target, epilogue);
+        });
+    }
+
+    fn product_sum(&self, batch: Batch, x: Input<Self>, y: Input<Self>, out: Output<Self>, then: Then<Self>) {
+        self.write(batch, 1, out, then, |slab, target, epilogue| {
+            product::sum(self.level, source(&x, slab), source(&y, slab), target, epilogue);
         });
     }
 

@@ -4,6 +4,7 @@
 //! innermost (see [`layout`]). Kernels are serial; [`device`] spreads slabs, or row ranges of a slab, over threads;
 //! what stands behind which operation of the seam is said in `infer` and `train`.
 
+pub mod activation;
 pub mod attack;
 pub mod batch_norm;
 pub mod bilinear;
@@ -14,6 +15,7 @@ pub mod direct;
 pub mod dropout;
 pub mod elementwise;
 pub mod epilogue;
+pub mod functions;
 pub mod image;
 mod infer;
 pub mod karatsuba;
@@ -21,9 +23,11 @@ mod launch;
 pub mod layout;
 pub mod loss;
 pub mod masters;
+pub mod mean;
 pub mod microkernel;
 pub mod optimizer;
 pub mod pool;
+pub mod product;
 pub mod select;
 pub mod simd;
 pub mod stem;

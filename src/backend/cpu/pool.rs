@@ -1,4 +1,4 @@
-//! Max pooling and global average pooling.
+//! Max pooling; for means see [`mean`](super::mean).
 //!
 //! Padding never wins a maximum; of equal maxima the first in row order wins, and takes the gradient. A NaN wins only
 //! as the first of its window. Backward gathers: each input pixel sums over the windows that contain it, in row
@@ -6,7 +6,7 @@
 
 use super::elementwise::load;
 use super::epilogue::Output;
-use super::launch::{check, launch, per_width, same_shape};
+use super::launch::{check, launch, per_width};
 use super::layout::Layout;
 use super::simd::{Isa, Kernel, Level};
 use super::value::{Epilogue, Source, Target};
@@ -48,26 +48,6 @@ pub fn max_backward(level: Level, pool: Pool, dy: Source, index: &[u8], dx: Targ
     let output = Output::new(dx, epilogue);
     // SAFETY: values and winners were checked to have the size that the pool and the rows ask for.
     unsafe { launch(level, MaxBackward { pool, dy, rows, output: *output, index }) }
-}
-
-/// Mean over the whole map: `y` is 1×1.
-pub fn average_forward(level: Level, x: Source, y: Target, epilogue: Epilogue) {
-    check(&x);
-    same_shape(Layout { h: 1, w: 1, ..x.layout }, y.layout);
-    assert_eq!(y.rows, 0..1, "rows of a 1×1 map");
-    let output = Output::new(y, epilogue);
-    // SAFETY: both values were checked to lie in their buffers.
-    unsafe { launch(level, AverageForward { x, output: *output }) }
-}
-
-/// Gradient of the input of [`average_forward`] for the map rows of `dx`: `dy` is 1×1.
-pub fn average_backward(level: Level, dy: Source, dx: Target, epilogue: Epilogue) {
-    check(&dy);
-    same_shape(dy.layout, Layout { h: 1, w: 1, ..dx.layout });
-    let rows = dx.rows.clone();
-    let output = Output::new(dx, epilogue);
-    // SAFETY: both values were checked to lie in their buffers.
-    unsafe { launch(level, AverageBackward { dy, rows, output: *output }) }
 }
 
 /// Rows of a pixel that are asked for in advance: the pixels of a window lie too far apart for the machine to follow.
@@ -200,83 +180,6 @@ unsafe fn max_gradient_rows<I: Isa, const NV: usize>(k: MaxBackward) {
                     }
                     k.output.row::<I, NV>(iy * xl.w + ix, c, 0, sum);
                 }
-            }
-        }
-    }
-}
-
-/// Likewise, where a channel of all pixels comes before the next one.
-const AVERAGE_AHEAD: usize = 4;
-
-struct AverageForward<'a> {
-    x: Source<'a>,
-    output: Output<'a>,
-}
-
-impl Kernel for AverageForward<'_> {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<I: Isa>(self) {
-        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
-        unsafe { per_width!(self.x.layout.lanes, I, average, self) }
-    }
-}
-
-#[inline(always)]
-unsafe fn average<I: Isa, const NV: usize>(k: AverageForward) {
-    let xl = k.x.layout;
-    let pixels = xl.h * xl.w;
-    for c in 0..xl.c {
-        // SAFETY: every pixel of every channel lies in the checked source.
-        unsafe {
-            let mut sum = [I::splat(0.0); NV];
-            for pixel in 0..pixels {
-                let x = k.x.data.as_ptr().add(xl.at(pixel, c));
-                for i in 0..NV {
-                    I::prefetch(x.wrapping_add(AVERAGE_AHEAD * xl.step * xl.lanes + 16 * i));
-                }
-                let x = load::<I, NV>(x);
-                for i in 0..NV {
-                    sum[i] = I::add(sum[i], x[i]);
-                }
-            }
-            let share = I::splat(1.0 / pixels as f32);
-            for sum in sum.iter_mut() {
-                *sum = I::mul(*sum, share);
-            }
-            k.output.row::<I, NV>(0, c, 0, sum);
-        }
-    }
-}
-
-struct AverageBackward<'a> {
-    dy: Source<'a>,
-    rows: Range<usize>,
-    output: Output<'a>,
-}
-
-impl Kernel for AverageBackward<'_> {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<I: Isa>(self) {
-        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
-        unsafe { per_width!(self.dy.layout.lanes, I, average_gradient, self) }
-    }
-}
-
-#[inline(always)]
-unsafe fn average_gradient<I: Isa, const NV: usize>(k: AverageBackward) {
-    let (yl, xl) = (k.dy.layout, k.output.layout());
-    for pixel in k.rows.start * xl.w..k.rows.end * xl.w {
-        for c in 0..xl.c {
-            // SAFETY: channel and pixel lie in the checked source and target.
-            unsafe {
-                let share = I::splat(1.0 / (xl.h * xl.w) as f32);
-                let mut dy = load::<I, NV>(k.dy.data.as_ptr().add(yl.at(0, c)));
-                for dy in dy.iter_mut() {
-                    *dy = I::mul(*dy, share);
-                }
-                k.output.row::<I, NV>(pixel, c, 0, dy);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Values as kernels of this backend take them: what is read, what is written, and what happens to a result on its way.
 
 use super::layout::Layout;
+use crate::graph::Rectifier;
 use std::ops::Range;
 
 /// A value that is read.
@@ -54,10 +55,11 @@ pub enum Act<'a> {
     /// Nothing.
     #[default]
     None,
-    /// max(v, 0).
-    Relu,
-    /// max(v, 0), and the bits v > 0. The slice covers the same map rows as the output slice.
-    ReluSave(&'a mut [u16]),
-    /// v where the bit is set, else +0.0: the backward of ReLU. The slice covers the same map rows as the output slice.
-    Mask(&'a [u16]),
+    /// The rectifier.
+    Rectify(Rectifier),
+    /// The same, and the bits where its derivative is 1. The slice covers the same map rows as the output slice.
+    RectifySave(Rectifier, &'a mut [u16]),
+    /// v where the bit is set, else this factor times v (+0.0 where the factor is 0): the backward of a rectifier. The slice
+    /// covers the same map rows as the output slice.
+    Mask(&'a [u16], f32),
 }

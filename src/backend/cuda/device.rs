@@ -11,6 +11,7 @@ use super::recording::Recording;
 use super::value::{Count, View};
 use crate::backend::{Batch, Device, ImageBatch, Input, Output, PixelData, SLAB, Sign, Then, Verdicts};
 use crate::error::Result;
+use crate::graph::Rectifier;
 use crate::graph::place::Place;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
@@ -210,11 +211,11 @@ pub(super) fn address(buffer: Option<&Buffer>) -> u64 {
 
 /// As kernels take it.
 pub(super) fn then<T: Format>(then: Then<Cuda<T>>) -> abi::Then {
-    let (sign, bits) = match then.sign {
-        Sign::None => (0, 0),
-        Sign::Relu => (1, 0),
-        Sign::ReluSave(bits) => (2, bits.address()),
-        Sign::Mask(bits) => (3, bits.address()),
+    let (sign, Rectifier { below, capped }, bits) = match then.sign {
+        Sign::None => (0, Rectifier::RELU, 0),
+        Sign::Rectify(rectifier) => (1, rectifier, 0),
+        Sign::RectifySave(rectifier, bits) => (2, rectifier, bits.address()),
+        Sign::Mask(bits, below) => (3, Rectifier { below, capped: false }, bits.address()),
     };
     let (add, add_place) = match &then.add {
         Some(add) => (add.data.address(), add.place.into()),
@@ -227,6 +228,9 @@ pub(super) fn then<T: Format>(then: Then<Cuda<T>>) -> abi::Then {
         bits,
         add_place,
         sign,
-        accumulate: u32::from(then.accumulate),
+        accumulate: u8::from(then.accumulate),
+        capped: u8::from(capped),
+        unused: 0,
+        below,
     }
 }

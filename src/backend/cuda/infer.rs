@@ -3,20 +3,21 @@
 use super::batch_norm::{self, Moments, Tensors};
 use super::buffer::Buffer;
 use super::device::{Cuda, DeviceImages, DeviceVerdicts, address, input, output, then};
-use super::elementwise;
 use super::filter::Weights;
 use super::format::Format;
 use super::image::{self, Source};
 use super::loss::{self, Found};
 use super::pool::{self, Way};
+use super::product::{self, Of};
 use super::value::Count;
+use super::{activation, elementwise, mean};
 use crate::backend::{
     Adversarial, AttackStart, AttackStep, Batch, Infer, Input, NormTensors, Output, SLAB, Standard, Then,
 };
 use crate::filter::Mask;
-use crate::graph::Pool;
 use crate::graph::conv::{ConvShape, Direction};
 use crate::graph::place::Place;
+use crate::graph::{Activation, Mean, Pool};
 use std::ops::Range;
 
 // The launchers' conditions hold throughout: buffers were made by this backend for a batch, places are those of the program
@@ -100,10 +101,10 @@ impl<T: Format> Infer for Cuda<T> {
         unsafe { elementwise::map::<T>(&self.context, count, input(&x), output(&out), then(what)) };
     }
 
-    fn mask(&self, buffer: &mut Buffer, bits: &Buffer) {
+    fn mask(&self, buffer: &mut Buffer, bits: &Buffer, below: f32) {
         let rows = buffer.bytes() / (SLAB * T::BYTES);
         // SAFETY: as above; there is a word of bits per row.
-        unsafe { elementwise::mask::<T>(&self.context, buffer.address(), bits.address(), rows) };
+        unsafe { elementwise::mask::<T>(&self.context, buffer.address(), bits.address(), below, rows) };
     }
 
     fn copy_bits(&self, batch: Batch, from: Option<(&Buffer, Place)>, (to, place): (&mut Buffer, Place)) {
@@ -165,16 +166,64 @@ impl<T: Format> Infer for Cuda<T> {
         }
     }
 
-    fn avg_pool(&self, batch: Batch, x: Input<Self>, out: Output<Self>) {
-        let count = Count::of(batch.images);
+    fn avg_pool(&self, batch: Batch, mean: Mean, x: Input<Self>, out: Output<Self>) {
+        let (count, what) = (Count::of(batch.images), (mean, Way::Forward));
         // SAFETY: as above.
-        unsafe { pool::average::<T>(&self.context, count, Way::Forward, input(&x), output(&out), None) };
+        unsafe { mean::mean::<T>(&self.context, count, what, input(&x), output(&out), None) };
     }
 
-    fn avg_pool_backward(&self, batch: Batch, dy: Input<Self>, dx: Output<Self>, what: Then<Self>) {
-        let (count, what) = (Count::of(batch.images), Some(then(what)));
+    fn avg_pool_backward(
+        &self,
+        batch: Batch,
+        mean: Mean,
+        dy: Input<Self>,
+        dx: Output<Self>,
+        what: Then<Self>,
+    ) {
+        let (count, way) = (Count::of(batch.images), (mean, Way::Backward));
         // SAFETY: as above.
-        unsafe { pool::average::<T>(&self.context, count, Way::Backward, input(&dy), output(&dx), what) };
+        unsafe { mean::mean::<T>(&self.context, count, way, input(&dy), output(&dx), Some(then(what))) };
+    }
+
+    fn activate(&self, batch: Batch, function: Activation, x: Input<Self>, out: Output<Self>) {
+        let count = Count::of(batch.images);
+        // SAFETY: as above.
+        unsafe { activation::activate::<T>(&self.context, count, function, input(&x), None, output(&out)) };
+    }
+
+    fn activate_backward(
+        &self,
+        batch: Batch,
+        function: Activation,
+        x: Input<Self>,
+        dy: Input<Self>,
+        dx: Output<Self>,
+        what: Then<Self>,
+    ) {
+        let (count, back) = (Count::of(batch.images), Some((input(&dy), then(what))));
+        // SAFETY: as above.
+        unsafe { activation::activate::<T>(&self.context, count, function, input(&x), back, output(&dx)) };
+    }
+
+    fn product(
+        &self,
+        batch: Batch,
+        x: Input<Self>,
+        factor: Input<Self>,
+        out: Output<Self>,
+        what: Then<Self>,
+    ) {
+        let (count, both) = (Count::of(batch.images), [input(&x), input(&factor)]);
+        // SAFETY: as above.
+        unsafe {
+            product::product::<T>(&self.context, count, Of::Elements, both, output(&out), then(what));
+        }
+    }
+
+    fn product_sum(&self, batch: Batch, x: Input<Self>, y: Input<Self>, out: Output<Self>, what: Then<Self>) {
+        let (count, both) = (Count::of(batch.images), [input(&x), input(&y)]);
+        // SAFETY: as above.
+        unsafe { product::product::<T>(&self.context, count, Of::Map, both, output(&out), then(what)) };
     }
 
     fn cross_entropy(

@@ -7,12 +7,13 @@
 //! ```text
 //! device, infer, train
 //!        ─> filter ─> conv2d (also depthwise), conv_mma (also conv_strip) ─> conv_plan ─> tiles
-//!        ─> weight_grad, elementwise, batch_norm, pool, dropout, loss, image, optimizer
+//!        ─> weight_grad, elementwise, activation, product, batch_norm, pool, mean, dropout, loss, image, optimizer
 //!              └─> launch ─> context ─> driver          buffer: memory; recording: CUDA graphs; abi: structures of kernels
 //!                                             fill: how full launches make the device
 //! ```
 
 pub mod abi;
+pub mod activation;
 pub mod batch_norm;
 pub mod buffer;
 pub mod context;
@@ -29,8 +30,10 @@ pub mod image;
 mod infer;
 pub mod launch;
 pub mod loss;
+pub mod mean;
 pub mod optimizer;
 pub mod pool;
+pub mod product;
 pub mod recording;
 pub mod tiles;
 mod train;
