@@ -12,10 +12,13 @@ use machine::{Machine, on_all_threads};
 use shapes::Case;
 use std::fmt::Write;
 use std::time::{Duration, Instant};
-use synfilter::backend::cpu::conv2d::{Act, Direction, Epilogue, Scratch, Source, Target, Weights};
+use synfilter::backend::cpu::convolve::{Scratch, Weights};
 use synfilter::backend::cpu::layout::{Aligned, Layout};
 use synfilter::backend::cpu::select::{Algorithm, ConvMode, choose};
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::cpu::value::{Act, Epilogue, Source, Target};
+use synfilter::graph::Rectifier;
+use synfilter::graph::conv::Direction;
 
 const LANES: usize = 64;
 
@@ -94,11 +97,11 @@ fn time(
                         Direction::Forward => Epilogue {
                             scale: Some(&factor),
                             shift: Some(&factor),
-                            act: Act::ReluSave(&mut slab.bits),
+                            act: Act::RectifySave(Rectifier::RELU, &mut slab.bits),
                             ..Epilogue::default()
                         },
                         Direction::BackwardInput => {
-                            Epilogue { act: Act::Mask(&slab.bits), ..Epilogue::default() }
+                            Epilogue { act: Act::Mask(&slab.bits, 0.0), ..Epilogue::default() }
                         }
                     };
                     conv.run(Source { data: &slab.x, layout: xl }, target, epilogue, &mut slab.scratch);

@@ -19,6 +19,7 @@ use synfilter::backend::cuda::context::Context;
 use synfilter::backend::cuda::conv_mma::{ConvMma, Half};
 use synfilter::backend::cuda::conv_plan::Plan;
 use synfilter::backend::cuda::tiles::{self, Launch, Tile};
+use synfilter::backend::cuda::value::PLAIN;
 use synfilter::graph::conv::{ConvShape, Direction};
 use synfilter::graph::place::Place;
 
@@ -36,7 +37,7 @@ struct Bench {
     bits: Buffer,
     floats: Buffer,
     slabs: usize,
-    sign: u32,
+    sign: u8,
 }
 
 /// Halves of either sign, none far from 1: zeros would take less power, and so less time.
@@ -75,16 +76,8 @@ impl Bench {
         let ((x, from), (y, to)) = (&self.x, &self.y);
         let backward = self.sign == 3;
         let floats = if backward { 0 } else { self.floats.address() };
-        let place = abi::Place { h: 0, w: 0, c: 0, pixel: 0, offset: 0, step: 0 };
-        let then = abi::Then {
-            scale: floats,
-            shift: floats,
-            add: 0,
-            bits: self.bits.address(),
-            add_place: place,
-            sign: self.sign,
-            accumulate: 0,
-        };
+        let then =
+            abi::Then { scale: floats, shift: floats, bits: self.bits.address(), sign: self.sign, ..PLAIN };
         let launch = || {
             let (x, y) = ((x.address(), *from), (y.address(), *to));
             // SAFETY: the buffers are of the sizes of the places.

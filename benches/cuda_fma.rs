@@ -11,7 +11,7 @@ mod shapes;
 
 use std::error::Error;
 use synfilter::backend::cuda::device::Cuda;
-use synfilter::backend::{Backend, Batch, Input, Output, Then};
+use synfilter::backend::{Batch, Device, Infer, Input, Output, Then, Train};
 use synfilter::graph::Shape;
 use synfilter::graph::conv::Direction;
 use synfilter::graph::place::Place;

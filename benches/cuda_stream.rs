@@ -9,15 +9,16 @@
 
 use half::f16;
 use std::error::Error;
-use synfilter::backend::cpu::optimizer::Adam;
 use synfilter::backend::cuda::device::Cuda;
+use synfilter::backend::{Adam, Device, Infer, Train};
 use synfilter::backend::{
-    Adversarial, Backend, Batch, DropoutKey, Fgsm, ImageBatch, Input, NormGradients, Optimizer, Output,
-    PgdStep, PixelData, Sign, Standard, Statistics, Then,
+    Adversarial, AttackStep, Batch, DropoutKey, ImageBatch, Input, NormGradients, Optimizer, Output,
+    PixelData, Sign, Standard, Statistics, Then,
 };
 use synfilter::filter::Mask;
 use synfilter::graph::conv::ConvShape;
 use synfilter::graph::place::Place;
+use synfilter::graph::{Mean, Rectifier};
 use synfilter::graph::{Pool, Shape};
 
 /// Launches of which the mean is taken, after one that warms up.
@@ -81,13 +82,13 @@ fn main() -> Result<(), Box<dyn Error>> {
             scale: Some(&scale),
             shift: Some(&shift),
             add: Some(input(&add, place)),
-            sign: Sign::ReluSave(&mut bits),
+            sign: Sign::RectifySave(Rectifier::RELU, &mut bits),
             ..Then::default()
         };
         cuda.map(batch, input(&x, place), Output { data: &mut y, place }, then);
     })?;
     row.of("copy under signs", 2 * all + signs, || {
-        let then = Then { sign: Sign::Mask(&bits), ..Then::default() };
+        let then = Then { sign: Sign::Mask(&bits, 0.0), ..Then::default() };
         cuda.map(batch, input(&x, place), Output { data: &mut y, place }, then);
     })?;
     let pool = Pool { kernel: 3, stride: 2, pad: 1, ceil: false };
@@ -101,10 +102,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         cuda.max_pool_backward(batch, pool, input(&pooled, half), &winners, out, Then::default());
     })?;
     row.of("average pool", all + bytes(one), || {
-        cuda.avg_pool(batch, input(&x, place), Output { data: &mut mean, place: one });
+        cuda.avg_pool(batch, Mean::Adaptive, input(&x, place), Output { data: &mut mean, place: one });
     })?;
     row.of("average pool, backward", all + bytes(one), || {
-        cuda.avg_pool_backward(batch, input(&mean, one), Output { data: &mut y, place }, Then::default());
+        cuda.avg_pool_backward(
+            batch,
+            Mean::Adaptive,
+            input(&mean, one),
+            Output { data: &mut y, place },
+            Then::default(),
+        );
     })?;
     let mut known = Statistics { mean: per_channel(), var: per_channel() };
     row.of("batch norm, statistics", all, || cuda.norm_statistics(batch, input(&x, place), &mut known))?;
@@ -122,9 +129,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pixels: Vec<u8> = (0..images * place.rows()).map(|i| (i % 251) as u8).collect();
     let on_device = cuda.images(ImageBatch { pixels: PixelData::Bytes(&pixels), labels: &labels });
     row.of("FGSM step from bytes", pixels.len() + 2 * all, || {
-        let (norm, attack) = (Standard { mean: &shift, std: &scale }, Fgsm { eps: 0.1, clamp: true });
-        let out = Output { data: &mut y, place };
-        cuda.fgsm(batch, &on_device, norm, input(&x, place), attack, out);
+        let (norm, attack) =
+            (Standard { mean: &shift, std: &scale }, AttackStep { eps: 0.1, alpha: 0.1, clamp: true });
+        let at = Adversarial { pixels: None, z: Output { data: &mut y, place } };
+        cuda.attack_step(batch, &on_device, norm, input(&x, place), attack, at);
     })?;
     let (mut found, mut gradient) = (cuda.verdicts(batch), value(one));
     row.of("cross-entropy with gradient", 2 * bytes(one) + 4 * images, || {
@@ -132,11 +140,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         cuda.cross_entropy(batch, input(&mean, one), &on_device, Some((gradient, 1.0)), &mut found);
     })?;
     let (norm, step) =
-        (|| Standard { mean: &shift, std: &scale }, PgdStep { eps: 0.1, alpha: 0.02, clamp: true });
+        (|| Standard { mean: &shift, std: &scale }, AttackStep { eps: 0.1, alpha: 0.02, clamp: true });
     let mut moving = cuda.pixels(place.rows(), batch);
     row.of("step of PGD from bytes", pixels.len() + 2 * all + 8 * place.rows() * images, || {
-        let at = Adversarial { pixels: &mut moving, z: Output { data: &mut y, place } };
-        cuda.pgd_step(batch, &on_device, norm(), input(&x, place), step, at);
+        let at = Adversarial { pixels: Some(&mut moving), z: Output { data: &mut y, place } };
+        cuda.attack_step(batch, &on_device, norm(), input(&x, place), step, at);
     })?;
     row.of("dropout", 2 * all, || {
         let (key, out) = (DropoutKey { seed: 1, step: 2, stream: 3 }, Output { data: &mut y, place });

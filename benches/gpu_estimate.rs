@@ -284,19 +284,22 @@ fn value(view: View, images: usize) -> f64 {
 fn forward(program: &Program, id: usize, images: usize, save: bool) -> Work {
     let step = &program.steps[id];
     let elements = value(step.out, images) / HALF;
-    let mut bytes = value(step.x, images) + value(step.out, images);
-    bytes += step.add.map_or(0.0, |add| value(add, images));
-    if save && step.relu {
+    let mut bytes = value(step.out, images);
+    bytes += step.reads().map(|view| value(view, images)).sum::<f64>();
+    if save && step.rectifier.is_some() {
         bytes += elements / 8.0;
     }
     let blocks = blocks(step.out.place.values(), images);
     match step.kernel {
         Kernel::Conv { shape, .. } => convolution(shape, Direction::Forward, images, bytes),
         Kernel::MaxPool(_) => stream("max pool", bytes + if save { elements } else { 0.0 }, blocks),
-        Kernel::GlobalAvgPool => stream("average pool", bytes, blocks),
-        Kernel::Norm(_) | Kernel::RunningNorm(_) | Kernel::Identity | Kernel::Dropout { .. } => {
-            stream("elementwise", bytes, blocks)
-        }
+        Kernel::AvgPool(_) => stream("average pool", bytes, blocks),
+        Kernel::Norm(_)
+        | Kernel::RunningNorm(_)
+        | Kernel::Activation(_)
+        | Kernel::Product
+        | Kernel::Identity
+        | Kernel::Dropout { .. } => stream("elementwise", bytes, blocks),
     }
 }
 
@@ -320,7 +323,7 @@ fn backward(program: &Program, back: BackStep, images: usize) -> Option<Work> {
             let bytes = into(from, flow.to, flow.add, flow.accumulate, flow.mask);
             Some(stream("elementwise", bytes, blocks(flow.to.place.values(), images)))
         }
-        BackStep::Through { step, into: flow } => {
+        BackStep::Through { step, into: flow, .. } => {
             let step = &program.steps[step];
             let bytes = into(step.out, flow.to, flow.add, flow.accumulate, flow.mask);
             let to = flow.to.place;
@@ -330,13 +333,16 @@ fn backward(program: &Program, back: BackStep, images: usize) -> Option<Work> {
                 Kernel::MaxPool(_) => {
                     stream("max pool, backward", bytes + value(step.out, images) / HALF, blocks_to)
                 }
-                Kernel::GlobalAvgPool => {
+                Kernel::AvgPool(_) => {
                     let strips = to.c * (to.h * to.w).div_ceil(MEAN_STRIP);
                     stream("average pool, backward", bytes, blocks(strips, images))
                 }
-                Kernel::Norm(_) | Kernel::RunningNorm(_) | Kernel::Identity | Kernel::Dropout { .. } => {
-                    stream("elementwise", bytes, blocks_to)
-                }
+                Kernel::Norm(_)
+                | Kernel::RunningNorm(_)
+                | Kernel::Activation(_)
+                | Kernel::Product
+                | Kernel::Identity
+                | Kernel::Dropout { .. } => stream("elementwise", bytes, blocks_to),
             })
         }
     }

@@ -1,6 +1,6 @@
 //! The convolutions of the four networks, as torchvision builds them: what benches time and tests check.
 
-use synfilter::backend::cpu::conv2d::ConvShape;
+use synfilter::graph::conv::ConvShape;
 
 /// A convolution and the networks that have it.
 #[derive(Clone, Debug)]

@@ -8,17 +8,17 @@ use criterion::Criterion;
 use machine::{Machine, on_all_threads};
 use std::fmt::Write;
 use std::time::Duration;
+use synfilter::backend::cpu::attack;
 use synfilter::backend::cpu::batch_norm::{InputGradient, Slab, parameter_gradients, statistics};
-use synfilter::backend::cpu::conv2d::{Act, Epilogue, Source, Target};
 use synfilter::backend::cpu::elementwise::map;
-use synfilter::backend::cpu::image::{Fgsm, Normalisation, Pixels, fgsm, load};
+use synfilter::backend::cpu::image::{Normalisation, Pixels, load};
 use synfilter::backend::cpu::layout::{Aligned, Layout};
-use synfilter::backend::cpu::pgd;
-use synfilter::backend::cpu::pool::{
-    PoolShape, average_backward, average_forward, max_backward, max_forward,
-};
+use synfilter::backend::cpu::mean;
+use synfilter::backend::cpu::pool::{max_backward, max_forward};
 use synfilter::backend::cpu::simd::Level;
-use synfilter::backend::{Noise, PgdStart, PgdStep};
+use synfilter::backend::cpu::value::{Act, Epilogue, Source, Target};
+use synfilter::backend::{AttackStart, AttackStep, Noise};
+use synfilter::graph::{Mean, Pool, Rectifier};
 
 const LANES: usize = 64;
 
@@ -81,7 +81,7 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
             let epilogue = Epilogue {
                 scale: Some(&scale),
                 shift: Some(&scale),
-                act: Act::ReluSave(&mut s.bits[..l.buffer_len() / 16]),
+                act: Act::RectifySave(Rectifier::RELU, &mut s.bits[..l.buffer_len() / 16]),
                 ..Epilogue::default()
             };
             map(level, source(&s.a, l), target(&mut s.y, l), epilogue);
@@ -93,7 +93,11 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         l,
         3 * full,
         Box::new(move |s| {
-            let epilogue = Epilogue { add: Some(source(&s.b, l)), act: Act::Relu, ..Epilogue::default() };
+            let epilogue = Epilogue {
+                add: Some(source(&s.b, l)),
+                act: Act::Rectify(Rectifier::RELU),
+                ..Epilogue::default()
+            };
             map(level, source(&s.a, l), target(&mut s.y, l), epilogue);
         }),
     );
@@ -103,7 +107,8 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         l,
         2 * full + bits,
         Box::new(move |s| {
-            let epilogue = Epilogue { act: Act::Mask(&s.bits[..l.buffer_len() / 16]), ..Epilogue::default() };
+            let epilogue =
+                Epilogue { act: Act::Mask(&s.bits[..l.buffer_len() / 16], 0.0), ..Epilogue::default() };
             map(level, source(&s.a, l), target(&mut s.y, l), epilogue);
         }),
     );
@@ -148,8 +153,8 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         }),
     );
 
-    let pool = PoolShape { h: size, w: size, kernel: 3, stride: 2, pad: 1, ceil: false };
-    let (oh, ow) = pool.output();
+    let pool = Pool { kernel: 3, stride: 2, pad: 1, ceil: false };
+    let (oh, ow) = (pool.output(size), pool.output(size));
     let p = Layout::dense(c, oh, ow, LANES);
     let winners = p.buffer_len();
     add(
@@ -193,7 +198,7 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         one,
         full + 4 * one.buffer_len(),
         Box::new(move |s| {
-            average_forward(level, source(&s.a, l), target(&mut s.y, one), Epilogue::default());
+            mean::forward(level, Mean::Adaptive, source(&s.a, l), target(&mut s.y, one));
         }),
     );
     add(
@@ -202,7 +207,13 @@ fn cases(level: Level, c: usize, size: usize) -> Vec<Case> {
         l,
         full + 4 * one.buffer_len(),
         Box::new(move |s| {
-            average_backward(level, source(&s.a, one), target(&mut s.y, l), Epilogue::default());
+            mean::backward(
+                level,
+                Mean::Adaptive,
+                source(&s.a, one),
+                target(&mut s.y, l),
+                Epilogue::default(),
+            );
         }),
     );
     cases
@@ -214,19 +225,20 @@ fn image_cases(level: Level) -> Vec<Case> {
     let n = l.buffer_len();
     let norm = Normalisation { mean: &[0.5; 3], std: &[0.25; 3] };
     let loading = move |s: &mut Buffers| load(level, Pixels::U8(&s.bytes[..n]), norm, &mut s.y, l);
-    let attack = move |s: &mut Buffers| {
-        let step = Fgsm { epsilon: 0.1, clamp: true };
-        fgsm(level, Pixels::U8(&s.bytes[..n]), norm, step, source(&s.a, l), &mut s.y, l);
+    let fgsm = move |s: &mut Buffers| {
+        let step = AttackStep { eps: 0.1, alpha: 0.1, clamp: true };
+        let step = attack::Step { step, gradient: source(&s.a, l) };
+        step.apply(level, Pixels::U8(&s.bytes[..n]), norm, None, &mut s.y, l);
     };
     let start = move |s: &mut Buffers| {
         let noise = Noise { eps: 0.1, seed: 7, first_image: 0 };
-        let at = PgdStart { noise: Some(noise), clamp: true };
-        pgd::start(level, Pixels::U8(&s.bytes[..n]), norm, at, &mut s.b[..n], &mut s.y, l);
+        let at = AttackStart { noise: Some(noise), clamp: true };
+        attack::start(level, Pixels::U8(&s.bytes[..n]), norm, at, Some(&mut s.b[..n]), &mut s.y, l);
     };
     let descend = move |s: &mut Buffers| {
-        let step = PgdStep { eps: 0.1, alpha: 0.02, clamp: true };
-        let step = pgd::Step { step, gradient: source(&s.a, l) };
-        step.apply(level, Pixels::U8(&s.bytes[..n]), norm, &mut s.b[..n], &mut s.y, l);
+        let step = AttackStep { eps: 0.1, alpha: 0.02, clamp: true };
+        let step = attack::Step { step, gradient: source(&s.a, l) };
+        step.apply(level, Pixels::U8(&s.bytes[..n]), norm, Some(&mut s.b[..n]), &mut s.y, l);
     };
     vec![
         Case {
@@ -238,7 +250,7 @@ fn image_cases(level: Level) -> Vec<Case> {
         },
         Case { name: "pgd step 3x64x64".into(), input: l, output: l, bytes: 17 * n, run: Box::new(descend) },
         Case { name: "load 3x64x64".into(), input: l, output: l, bytes: 5 * n, run: Box::new(loading) },
-        Case { name: "fgsm 3x64x64".into(), input: l, output: l, bytes: 9 * n, run: Box::new(attack) },
+        Case { name: "fgsm 3x64x64".into(), input: l, output: l, bytes: 9 * n, run: Box::new(fgsm) },
     ]
 }
 

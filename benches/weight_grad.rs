@@ -11,9 +11,9 @@ use machine::{Machine, on_all_threads};
 use shapes::Case;
 use std::fmt::Write;
 use std::time::Duration;
-use synfilter::backend::cpu::conv2d::Source;
 use synfilter::backend::cpu::layout::{Aligned, Layout};
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::cpu::value::Source;
 use synfilter::backend::cpu::weight_grad::{GradSlab, WeightGrad};
 
 /// Lanes and images of the slabs of a batch.

@@ -29,13 +29,17 @@ __device__ __forceinline__ size_t row_of(const Place& at, uint32_t slab, uint32_
     return (static_cast<size_t>(slab) * (at.h * at.w) + pixel) * at.pixel + at.offset + channel * at.step;
 }
 
-// What happens to the last step of a result.
-enum Sign : uint32_t {
+// The last step of a result: a rectifier, whose derivative is 1 where an element's bit is set and `below` elsewhere, or its
+// backward.
+enum Sign : uint8_t {
     SIGN_NONE = 0,
-    SIGN_RELU = 1,       // max(v, 0)
-    SIGN_RELU_SAVE = 2,  // the same, and bit i of bits[row] says whether v > 0 for image i
-    SIGN_MASK = 3,       // v where the bit is set, else +0.0
+    SIGN_RECTIFY = 1,       // v above 0, below·v elsewhere; at most CAP where `capped`
+    SIGN_RECTIFY_SAVE = 2,  // the same, and bit i of bits[row] says whether 0 < v (< CAP) for image i
+    SIGN_MASK = 3,          // v where the bit is set, else below·v: +0.0 where `below` is 0
 };
+
+// The most that a capped rectifier lets through.
+constexpr float CAP = 6.0f;
 
 // What happens to a result before it is stored: act(result·scale + shift + add + what stands there), each part where it
 // is asked for. Mirrors `abi::Then`.
@@ -45,8 +49,8 @@ struct Then {
     const void* add;     // a value of the same shape in the same number format, or null
     uint64_t* bits;      // one word per row of the written buffer; read or written as `sign` says
     Place add_place;
-    uint32_t sign;
-    uint32_t accumulate;
+    uint8_t sign, accumulate, capped, unused;
+    float below;
 };
 static_assert(sizeof(Then) == 64);
 

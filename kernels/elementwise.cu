@@ -1,7 +1,7 @@
 // Elementwise operations.
 //
-//   map:        y = then(x)                                 scale, shift, ReLU, sums, copies; overwrites or accumulates
-//   mask:       y = bit ? y : +0                            a whole buffer
+//   map:        y = then(x)                                 scale, shift, rectifiers, sums, copies; overwrites or accumulates
+//   mask:       y = bit ? y : below·y                       a whole buffer; +0 where `below` is 0
 //   copy_bits:  bits of one value into those of another     or all set, where the source keeps none
 //
 // Grid: enough threads for 16 (f32) or 8 (f16, bf16) per row of 64 images. Block: 256 threads, no shared memory.
@@ -36,8 +36,10 @@ struct MaskRows {
     void* y;
     const uint64_t* bits;
     uint64_t rows;
+    float below;
+    uint32_t unused;
 };
-static_assert(sizeof(MaskRows) == 24);
+static_assert(sizeof(MaskRows) == 32);
 
 template <typename T> __device__ __forceinline__ void mask_rows(const MaskRows& p) {
     const size_t thread = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
@@ -47,7 +49,9 @@ template <typename T> __device__ __forceinline__ void mask_rows(const MaskRows& 
     Pack<T> pack = load_pack(static_cast<T*>(p.y), row, part);
     const uint32_t bits = load_bits<T>(p.bits, row, part);
 #pragma unroll
-    for (int i = 0; i < Row<T>::VEC; i++) pack.v[i] = (bits >> i & 1) ? pack.v[i] : from_float<T>(0.0f);
+    for (int i = 0; i < Row<T>::VEC; i++) {
+        pack.v[i] = (bits >> i & 1) ? pack.v[i] : from_float<T>(slope_times(p.below, to_float(pack.v[i])));
+    }
     reinterpret_cast<Pack<T>*>(p.y)[row * Row<T>::THREADS + part] = pack;
 }
 

@@ -53,6 +53,9 @@ __device__ __forceinline__ void store_bits(uint64_t* bits, size_t row, int part,
     if (live && part % HALF == 0) reinterpret_cast<uint32_t*>(bits)[row * 2 + part / HALF] = word;
 }
 
+// below·v, and +0.0 where `below` is 0, whatever v is.
+__device__ __forceinline__ float slope_times(float below, float v) { return below == 0.0f ? 0.0f : __fmul_rn(below, v); }
+
 // act(v·scale + shift + add + what stands there), stored. The whole warp takes part; threads that are not `live` neither
 // read nor write. `row` is counted over the written buffer, `add_row` over that of the other value.
 template <typename T>
@@ -82,18 +85,18 @@ __device__ __forceinline__ void finish(const Then& then, float (&v)[Row<T>::VEC]
         if (then.sign == SIGN_MASK) {
             const uint32_t bits = load_bits<T>(then.bits, row, part);
 #pragma unroll
-            for (int i = 0; i < VEC; i++) v[i] = (bits >> i & 1) ? v[i] : 0.0f;
+            for (int i = 0; i < VEC; i++) v[i] = (bits >> i & 1) ? v[i] : slope_times(then.below, v[i]);
         }
     }
-    if (then.sign == SIGN_RELU || then.sign == SIGN_RELU_SAVE) {
+    if (then.sign == SIGN_RECTIFY || then.sign == SIGN_RECTIFY_SAVE) {
         uint32_t bits = 0;
 #pragma unroll
         for (int i = 0; i < VEC; i++) {
-            const bool positive = v[i] > 0.0f;
-            bits |= static_cast<uint32_t>(positive) << i;
-            v[i] = positive ? v[i] : 0.0f;
+            const bool positive = v[i] > 0.0f, over = then.capped && v[i] >= CAP;
+            bits |= static_cast<uint32_t>(positive && !over) << i;
+            v[i] = over ? CAP : positive ? v[i] : slope_times(then.below, v[i]);
         }
-        if (then.sign == SIGN_RELU_SAVE) store_bits<T>(then.bits, row, part, bits, live);
+        if (then.sign == SIGN_RECTIFY_SAVE) store_bits<T>(then.bits, row, part, bits, live);
     }
     if (live) store_row(y, row, part, v);
 }

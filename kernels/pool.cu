@@ -1,16 +1,13 @@
-// Max pooling and global average pooling.
+// Max pooling.
 //
 //   max_pool:           y = max over the window; winners[element] = which of its kernel² places won, if asked for
 //   max_pool_backward:  dx = then(Σ dy over the windows that this element won)     a gather, in row order
-//   avg_pool:           y = mean over the map
-//   avg_pool_backward:  dx = then(dy · 1/pixels)
 //
 // Padding never wins; of equal maxima the first in row order does; a NaN wins only as the first of its window. Winners lie
-// densely, [slab][pixel][C][64] bytes. Grid: enough threads for 16 (f32) or 8 (16-bit) per row of the result, or, for
-// avg_pool_backward, per eight pixels of a channel of it. Block: 256 threads, no shared memory. Registers (sm_80): 39
-// (max_pool), 48 (max_pool_backward), 34 (avg_pool), 45 (avg_pool_backward). Bytes: max pooling reads a window per result, and
-// backward as many gradients and winners per element as there are windows over it; L1 and L2 keep what they share. Averages:
-// each value once. FLOPs: at most one per value that is read. Overwrites; backward as `then` says.
+// densely, [slab][pixel][C][64] bytes. Grid: enough threads for 16 (f32) or 8 (16-bit) per row of the result. Block: 256
+// threads, no shared memory. Registers (sm_80): 39 (max_pool), 48 (max_pool_backward). Bytes: a window per result, and
+// backward as many gradients and winners per element as there are windows over it; L1 and L2 keep what they share. FLOPs: at
+// most one per value that is read. Overwrites; backward as `then` says.
 #include "epilogue.cuh"
 
 // Mirrors `MaxPool` of src/backend/cuda/pool.rs.
@@ -102,64 +99,6 @@ template <typename T> __device__ __forceinline__ void max_pool_backward(const Ma
     finish(p.then, sum, static_cast<T*>(p.y), row, add_row, item.channel, item.part, item.live);
 }
 
-// Mirrors `AvgPool` of src/backend/cuda/pool.rs.
-struct AvgPool {
-    const void* x;
-    void* y;
-    Place from, to;
-    uint32_t slabs, unused;
-    Then then;
-};
-static_assert(sizeof(AvgPool) == 136);
-
-template <typename T> __device__ __forceinline__ void avg_pool(const AvgPool& p) {
-    const Item item = item_of<T>(p.to, p.slabs);
-    if (!item.live) return;
-    const uint32_t pixels = p.from.h * p.from.w;
-    float sum[Row<T>::VEC] = {};
-    for (uint32_t pixel = 0; pixel < pixels; pixel++) {
-        float v[Row<T>::VEC];
-        load_row(static_cast<const T*>(p.x), row_of(p.from, item.slab, pixel, item.channel), item.part, v);
-#pragma unroll
-        for (int i = 0; i < Row<T>::VEC; i++) sum[i] += v[i];
-    }
-    const float share = 1.0f / static_cast<float>(pixels);
-#pragma unroll
-    for (int i = 0; i < Row<T>::VEC; i++) sum[i] *= share;
-    store_row(static_cast<T*>(p.y), row_of(p.to, item.slab, 0, item.channel), item.part, sum);
-}
-
-// Pixels that a thread writes one gradient to.
-constexpr uint32_t STRIP = 8;
-
-template <typename T> __device__ __forceinline__ void avg_pool_backward(const AvgPool& p) {
-    constexpr int VEC = Row<T>::VEC;
-    const uint32_t pixels = p.to.h * p.to.w, strips = (pixels + STRIP - 1) / STRIP;
-    const uint32_t thread = blockIdx.x * blockDim.x + threadIdx.x, index = thread / Row<T>::THREADS, rest = index / p.to.c;
-    const uint32_t channel = index % p.to.c, first = rest % strips * STRIP, slab = rest / strips;
-    const int part = static_cast<int>(thread % Row<T>::THREADS);
-    const bool live = slab < p.slabs;
-    float dy[VEC] = {};
-    if (live) {
-        load_row(static_cast<const T*>(p.x), row_of(p.from, slab, 0, channel), part, dy);
-        const float share = 1.0f / static_cast<float>(pixels);
-#pragma unroll
-        for (int i = 0; i < VEC; i++) dy[i] *= share;
-    }
-    for (uint32_t pixel = first; pixel < first + STRIP; pixel++) {
-        const bool here = live && pixel < pixels;
-        size_t row = 0, add_row = 0;
-        if (here) {
-            row = row_of(p.to, slab, pixel, channel);
-            if (p.then.add) add_row = row_of(p.then.add_place, slab, pixel, channel);
-        }
-        float v[VEC];
-#pragma unroll
-        for (int i = 0; i < VEC; i++) v[i] = dy[i];
-        finish(p.then, v, static_cast<T*>(p.y), row, add_row, channel, part, here);
-    }
-}
-
 #define INSTANCE(T, suffix)                                                                                         \
     extern "C" __global__ void __launch_bounds__(256) max_pool_##suffix(const __grid_constant__ MaxPool p) {        \
         max_pool<T>(p);                                                                                             \
@@ -167,12 +106,5 @@ template <typename T> __device__ __forceinline__ void avg_pool_backward(const Av
     extern "C" __global__ void __launch_bounds__(256)                                                               \
         max_pool_backward_##suffix(const __grid_constant__ MaxPool p) {                                             \
         max_pool_backward<T>(p);                                                                                    \
-    }                                                                                                               \
-    extern "C" __global__ void __launch_bounds__(256) avg_pool_##suffix(const __grid_constant__ AvgPool p) {        \
-        avg_pool<T>(p);                                                                                             \
-    }                                                                                                               \
-    extern "C" __global__ void __launch_bounds__(256)                                                               \
-        avg_pool_backward_##suffix(const __grid_constant__ AvgPool p) {                                             \
-        avg_pool_backward<T>(p);                                                                                    \
     }
 FOR_EACH_FORMAT(INSTANCE)

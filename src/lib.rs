@@ -81,7 +81,7 @@ pub mod train;
 pub mod watch;
 pub mod weights;
 
-pub use backend::device::Device;
+pub use backend::opened::Device;
 pub use base::{atomic_file, bits, columnar, content, error, lock, provenance, random, text, versioned};
 pub use error::{Error, Result};
 

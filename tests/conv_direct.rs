@@ -5,14 +5,15 @@
 mod shapes;
 
 use proptest::prelude::*;
-use synfilter::backend::cpu::conv2d::{
-    Act, ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights,
-};
+use synfilter::backend::cpu::convolve::{Convolve, Scratch, Weights};
 use synfilter::backend::cpu::direct::Direct;
 use synfilter::backend::cpu::layout::{Aligned, Layout};
 use synfilter::backend::cpu::select::Algorithm;
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::cpu::value::{Act, Epilogue, Source, Target};
 use synfilter::filter::Mask;
+use synfilter::graph::Rectifier;
+use synfilter::graph::conv::{ConvShape, Direction};
 
 /// Repeatable values in [−1, 1), one in eight of them a signed zero.
 fn noise(len: usize, seed: u64) -> Vec<f32> {
@@ -276,9 +277,9 @@ impl Data {
             let words = part.start / 16..part.end / 16;
             let act = match last {
                 Last::None => Act::None,
-                Last::Relu => Act::Relu,
-                Last::ReluSave => Act::ReluSave(&mut bits[words]),
-                Last::Mask => Act::Mask(&bits[words]),
+                Last::Relu => Act::Rectify(Rectifier::RELU),
+                Last::ReluSave => Act::RectifySave(Rectifier::RELU, &mut bits[words]),
+                Last::Mask => Act::Mask(&bits[words], 0.0),
             };
             let add = self.add.as_ref().map(|(data, layout)| Source { data, layout: *layout });
             let epilogue =

@@ -5,12 +5,12 @@
 mod shapes;
 
 use synfilter::Error;
-use synfilter::backend::cpu::conv2d::{
-    ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights,
-};
+use synfilter::backend::cpu::convolve::{Convolve, Scratch, Weights};
 use synfilter::backend::cpu::layout::{Aligned, Layout};
 use synfilter::backend::cpu::select::{Algorithm, ConvMode, build, choose};
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::cpu::value::{Epilogue, Source, Target};
+use synfilter::graph::conv::{ConvShape, Direction};
 
 const LANES: usize = 16;
 const DIRECTIONS: [Direction; 2] = [Direction::Forward, Direction::BackwardInput];

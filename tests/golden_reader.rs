@@ -4,12 +4,14 @@ use common::compare::{Tolerance, compare};
 use common::formula::{self, FORMULA_VERSION};
 use common::golden::{Case, Check, Slack, manifest, networks};
 
-const ARCHS: [(&str, usize); 5] = [
+const ARCHS: [(&str, usize); 7] = [
     ("resnet18", 21),
     ("resnet50", 54),
     ("squeezenet1_1", 26),
     ("shufflenet_v2_x1_0", 57),
     ("shufflenet_v2_x0_5", 57),
+    ("mobilenet_v2", 53),
+    ("densenet121", 121),
 ];
 
 #[test]
@@ -59,8 +61,8 @@ fn every_network_has_its_tensors() {
 #[test]
 fn every_case_is_complete_and_sensible() {
     let (manifest, networks) = (manifest(), networks());
-    assert_eq!(manifest.cases.len(), 16);
-    // tests/golden.rs is tight only where no ReLU input is within rounding of 0.
+    assert_eq!(manifest.cases.len(), 19);
+    // tests/golden.rs is tight only where no input of a rectifier is within rounding of a corner.
     let safe = |margin: &dyn Fn(&Case) -> f64| manifest.cases.iter().filter(|c| margin(c) >= 2.0).count();
     assert!(safe(&|c| c.margin) >= 8 && safe(&|c| c.train_margin) >= 6);
     for case in &manifest.cases {
@@ -85,7 +87,8 @@ fn every_case_is_complete_and_sensible() {
         assert!(results.eval_loss.data[0] > 0.0 && results.train_loss.data[0] > 0.0);
         assert!(results.eval_logits.error < 1e-4 * largest, "{what}: {}", results.eval_logits.error);
         for (entry, row) in network.parameters.iter().zip(&results.train_grads) {
-            assert!(row.error <= 0.05 * row.norm + 1e-5, "{what}: {}: float32 error {row:?}", entry.name);
+            // Where the truth is 0, what is left are the roundings of large sums.
+            assert!(row.error <= 0.05 * row.norm + 5e-5, "{what}: {}: float32 error {row:?}", entry.name);
         }
     }
 }

@@ -55,7 +55,7 @@ fn residual_networks_are_convolutions_with_everything_fused() {
         let is_conv = |k: &Kernel| matches!(k, Kernel::Conv { .. });
         assert_eq!(program.steps.len(), convs + pools, "{arch} {stem}: the convolutions and the pools");
         assert_eq!(program.steps.iter().filter(|s| is_conv(&s.kernel)).count(), convs, "{arch}");
-        assert_eq!(program.steps.iter().filter(|s| s.relu).count(), relus, "{arch}");
+        assert_eq!(program.steps.iter().filter(|s| s.rectifier.is_some()).count(), relus, "{arch}");
         let blocks = program.steps.iter().filter(|s| s.add.is_some()).count();
         assert_eq!(blocks, if arch == Arch::Resnet18 { 8 } else { 16 }, "{arch}: a residual per block");
     }
@@ -156,12 +156,13 @@ fn expand_layers_of_squeezenet() {
     }
 }
 
-/// Every filterable tensor of every network in every mode: a stale step reads what the base has, or what was written or
+/// Every filterable tensor of every network in every mode, of the deepest one in three: a stale step reads what the base has, or what was written or
 /// copied in before it; and whoever reads a changed value is stale.
 #[test]
 fn no_step_reads_what_is_not_there() {
     for (graph, program, what) in programs() {
-        for param in graph.filterable() {
+        let filterable = graph.filterable();
+        for &param in filterable.iter().step_by(1 + filterable.len() / 60) {
             let what = format!("{what} {}", graph.params[param].name);
             let changed = program.step_of(param).unwrap();
             let suffix = program.suffix(&[changed]);
@@ -232,7 +233,7 @@ fn no_move_reads_a_gradient_that_is_not_there() {
                         assert!(written.hold(step.out), "{what}: parameters of {:?}", step.kernel);
                         params.extend(step.params());
                     }
-                    BackStep::Through { step, into } => flow(program.steps[step].out, into, &mut written),
+                    BackStep::Through { step, into, .. } => flow(program.steps[step].out, into, &mut written),
                     BackStep::Pass { from, into } => flow(from, into, &mut written),
                     BackStep::Zero(storage) => {
                         assert!(!whole(storage).any(|c| written.0.contains(&c)), "{what}: zeroes a gradient");

@@ -44,20 +44,20 @@ impl<B: Backend> Adversary<B> {
         attack: &Attack,
     ) {
         let pgd = match &attack.method {
-            Method::Fgsm => return self.tape.load_fgsm(run, images, clean, attack.fgsm()),
+            Method::Fgsm => return self.tape.load_step(run, images, Some(clean), attack.step(), None),
             Method::Pgd(pgd) => pgd,
         };
         let pixels = self.pixels.as_mut().expect("made for this attack");
-        let (start, step) = attack.descent(pgd, first);
+        let (start, step) = (attack.start(first), attack.step());
         self.tape.load_start(run, images, start, pixels);
         for number in 0..pgd.steps {
             if number == 0 && attack.starts_clean() {
-                self.tape.load_step(run, images, Some(clean), step, pixels);
+                self.tape.load_step(run, images, Some(clean), step, Some(pixels));
             } else {
                 self.tape.forward(run, true, None);
                 self.tape.loss(run, None, images, Some(B::GRADIENT_SCALE));
                 self.tape.backward(run, None, &self.moves, None);
-                self.tape.load_step(run, images, None, step, pixels);
+                self.tape.load_step(run, images, None, step, Some(pixels));
             }
         }
     }

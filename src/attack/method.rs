@@ -1,6 +1,6 @@
 //! How adversarial images are made: one step, or several.
 
-use crate::backend::{Fgsm, Noise, PgdStart, PgdStep};
+use crate::backend::{AttackStart, AttackStep, Noise};
 use crate::error::{Error, Result};
 use crate::named_choice::named_choice;
 use serde::{Deserialize, Serialize};
@@ -121,17 +121,20 @@ impl Attack {
         matches!(self.method, Method::Pgd(Pgd { steps, .. }) if steps > 1) || !self.starts_clean()
     }
 
-    /// FGSM's step.
-    pub(super) fn fgsm(&self) -> Fgsm {
-        Fgsm { eps: self.eps as f32, clamp: self.clamp }
+    /// Where it starts on images of which the first has position `first` in the test set.
+    pub(super) fn start(&self, first: usize) -> AttackStart {
+        let noise = |seed| Noise { eps: self.eps as f32, seed, first_image: first as u64 };
+        let seed = match self.method {
+            Method::Fgsm => None,
+            Method::Pgd(pgd) => pgd.seed,
+        };
+        AttackStart { noise: seed.map(noise), clamp: self.clamp }
     }
 
-    /// Where PGD starts on images of which the first has position `first` in the test set, and its steps.
-    pub(super) fn descent(&self, pgd: &Pgd, first: usize) -> (PgdStart, PgdStep) {
-        let (eps, clamp) = (self.eps as f32, self.clamp);
-        let noise = pgd.seed.map(|seed| Noise { eps, seed, first_image: first as u64 });
-        let alpha = pgd.step_size(self.eps) as f32;
-        (PgdStart { noise, clamp }, PgdStep { eps, alpha, clamp })
+    /// Its steps: that of FGSM is as large as the ball.
+    pub(super) fn step(&self) -> AttackStep {
+        let alpha = self.method.step_size(self.eps).unwrap_or(self.eps);
+        AttackStep { eps: self.eps as f32, alpha: alpha as f32, clamp: self.clamp }
     }
 }
 

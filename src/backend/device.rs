@@ -1,158 +1,103 @@
-//! Devices: the one place that opens them and hands their backend to code that is generic over it.
+//! A device, or one of its queues: buffers, what is brought to it and from it, and in which order things run.
 
-use super::cpu::device::Cpu;
-use super::cpu::select::ConvMode;
-use super::open::NumberFormat;
-#[cfg(feature = "cuda")]
-use super::{cuda::device::Cuda, open::described};
-use crate::error::{Error, Result};
-#[cfg(feature = "cuda")]
-use half::{bf16, f16};
+use super::{Batch, ImageBatch, Input, Verdicts};
+use crate::error::Result;
 
-/// A device to compute on, with a number format: the processor, or a GPU.
+/// A device, or one of its queues.
 ///
-/// ```
-/// use synfilter::Device;
+/// Operations run in the order in which they are called, but may still be running when a call returns. Those that
+/// bring something to the host wait for it, and report what went wrong with any operation before them.
 ///
-/// let device = Device::cpu();
-/// assert_eq!((device.name(), device.dtype()), ("cpu", "f32"));
-/// ```
-pub struct Device {
-    pub(crate) opened: Opened,
-    format: NumberFormat,
-}
+/// A device may have further queues, which run beside each other. A queue writes only to buffers that it made and to filters
+/// of its own; what others made it reads after it has waited for them.
+pub trait Device: Sync {
+    /// Values and gradients by values, in the device's number format.
+    type Values: Send + Sync;
+    /// Parameters, their gradients, statistics, factors per channel: f32.
+    type Floats: Send + Sync;
+    /// Sign bits.
+    type Bits: Send + Sync;
+    /// Winners of a max pool.
+    type Bytes: Send + Sync;
+    /// A convolution's weights, ready to run in both directions.
+    type Filter: Send + Sync;
+    /// Images and labels where the device reads them.
+    type Images<'a>: Send + Sync;
+    /// [`Verdicts`] where the device writes them.
+    type DeviceVerdicts: Send + Sync;
+    /// [`Verdicts`] on their way to the host.
+    type Pending: Send;
+    /// Operations that can be run again.
+    type Recording: Send;
 
-/// A backend, whatever its type.
-pub(crate) enum Opened {
-    Cpu(Cpu),
-    #[cfg(feature = "cuda")]
-    F32(Cuda<f32>, usize),
-    #[cfg(feature = "cuda")]
-    F16(Cuda<f16>, usize),
-    #[cfg(feature = "cuda")]
-    Bf16(Cuda<bf16>, usize),
-}
+    /// Bytes of one element of a value.
+    const VALUE_BYTES: usize;
+    /// Whether runs on several threads at once make good use of the device; otherwise it gets one run after the other.
+    const CONCURRENT: bool;
+    /// How many networks of a sweep may be waited for at once.
+    const IN_FLIGHT: usize;
+    /// Factor of a loss under which its gradients by values keep to the range of the number format: a power of two.
+    const GRADIENT_SCALE: f32;
 
-/// What a device works at, which decides how the processor splits it; no result depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Many groups of images at a time, one on each thread.
-    Measuring,
-    /// One batch at a time, spread over the threads.
-    Training,
-}
+    /// How many images one run should hold where nothing else decides it.
+    fn images_per_run(&self) -> usize;
+    /// Bytes that values may take; `None` where the device does not say.
+    fn memory(&self) -> Option<usize>;
 
-/// Evaluates an expression with the backend of a device: `on_device!(device, Work::Measuring, |backend| …)`. A generic function
-/// cannot be handed to a value of a type that is known at run time only; this writes the call out for each.
-macro_rules! on_device {
-    ($device:expr, $work:expr, |$backend:ident| $body:expr) => {
-        match &$device.opened {
-            $crate::backend::device::Opened::Cpu(cpu) => {
-                let cpu = cpu.clone().at($work == $crate::backend::device::Work::Training);
-                let $backend = &cpu;
-                $body
-            }
-            #[cfg(feature = "cuda")]
-            $crate::backend::device::Opened::F32($backend, _) => $body,
-            #[cfg(feature = "cuda")]
-            $crate::backend::device::Opened::F16($backend, _) => $body,
-            #[cfg(feature = "cuda")]
-            $crate::backend::device::Opened::Bf16($backend, _) => $body,
-        }
-    };
-}
-pub(crate) use on_device;
+    /// Another queue of the device; `None` where it has only one, or no more.
+    fn queue(&self) -> Option<Self>
+    where
+        Self: Sized;
+    /// Lets what is begun from now on wait for all that was begun on `other`, a queue of the same device.
+    fn after(&self, other: &Self);
+    /// How many queues it takes to fill the device, each with runs as that of `recording`.
+    fn queues_to_fill(&self, recording: &Self::Recording) -> usize;
 
-impl Device {
-    /// The processor, in f32, with all threads of the rayon pool; convolutions by what measured fastest for each shape.
-    pub fn cpu() -> Device {
-        Device::cpu_with(ConvMode::Auto)
-    }
-
-    /// The processor, with convolutions as told.
-    pub fn cpu_with(conv: ConvMode) -> Device {
-        Device { opened: Opened::Cpu(Cpu::new(conv, false)), format: NumberFormat::F32 }
-    }
-
-    /// The CUDA device of this number.
+    /// A buffer of `rows` rows for `batch`.
+    fn values(&self, rows: usize, batch: Batch) -> Self::Values;
+    /// Sign bits for such a buffer.
+    fn bits(&self, rows: usize, batch: Batch) -> Self::Bits;
+    /// A byte per element of such a buffer.
+    fn bytes(&self, rows: usize, batch: Batch) -> Self::Bytes;
+    /// A buffer of `len` zeros.
+    fn floats(&self, len: usize) -> Self::Floats;
+    /// Room for `batch` in pixel units, with `rows` values per image: f32, whatever the number format of values.
+    fn pixels(&self, rows: usize, batch: Batch) -> Self::Floats;
+    /// A buffer that holds `data`.
+    fn upload(&self, data: &[f32]) -> Self::Floats;
+    /// Overwrites a buffer with `data` of its length.
+    fn write(&self, buffer: &mut Self::Floats, data: &[f32]);
+    /// Overwrites a buffer with another of its length.
+    fn copy(&self, from: &Self::Floats, to: &mut Self::Floats);
+    /// Zeroes a buffer.
+    fn zero(&self, buffer: &mut Self::Values);
+    /// What a buffer holds.
     ///
     /// # Errors
-    /// [`Error::Device`] if it cannot be opened, or the program was built without CUDA.
-    #[cfg(feature = "cuda")]
-    pub fn cuda(ordinal: usize, format: NumberFormat) -> Result<Device> {
-        let opened = match format {
-            NumberFormat::F32 => Opened::F32(Cuda::open(ordinal)?, ordinal),
-            NumberFormat::F16 => Opened::F16(Cuda::open(ordinal)?, ordinal),
-            NumberFormat::Bf16 => Opened::Bf16(Cuda::open(ordinal)?, ordinal),
-        };
-        Ok(Device { opened, format })
-    }
-
-    /// The CUDA device of this number.
+    /// What went wrong on the device, now or earlier.
+    fn download(&self, buffer: &Self::Floats) -> Result<Vec<f32>>;
+    /// A value as `[images, C, H, W]`.
     ///
     /// # Errors
-    /// [`Error::Device`]: the program was built without CUDA.
-    #[cfg(not(feature = "cuda"))]
-    pub fn cuda(ordinal: usize, _: NumberFormat) -> Result<Device> {
-        let what =
-            "this synfilter is built without CUDA; expected --device cpu, or cargo build --features cuda";
-        Err(Error::Device(format!("--device cuda:{ordinal}: {what}")))
-    }
-
-    /// The same device in f32, in which all training runs.
+    /// As [`Device::download`].
+    fn download_nchw(&self, batch: Batch, x: Input<Self>) -> Result<Vec<f32>>;
+    /// Takes images to the device.
+    fn images<'a>(&self, images: ImageBatch<'a>) -> Self::Images<'a>;
+    /// Room for what is found of the images of `batch`.
+    fn verdicts(&self, batch: Batch) -> Self::DeviceVerdicts;
+    /// Sets out to bring verdicts to the host; the buffer may be overwritten by what follows.
+    fn fetch(&self, verdicts: &mut Self::DeviceVerdicts) -> Self::Pending;
+    /// Waits for verdicts.
     ///
     /// # Errors
-    /// Those of [`Device::cuda`].
-    pub fn in_f32(&self) -> Result<Device> {
-        match &self.opened {
-            Opened::Cpu(cpu) => Ok(Device { opened: Opened::Cpu(cpu.clone()), format: NumberFormat::F32 }),
-            #[cfg(feature = "cuda")]
-            Opened::F32(_, ordinal) | Opened::F16(_, ordinal) | Opened::Bf16(_, ordinal) => {
-                Device::cuda(*ordinal, NumberFormat::F32)
-            }
-        }
-    }
+    /// As [`Device::download`].
+    fn wait(&self, pending: Self::Pending) -> Result<Verdicts>;
+    /// Runs `work`, or what earlier calls with the same `recording` recorded of it: the same operations on the same
+    /// buffers. `work` allocates nothing and brings nothing to the host.
+    fn replayable(&self, recording: &mut Option<Self::Recording>, work: impl FnOnce());
+}
 
-    /// The kind of backend, as results record it: what counts may depend on in the last bit, such as how convolutions are
-    /// computed.
-    pub fn name(&self) -> &'static str {
-        match &self.opened {
-            Opened::Cpu(cpu) if cpu.conv == ConvMode::Direct => "cpu-direct",
-            Opened::Cpu(_) => "cpu",
-            #[cfg(feature = "cuda")]
-            _ => "cuda",
-        }
-    }
-
-    /// The number of a CUDA device.
-    pub fn ordinal(&self) -> Option<usize> {
-        match &self.opened {
-            Opened::Cpu(_) => None,
-            #[cfg(feature = "cuda")]
-            Opened::F32(_, ordinal) | Opened::F16(_, ordinal) | Opened::Bf16(_, ordinal) => Some(*ordinal),
-        }
-    }
-
-    /// The number format, as results record it.
-    pub fn dtype(&self) -> &'static str {
-        self.format.name()
-    }
-
-    /// The device in words, for the record.
-    ///
-    /// # Errors
-    /// [`Error::Device`] where the driver does not answer.
-    pub fn description(&self) -> Result<String> {
-        match &self.opened {
-            Opened::Cpu(cpu) => {
-                Ok(format!("cpu, {}, {} threads", cpu.level.name(), rayon::current_num_threads()))
-            }
-            #[cfg(feature = "cuda")]
-            Opened::F32(cuda, _) => Ok(described(cuda.context().facts()?).words()),
-            #[cfg(feature = "cuda")]
-            Opened::F16(cuda, _) => Ok(described(cuda.context().facts()?).words()),
-            #[cfg(feature = "cuda")]
-            Opened::Bf16(cuda, _) => Ok(described(cuda.context().facts()?).words()),
-        }
-    }
+/// The least number of runs that a thread should take at once: all of them where the device runs one at a time.
+pub(crate) fn grain<B: Device>() -> usize {
+    if B::CONCURRENT { 1 } else { usize::MAX }
 }

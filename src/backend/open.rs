@@ -2,31 +2,6 @@
 
 use crate::error::Result;
 
-/// A number format of values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NumberFormat {
-    /// 32-bit floating point.
-    F32,
-    /// 16-bit floating point, sums in 32 bits.
-    F16,
-    /// bfloat16, sums in 32 bits.
-    Bf16,
-}
-
-impl NumberFormat {
-    /// Every format.
-    pub const ALL: [NumberFormat; 3] = [NumberFormat::F32, NumberFormat::F16, NumberFormat::Bf16];
-
-    /// Its name, as results record it.
-    pub fn name(self) -> &'static str {
-        match self {
-            NumberFormat::F32 => "f32",
-            NumberFormat::F16 => "f16",
-            NumberFormat::Bf16 => "bf16",
-        }
-    }
-}
-
 /// A CUDA device, as it says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CudaDevice {

@@ -11,7 +11,7 @@ use std::slice;
 use std::time::Instant;
 use synfilter::attack::Eps;
 use synfilter::backend::Optimizer;
-use synfilter::backend::cpu::optimizer::Sgd;
+use synfilter::backend::Sgd;
 use synfilter::data::{Choice, DatasetKind, How, Images, Request, Split, load, open};
 use synfilter::filter::FilterKind;
 use synfilter::model::Said;

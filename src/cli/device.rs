@@ -1,11 +1,12 @@
 //! Where and in which number format is computed.
 
 use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use synfilter::backend::cpu::select::ConvMode;
-use synfilter::backend::open::NumberFormat;
+use synfilter::backend::format::NumberFormat;
 use synfilter::{Device, Error, Result};
 
 /// A device as the user names it.
@@ -41,27 +42,6 @@ impl fmt::Display for Named {
     }
 }
 
-/// A number format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Dtype {
-    /// 32-bit floating point.
-    F32,
-    /// 16-bit floating point, sums in 32 bits.
-    F16,
-    /// bfloat16, sums in 32 bits.
-    Bf16,
-}
-
-impl From<Dtype> for NumberFormat {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::F32 => NumberFormat::F32,
-            Dtype::F16 => NumberFormat::F16,
-            Dtype::Bf16 => NumberFormat::Bf16,
-        }
-    }
-}
-
 /// How convolutions are computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Conv {
@@ -78,8 +58,8 @@ pub struct Compute {
     #[arg(long, value_name = "DEVICE", default_value_t = Named::Cpu)]
     device: Named,
     /// Number format of the computation; the CPU has f32 alone.
-    #[arg(long, value_enum, default_value_t = Dtype::F32)]
-    pub dtype: Dtype,
+    #[arg(long, value_name = "DTYPE", value_parser = number_format(), default_value = NumberFormat::F32.name())]
+    pub dtype: NumberFormat,
     /// Threads; all that the machine has if left out. No result depends on it.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=4096))]
     threads: Option<u16>,
@@ -99,9 +79,9 @@ impl Compute {
     pub fn open(&self) -> Result<Device> {
         self.set_threads()?;
         match self.device {
-            Named::Cuda(ordinal) => Device::cuda(ordinal, self.dtype.into()),
-            Named::Cpu if self.dtype != Dtype::F32 => {
-                let dtype = NumberFormat::from(self.dtype).name();
+            Named::Cuda(ordinal) => Device::cuda(ordinal, self.dtype),
+            Named::Cpu if self.dtype != NumberFormat::F32 => {
+                let dtype = self.dtype.name();
                 Err(Error::usage(format!("--dtype {dtype}: the CPU computes in f32; expected f32")))
             }
             Named::Cpu => Ok(Device::cpu_with(match self.conv {
@@ -125,4 +105,11 @@ impl Compute {
             .build_global()
             .map_err(|error| Error::Failed(format!("--threads {threads}: {error}")))
     }
+}
+
+/// Reads the name of a number format.
+fn number_format() -> impl TypedValueParser<Value = NumberFormat> {
+    let of = |name: String| NumberFormat::ALL.into_iter().find(|format| format.name() == name);
+    PossibleValuesParser::new(NumberFormat::ALL.map(NumberFormat::name))
+        .map(move |name| of(name).unwrap_or(NumberFormat::F32))
 }

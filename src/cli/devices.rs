@@ -5,6 +5,7 @@ use serde::Serialize;
 use std::fs;
 use synfilter::Result;
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::format::NumberFormat;
 use synfilter::backend::open::{self, cuda_build, cuda_devices};
 
 #[derive(Serialize)]
@@ -74,7 +75,7 @@ fn cuda() -> Cuda {
         arch: build.as_ref().map(|build| build.arch),
         devices: devices.into_iter().map(device).collect(),
         missing,
-        dtypes: ["f32", "f16", "bf16"],
+        dtypes: NumberFormat::ALL.map(NumberFormat::name),
     }
 }
 
@@ -116,7 +117,7 @@ pub fn run(output: Output) -> Result<()> {
         simd: Level::best().name(),
         simd_available: Level::available().into_iter().map(Level::name).collect(),
         threads: rayon::current_num_threads(),
-        dtypes: ["f32"],
+        dtypes: [NumberFormat::F32.name()],
     };
     let document = Devices { devices: vec![cpu], cuda: cuda() };
     output.result(&document, || {

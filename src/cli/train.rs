@@ -1,6 +1,6 @@
 //! `synfilter train`: a network from scratch, with checkpoints.
 
-use super::device::{Compute, Dtype};
+use super::device::Compute;
 use super::network::Normalise;
 use super::output::Output;
 use super::source::Source;
@@ -8,7 +8,7 @@ use super::terminal::{TERMINAL, told_on_stop};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use synfilter::backend::Optimizer;
-use synfilter::backend::open::NumberFormat;
+use synfilter::backend::format::NumberFormat;
 use synfilter::data::{Split, open};
 use synfilter::input::Input;
 use synfilter::models::{Arch, Stem};
@@ -138,9 +138,9 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
 /// A usage error.
 pub fn only_f32(compute: &Compute) -> Result<()> {
     match compute.dtype {
-        Dtype::F32 => Ok(()),
+        NumberFormat::F32 => Ok(()),
         other => {
-            let dtype = NumberFormat::from(other).name();
+            let dtype = other.name();
             Err(Error::usage(format!("--dtype {dtype}: expected f32, in which all training runs")))
         }
     }

@@ -3,7 +3,7 @@
 use super::{Chunks, Evaluation, Halving, Tally, chunk, halving};
 use crate::attack::{Attack, Eps, Method};
 use crate::backend::Backend;
-use crate::backend::device::{Device, Work, on_device};
+use crate::backend::opened::{Device, Work, on_device};
 use crate::data::Images;
 use crate::error::Result;
 use crate::model::Model;

@@ -1,7 +1,9 @@
 //! Building a graph the way torchvision's modules read: one call per module, parameters named by path.
 
 use super::conv::ConvShape;
-use super::{Graph, Init, Node, NodeId, NormParams, Op, Param, ParamId, ParamKind, Pool, Shape};
+use super::{
+    Activation, Graph, Init, Mean, Node, NodeId, NormParams, Op, Param, ParamId, ParamKind, Pool, Shape,
+};
 use crate::error::{Error, Result};
 
 /// Geometry of a convolution to be added.
@@ -75,13 +77,20 @@ impl Builder {
         Ok(self.node(name, Op::Conv { weight, bias, shape }, vec![x], Shape { c: k, h: oh, w: ow }))
     }
 
-    /// A linear layer on a 1×1 map, with torch's default initialisation.
+    /// A linear layer of all values of x, with torch's default initialisation.
     pub fn linear(&mut self, name: &str, x: NodeId, k: usize) -> NodeId {
-        let c = self.shape(x).c;
-        let init = Init::Uniform(1.0 / (c as f32).sqrt());
-        let shape = ConvShape { c, k, h: 1, w: 1, r: 1, s: 1, stride: 1, pad: 0, groups: 1 };
-        let weight = self.param(name, "weight", vec![k, c], ParamKind::Weight, init);
-        let bias = Some(self.param(name, "bias", vec![k], ParamKind::Other, init));
+        let Shape { c, h, w } = self.shape(x);
+        let init = Init::Uniform(1.0 / ((c * h * w) as f32).sqrt());
+        self.linear_with(name, x, k, init, init)
+    }
+
+    /// A linear layer of all values of x, whose weight and bias start as given: a convolution with a kernel as large as the
+    /// map.
+    pub fn linear_with(&mut self, name: &str, x: NodeId, k: usize, weight: Init, bias: Init) -> NodeId {
+        let Shape { c, h, w } = self.shape(x);
+        let shape = ConvShape { c, k, h, w, r: h, s: w, stride: 1, pad: 0, groups: 1 };
+        let weight = self.param(name, "weight", vec![k, c * h * w], ParamKind::Weight, weight);
+        let bias = Some(self.param(name, "bias", vec![k], ParamKind::Other, bias));
         self.node(name, Op::Conv { weight, bias, shape }, vec![x], Shape { c: k, h: 1, w: 1 })
     }
 
@@ -101,8 +110,13 @@ impl Builder {
 
     /// max(x, 0).
     pub fn relu(&mut self, x: NodeId) -> NodeId {
+        self.activation("relu", x, Activation::Relu)
+    }
+
+    /// A function of every element.
+    pub fn activation(&mut self, name: &str, x: NodeId, function: Activation) -> NodeId {
         let shape = self.shape(x);
-        self.node("relu", Op::Relu, vec![x], shape)
+        self.node(name, Op::Activation(function), vec![x], shape)
     }
 
     /// x + y.
@@ -110,6 +124,14 @@ impl Builder {
         let shape = self.shape(x);
         assert_eq!(shape, self.shape(y), "a sum needs equal shapes");
         self.node("add", Op::Add, vec![x, y], shape)
+    }
+
+    /// x · y, where y may have a 1×1 map, which stands for every pixel.
+    pub fn product(&mut self, x: NodeId, y: NodeId) -> NodeId {
+        let (shape, other) = (self.shape(x), self.shape(y));
+        let fits = other == shape || other == Shape { h: 1, w: 1, ..shape };
+        assert!(fits, "a product needs equal shapes, or a second factor with a 1×1 map");
+        self.node("product", Op::Product, vec![x, y], shape)
     }
 
     /// A max pool.
@@ -120,6 +142,22 @@ impl Builder {
         }
         let shape = Shape { c, h: pool.output(h), w: pool.output(w) };
         Ok(self.node(name, Op::MaxPool(pool), vec![x], shape))
+    }
+
+    /// Means over square windows; `count_pad` says whether padding counts as zeros.
+    pub fn avg_pool(&mut self, name: &str, x: NodeId, pool: Pool, count_pad: bool) -> Result<NodeId> {
+        let Shape { c, h, w } = self.shape(x);
+        if h + 2 * pool.pad < pool.kernel || w + 2 * pool.pad < pool.kernel {
+            return Err(self.too_small(name, h, w, pool.kernel));
+        }
+        let shape = Shape { c, h: pool.output(h), w: pool.output(w) };
+        Ok(self.node(name, Op::AvgPool(Mean::Windows { pool, count_pad }), vec![x], shape))
+    }
+
+    /// Means over `h`×`w` windows that share the map evenly.
+    pub fn adaptive_avg_pool(&mut self, name: &str, x: NodeId, [h, w]: [usize; 2]) -> NodeId {
+        let c = self.shape(x).c;
+        self.node(name, Op::AvgPool(Mean::Adaptive), vec![x], Shape { c, h, w })
     }
 
     /// The mean over the map.

@@ -27,10 +27,10 @@ impl Program {
             if let Some(add) = step.add.filter(|a| needed[a.storage]) {
                 flows.pass(step.out, add, &mut moves);
             }
-            if needed[step.x.storage] {
+            for (input, &view) in step.inputs.iter().enumerate().filter(|(_, view)| needed[view.storage]) {
                 match step.kernel {
-                    Kernel::Identity => flows.pass(step.out, step.x, &mut moves),
-                    _ => flows.through(i, step.x, &mut moves),
+                    Kernel::Identity => flows.pass(step.out, view, &mut moves),
+                    _ => flows.through(i, input, view, &mut moves),
                 }
             }
         }
@@ -53,7 +53,8 @@ struct FlowState {
     onto_zeros: bool,
     /// Whether anything was written.
     begun: bool,
-    /// Whether something was written that no sign bits were applied to.
+    /// Whether something was written that no sign bits were applied to: then they are applied to all of it at the end, and
+    /// to no part before, as the slope of a rectifier must not count twice.
     unmasked: bool,
 }
 
@@ -104,15 +105,15 @@ impl<'a> Flows<'a> {
             state.begun = true;
             moves.push(BackStep::Zero(storage)); // nothing that counts reads it
         }
-        if std::mem::take(&mut state.unmasked) && self.program.storages[storage].signed {
+        if std::mem::take(&mut state.unmasked) && self.program.storages[storage].signed.is_some() {
             moves.push(BackStep::Mask(storage));
         }
     }
 
-    /// A contribution through the kernel of `step`.
-    fn through(&mut self, step: StepId, to: View, moves: &mut Vec<BackStep>) {
+    /// A contribution through the kernel of `step` to its input number `input`, which is `to`.
+    fn through(&mut self, step: StepId, input: usize, to: View, moves: &mut Vec<BackStep>) {
         let into = self.next(to, moves);
-        moves.push(BackStep::Through { step, into });
+        moves.push(BackStep::Through { step, input, into });
     }
 
     /// A contribution that is another gradient as it is: it waits for the next one to take it along, unless it is the last.
@@ -140,7 +141,7 @@ impl<'a> Flows<'a> {
             state.unmasked = true;
             return Flow { to, add: None, accumulate: true, mask: false };
         }
-        let signed = self.program.storages[to.storage].signed;
+        let signed = self.program.storages[to.storage].signed.is_some() && !state.unmasked;
         let region = self.region(to);
         region.expected -= 1;
         let accumulate = std::mem::replace(&mut region.written, true);

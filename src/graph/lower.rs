@@ -2,11 +2,19 @@
 
 use super::place::Place;
 use super::program::{Kernel, Mode, Program, Step, Storage, View};
-use super::{Graph, Node, NodeId, NormParams, Op, ParamId, Shape};
+use super::{Graph, Mean, Node, NodeId, NormParams, Op, ParamId, Rectifier, Shape};
 
-/// The program of a graph.
-pub(super) fn lower(graph: &Graph, mode: Mode, frozen: &[ParamId]) -> Program {
-    Lowering::new(graph, mode, frozen).run()
+impl Program {
+    /// Lowers a graph.
+    pub fn lower(graph: &Graph, mode: Mode) -> Program {
+        Lowering::new(graph, mode, &[]).run()
+    }
+
+    /// Lowers a graph for training in which the parameters `frozen` are not trained: a batch norm among them is one by
+    /// running statistics, as in inference, and leaves these as they are.
+    pub fn lower_frozen(graph: &Graph, frozen: &[ParamId]) -> Program {
+        Lowering::new(graph, Mode::Training, frozen).run()
+    }
 }
 
 /// State of a lowering.
@@ -29,7 +37,7 @@ struct Lowering<'a> {
 struct Chain {
     norm: Option<NormParams>,
     add: Option<NodeId>,
-    relu: bool,
+    rectifier: Option<Rectifier>,
     end: NodeId,
 }
 
@@ -98,7 +106,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn allocate(&mut self, shape: Shape) -> View {
-        self.storages.push(Storage { shape, signed: false });
+        self.storages.push(Storage { shape, signed: None });
         View { storage: self.storages.len() - 1, place: Place::dense(shape) }
     }
 
@@ -123,7 +131,7 @@ impl<'a> Lowering<'a> {
     }
 
     fn chain(&self, start: NodeId, taken: &mut [bool]) -> Chain {
-        let mut chain = Chain { norm: None, add: None, relu: false, end: start };
+        let mut chain = Chain { norm: None, add: None, rectifier: None, end: start };
         let mut next = |end: NodeId, accept: &dyn Fn(&Op) -> bool| -> Option<NodeId> {
             let reader = self.reader[end].filter(|&r| !taken[r] && accept(&self.graph.nodes[r].op))?;
             taken[reader] = true;
@@ -138,7 +146,7 @@ impl<'a> Lowering<'a> {
                 chain.norm = Some(params);
             }
         }
-        let sums = matches!(op, Op::Conv { .. } | Op::Norm(_));
+        let sums = matches!(op, Op::Conv { .. } | Op::Norm(_) | Op::Product);
         if sums && let Some(add) = next(chain.end, &|op| *op == Op::Add) {
             let inputs = &self.graph.nodes[add].inputs;
             chain.add = Some(if inputs[0] == chain.end { inputs[1] } else { inputs[0] });
@@ -146,28 +154,29 @@ impl<'a> Lowering<'a> {
         } else if *op == Op::Add {
             chain.add = Some(self.graph.nodes[start].inputs[1]);
         }
-        if *op == Op::Relu {
-            chain.relu = true;
+        if let Some(own) = rectifier(op) {
+            chain.rectifier = Some(own);
         } else if (sums || *op == Op::Add)
-            && let Some(relu) = next(chain.end, &|op| *op == Op::Relu)
+            && let Some(end) = next(chain.end, &|op| rectifier(op).is_some())
         {
-            chain.relu = true;
-            chain.end = relu;
+            chain.rectifier = rectifier(&self.graph.nodes[end].op);
+            chain.end = end;
         }
         chain
     }
 
     /// Lets the parts of a concatenation (and of the shuffle behind it) be written where they belong.
     ///
-    /// Sign bits belong to a storage: a part without ReLU is copied in, so that all its bits can be set. And no step
-    /// may read the storage that it writes: a part that another one is made from is copied in as well.
+    /// Sign bits, and the slope where they are not set, belong to a storage: a part without rectifier, or with one of another
+    /// slope than the first part that has one, is copied in, so that all its bits can be set. And no step may read the
+    /// storage that it writes: a part that another one is made from is copied in as well.
     fn place_concats(&mut self, chains: &[Option<Chain>]) {
-        // What the step that ends at a node in a ReLU reads.
-        let mut sources: Vec<Option<Vec<NodeId>>> = vec![None; self.graph.nodes.len()];
+        // What the step that ends at a node in a rectifier reads, and the slope of that.
+        let mut sources: Vec<Option<(Vec<NodeId>, f32)>> = vec![None; self.graph.nodes.len()];
         for (start, chain) in chains.iter().enumerate() {
-            if let Some(chain) = chain.as_ref().filter(|chain| chain.relu) {
-                let reads = [self.graph.nodes[start].inputs[0]].into_iter().chain(chain.add);
-                sources[chain.end] = Some(reads.map(|node| self.owner(node)).collect());
+            if let Some((chain, end)) = chain.as_ref().and_then(|chain| Some((chain, chain.rectifier?))) {
+                let reads = self.graph.nodes[start].inputs.iter().copied().chain(chain.add);
+                sources[chain.end] = Some((reads.map(|node| self.owner(node)).collect(), end.below));
             }
         }
         for (i, node) in self.graph.nodes.iter().enumerate() {
@@ -177,14 +186,16 @@ impl<'a> Lowering<'a> {
             let target = self.allocate(node.shape);
             let owners: Vec<NodeId> = node.inputs.iter().map(|&part| self.owner(part)).collect();
             let mut placed: Vec<NodeId> = Vec::new();
+            let mut slope = None;
             for (part, view) in self.parts(i, target) {
-                let Some(reads) = &sources[part] else { continue };
+                let Some((reads, below)) = &sources[part] else { continue };
                 let once = owners.iter().filter(|&&owner| owner == part).count() == 1;
                 let apart = placed.iter().all(|other| {
-                    let feeds = sources[*other].as_ref().is_some_and(|reads| reads.contains(&part));
+                    let feeds = sources[*other].as_ref().is_some_and(|(reads, _)| reads.contains(&part));
                     !feeds && !reads.contains(other)
                 });
-                if self.wanted[part].is_none() && once && apart {
+                if self.wanted[part].is_none() && once && apart && slope.is_none_or(|slope| slope == *below) {
+                    slope = Some(*below);
                     self.wanted[part] = Some(view);
                     placed.push(part);
                 }
@@ -237,22 +248,29 @@ impl<'a> Lowering<'a> {
             Op::Norm(norm) if self.running(&norm) => Kernel::RunningNorm(norm),
             Op::Norm(norm) => Kernel::Norm(norm),
             Op::MaxPool(pool) => Kernel::MaxPool(pool),
-            Op::GlobalAvgPool => Kernel::GlobalAvgPool,
+            Op::GlobalAvgPool => Kernel::AvgPool(Mean::Adaptive),
+            Op::AvgPool(mean) => Kernel::AvgPool(mean),
+            Op::Activation(function) if chain.rectifier.is_none() => Kernel::Activation(function),
+            Op::Product => Kernel::Product,
             Op::Dropout { p } => {
                 *dropouts += 1;
                 Kernel::Dropout { p, stream: *dropouts - 1 }
             }
             _ => Kernel::Identity,
         };
-        let x = self.view(node.inputs[0]);
+        // The second term of a sum is what its step adds.
+        let read = if node.op == Op::Add { &node.inputs[..1] } else { &node.inputs };
+        let inputs = read.iter().map(|&input| self.view(input)).collect();
         let add = chain.add.map(|a| self.view(a));
         let out = match self.wanted[chain.end] {
             Some(view) => view,
             None => self.allocate(self.graph.nodes[chain.end].shape),
         };
-        self.storages[out.storage].signed |= chain.relu;
+        if let Some(rectifier) = chain.rectifier {
+            self.storages[out.storage].signed = Some(rectifier.below);
+        }
         self.views[chain.end] = Some(out);
-        self.steps.push(Step { kernel, x, add, relu: chain.relu, out, node: chain.end });
+        self.steps.push(Step { kernel, inputs, add, rectifier: chain.rectifier, out, node: chain.end });
     }
 
     /// Copies in the parts that were not written in place.
@@ -261,9 +279,15 @@ impl<'a> Lowering<'a> {
         for (part, out) in self.parts(i, target) {
             let x = self.view(part);
             if x != out {
-                self.steps.push(Step { kernel: Kernel::Identity, x, add: None, relu: false, out, node: i });
+                self.copy(x, out, i);
             }
         }
+    }
+
+    /// A step that copies a value.
+    fn copy(&mut self, x: View, out: View, node: NodeId) {
+        let kernel = Kernel::Identity;
+        self.steps.push(Step { kernel, inputs: vec![x], add: None, rectifier: None, out, node });
     }
 
     /// A shuffle that its concatenation could not take along: one strided copy per group.
@@ -279,8 +303,16 @@ impl<'a> Lowering<'a> {
             let x = View { place: x.place.channels(group * per_group..(group + 1) * per_group), ..x };
             let place = Place { c: per_group, offset: group, step: groups, ..target.place };
             let out = View { place, ..target };
-            self.steps.push(Step { kernel: Kernel::Identity, x, add: None, relu: false, out, node: i });
+            self.copy(x, out, i);
         }
         self.views[i] = Some(target);
+    }
+}
+
+/// The rectifier that an operation is, if it is one.
+fn rectifier(op: &Op) -> Option<Rectifier> {
+    match op {
+        Op::Activation(function) => function.rectifier(),
+        _ => None,
     }
 }

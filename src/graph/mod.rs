@@ -4,12 +4,17 @@
 //! the steps that a tape runs. Parameters carry torchvision's names and stand in the order of its
 //! `named_modules()`.
 
+pub mod activation;
 pub mod build;
 pub mod conv;
 mod flows;
 mod lower;
 pub mod place;
+pub mod pool;
 pub mod program;
+
+pub use activation::{Activation, Rectifier};
+pub use pool::{Mean, Pool};
 
 use conv::ConvShape;
 use sha2::{Digest, Sha256};
@@ -29,30 +34,6 @@ pub struct Shape {
     pub h: usize,
     /// Width.
     pub w: usize,
-}
-
-/// Window of a max pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Pool {
-    /// Height and width of the window.
-    pub kernel: usize,
-    /// Stride, both ways.
-    pub stride: usize,
-    /// Padding on every side, which never wins.
-    pub pad: usize,
-    /// Whether a last window that only starts inside the map counts.
-    pub ceil: bool,
-}
-
-impl Pool {
-    /// Height (or width) of the pooled map of a map of height `n`. With `ceil` a last window may hang over the
-    /// edge as long as it starts on the map or its left padding (PyTorch's rule).
-    pub fn output(&self, n: usize) -> usize {
-        let span = n + 2 * self.pad - self.kernel;
-        let whole = span / self.stride + 1;
-        let hangs = self.ceil && !span.is_multiple_of(self.stride) && whole * self.stride < n + self.pad;
-        whole + usize::from(hangs)
-    }
 }
 
 /// The four tensors of a batch norm.
@@ -79,7 +60,7 @@ pub const NORM_MOMENTUM: f32 = 0.1;
 pub enum Op {
     /// The normalised images.
     Input,
-    /// Convolution; a linear layer is one with a 1×1 kernel on a 1×1 map.
+    /// Convolution; a linear layer is one whose kernel is as large as its map.
     Conv {
         /// `[k, c / groups, r, s]`.
         weight: ParamId,
@@ -90,14 +71,18 @@ pub enum Op {
     },
     /// Batch norm.
     Norm(NormParams),
-    /// max(x, 0).
-    Relu,
+    /// A function of every element.
+    Activation(Activation),
     /// Sum of two values.
     Add,
+    /// Product of two values; the second may have a 1×1 map, which stands for every pixel.
+    Product,
     /// Max pool.
     MaxPool(Pool),
     /// Mean over the map.
     GlobalAvgPool,
+    /// Means over windows.
+    AvgPool(Mean),
     /// Dropout; the identity outside training.
     Dropout {
         /// Share of elements set to zero.
@@ -163,6 +148,13 @@ pub struct Param {
     pub kind: ParamKind,
     /// torchvision's default initialisation.
     pub init: Init,
+}
+
+impl NormParams {
+    /// The four of them.
+    pub fn all(&self) -> [ParamId; 4] {
+        [self.weight, self.bias, self.mean, self.var]
+    }
 }
 
 impl Param {
@@ -257,7 +249,12 @@ impl Graph {
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for node in &self.nodes {
-            hash.update(format!("{:?} {:?} {:?}\n", node.op, node.inputs, node.shape));
+            // An activation is an operation of its own name.
+            let op = match &node.op {
+                Op::Activation(function) => format!("{function:?}"),
+                op => format!("{op:?}"),
+            };
+            hash.update(format!("{op} {:?} {:?}\n", node.inputs, node.shape));
         }
         for param in &self.params {
             hash.update(format!("{} {:?}\n", param.name, param.shape));

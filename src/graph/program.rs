@@ -1,13 +1,13 @@
-//! From graph to program: what is fused, where every value lies, how gradients flow back.
+//! A network ready to run, as data: steps, where every value lies, the moves of a backward pass.
 //!
 //! A [`Program`] is a list of [`Step`]s over *storages*. A storage is one slab buffer; several values may be
 //! views of it, so that a split, a concatenation and a shuffle cost nothing where their parts can be written
-//! in place. A convolution takes the batch norm by running statistics, the residual sum and the ReLU that follow it
-//! into its own step.
+//! in place. A convolution takes the batch norm by running statistics, the residual sum and the rectifier that follow it
+//! into its own step. Lowering a graph is in `lower`, the way back in `flows`.
 
 use super::conv::ConvShape;
 use super::place::Place;
-use super::{Graph, NodeId, NormParams, ParamId, Pool, Shape};
+use super::{Activation, Mean, NodeId, NormParams, ParamId, Pool, Rectifier, Shape};
 
 /// Index of a buffer in [`Program::storages`].
 pub type StorageId = usize;
@@ -40,8 +40,9 @@ pub struct View {
 pub struct Storage {
     /// Its channels are the rows of a pixel.
     pub shape: Shape,
-    /// Whether a sign bit per element is kept: set where the ReLU that wrote the element let it pass.
-    pub signed: bool,
+    /// Where rectifiers write it, the slope of their derivative below 0. Then a sign bit per element is kept: set where the
+    /// rectifier that wrote the element let it pass.
+    pub signed: Option<f32>,
 }
 
 impl Storage {
@@ -71,8 +72,12 @@ pub enum Kernel {
     RunningNorm(NormParams),
     /// Max pool, remembering winners.
     MaxPool(Pool),
-    /// Mean over the map.
-    GlobalAvgPool,
+    /// Means.
+    AvgPool(Mean),
+    /// A function of every element that is no rectifier.
+    Activation(Activation),
+    /// Product of two values, of which the second may have a 1×1 map.
+    Product,
     /// Dropout, with a number that tells its random stream from others.
     Dropout {
         /// Share of elements set to zero.
@@ -80,21 +85,32 @@ pub enum Kernel {
         /// Position among the network's dropouts.
         stream: u32,
     },
-    /// The input itself: a copy, or the residual sum or ReLU alone.
+    /// The input itself: a copy, or the residual sum or a rectifier alone.
     Identity,
 }
 
-/// One fused operation: `out = relu?(kernel(x) + add?)`.
-#[derive(Clone, Copy, Debug)]
+/// What the gradient that flows through a kernel needs of the forward pass, beside the sign bits of rectifiers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// Nothing.
+    Nothing,
+    /// Which elements won.
+    Winners,
+    /// The value of the input with this number.
+    Input(usize),
+}
+
+/// One fused operation: `out = rectifier?(kernel(inputs) + add?)`.
+#[derive(Clone, Debug)]
 pub struct Step {
     /// What is computed.
     pub kernel: Kernel,
-    /// The value read.
-    pub x: View,
+    /// The values that the kernel reads, at least one.
+    pub inputs: Vec<View>,
     /// The residual.
     pub add: Option<View>,
-    /// Whether a ReLU ends the step.
-    pub relu: bool,
+    /// The rectifier that ends the step.
+    pub rectifier: Option<Rectifier>,
     /// The value written.
     pub out: View,
     /// The node whose value `out` is.
@@ -133,10 +149,12 @@ pub struct Suffix {
 pub enum BackStep {
     /// Gradients of the parameters of a step.
     Params(StepId),
-    /// The gradient that flows from a step's result into its `x`.
+    /// The gradient that flows from a step's result into one of its inputs.
     Through {
         /// The step.
         step: StepId,
+        /// Which of its inputs.
+        input: usize,
         /// Where it is written.
         into: Flow,
     },
@@ -167,17 +185,6 @@ pub struct Flow {
 }
 
 impl Program {
-    /// Lowers a graph.
-    pub fn lower(graph: &Graph, mode: Mode) -> Program {
-        super::lower::lower(graph, mode, &[])
-    }
-
-    /// Lowers a graph for training in which the parameters `frozen` are not trained: a batch norm among them is one by
-    /// running statistics, as in inference, and leaves these as they are.
-    pub fn lower_frozen(graph: &Graph, frozen: &[ParamId]) -> Program {
-        super::lower::lower(graph, Mode::Training, frozen)
-    }
-
     /// The step that reads a parameter.
     pub fn step_of(&self, param: ParamId) -> Option<StepId> {
         self.steps.iter().position(|s| match s.kernel {
@@ -187,6 +194,25 @@ impl Program {
             Kernel::Norm(n) | Kernel::RunningNorm(n) => n.all().contains(&param),
             _ => false,
         })
+    }
+
+    /// For each storage, whether a backward pass reads the values in it: they must live until then.
+    pub fn saved(&self, moves: &[BackStep]) -> Vec<bool> {
+        let mut saved = vec![false; self.storages.len()];
+        for back in moves {
+            let (step, number) = match *back {
+                BackStep::Params(step) => (step, Some(0)),
+                BackStep::Through { step, input, .. } => match self.steps[step].kernel.saved(input) {
+                    Saved::Input(number) => (step, Some(number)),
+                    Saved::Nothing | Saved::Winners => (step, None),
+                },
+                BackStep::Pass { .. } | BackStep::Zero(_) | BackStep::Mask(_) => continue,
+            };
+            if let Some(number) = number {
+                saved[self.steps[step].inputs[number].storage] = true;
+            }
+        }
+        saved
     }
 
     /// What must be computed again when the steps in `changed` change.
@@ -212,17 +238,31 @@ impl Program {
     }
 }
 
-impl NormParams {
-    /// The four of them.
-    pub fn all(&self) -> [ParamId; 4] {
-        [self.weight, self.bias, self.mean, self.var]
+impl Kernel {
+    /// What the gradient that flows into input number `input` needs.
+    pub fn saved(&self, input: usize) -> Saved {
+        match self {
+            Kernel::Conv { .. }
+            | Kernel::RunningNorm(_)
+            | Kernel::AvgPool(_)
+            | Kernel::Dropout { .. }
+            | Kernel::Identity => Saved::Nothing,
+            Kernel::MaxPool(_) => Saved::Winners,
+            Kernel::Norm(_) | Kernel::Activation(_) => Saved::Input(0),
+            Kernel::Product => Saved::Input(1 - input),
+        }
     }
 }
 
 impl Step {
+    /// The first value that the kernel reads.
+    pub fn x(&self) -> View {
+        self.inputs[0]
+    }
+
     /// The values that are read.
     pub fn reads(&self) -> impl Iterator<Item = View> {
-        [Some(self.x), self.add].into_iter().flatten()
+        self.inputs.iter().copied().chain(self.add)
     }
 
     /// Whether a storage is read or written.

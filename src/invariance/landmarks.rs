@@ -105,6 +105,8 @@ mod tests {
             (Arch::Squeezenet1_1, "features.0.weight", "classifier.1.weight"),
             (Arch::ShufflenetV2X1_0, "conv1.0.weight", "fc.weight"),
             (Arch::ShufflenetV2X0_5, "conv1.0.weight", "fc.weight"),
+            (Arch::MobilenetV2, "features.0.0.weight", "classifier.1.weight"),
+            (Arch::Densenet121, "features.conv0.weight", "classifier.weight"),
         ] {
             assert_eq!(named(arch, Role::First), [first], "{arch}");
             assert_eq!(named(arch, Role::Last), [last], "{arch}");

@@ -1,5 +1,7 @@
 //! The architectures, with torchvision's structure, names, shapes and default initialisations.
 
+mod densenet;
+mod mobilenet;
 mod resnet;
 mod shufflenet;
 mod squeezenet;
@@ -25,12 +27,23 @@ pub enum Arch {
     ShufflenetV2X1_0,
     /// ShuffleNet V2 at width 0.5: 57 filterable tensors.
     ShufflenetV2X0_5,
+    /// MobileNetV2: 53 filterable tensors.
+    MobilenetV2,
+    /// DenseNet-121: 121 filterable tensors.
+    Densenet121,
 }
 
 impl Arch {
     /// All of them.
-    pub const ALL: [Arch; 5] =
-        [Arch::Resnet18, Arch::Resnet50, Arch::Squeezenet1_1, Arch::ShufflenetV2X1_0, Arch::ShufflenetV2X0_5];
+    pub const ALL: [Arch; 7] = [
+        Arch::Resnet18,
+        Arch::Resnet50,
+        Arch::Squeezenet1_1,
+        Arch::ShufflenetV2X1_0,
+        Arch::ShufflenetV2X0_5,
+        Arch::MobilenetV2,
+        Arch::Densenet121,
+    ];
 
     /// torchvision's name.
     pub fn name(self) -> &'static str {
@@ -40,6 +53,8 @@ impl Arch {
             Arch::Squeezenet1_1 => "squeezenet1_1",
             Arch::ShufflenetV2X1_0 => "shufflenet_v2_x1_0",
             Arch::ShufflenetV2X0_5 => "shufflenet_v2_x0_5",
+            Arch::MobilenetV2 => "mobilenet_v2",
+            Arch::Densenet121 => "densenet121",
         }
     }
 
@@ -70,6 +85,8 @@ impl Arch {
             Arch::Squeezenet1_1 => squeezenet::squeezenet1_1(input, classes),
             Arch::ShufflenetV2X1_0 => shufflenet::shufflenet(self.name(), input, classes, 116),
             Arch::ShufflenetV2X0_5 => shufflenet::shufflenet(self.name(), input, classes, 48),
+            Arch::MobilenetV2 => mobilenet::mobilenet_v2(input, classes),
+            Arch::Densenet121 => densenet::densenet121(input, classes),
         }
     }
 

@@ -331,7 +331,7 @@ impl Document {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::cpu::optimizer::Adam;
+    use crate::backend::Adam;
     use std::fs;
 
     fn document() -> Document {

@@ -4,7 +4,7 @@ use super::arms::Arms;
 use super::document::{Arm, Labels, Settings, Training};
 use super::labels::labels;
 use crate::attack::{Attack, Eps, Method};
-use crate::backend::device::Device;
+use crate::backend::opened::Device;
 use crate::data::{DatasetKind, Images};
 use crate::error::{Error, Result};
 use crate::input::Input;

@@ -4,7 +4,7 @@ use super::document::{ALPHA, Arm, ArmResult, Comparison, Document, Network as Tr
 use super::outcome::{Measured, Outcome, write_table};
 use super::plan::{Plan, Retraining};
 use super::statistics::{compare, summary};
-use crate::backend::device::{Work, on_device};
+use crate::backend::opened::{Work, on_device};
 use crate::backend::{Backend, Verdicts};
 use crate::bits::Bits;
 use crate::error::{Error, Result};

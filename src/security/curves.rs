@@ -5,7 +5,7 @@ use super::document::{Count, Curve, Document, Filtered, NetworkCurves, Point, VE
 use super::outcomes::{Outcomes, write_outcomes};
 use super::unfinished::Unfinished;
 use crate::attack::{Attack, Eps, Method};
-use crate::backend::device::{Device, Work, on_device};
+use crate::backend::opened::{Device, Work, on_device};
 use crate::backend::{Backend, Verdicts};
 use crate::bits::Bits;
 use crate::data::{Images, Reading};

@@ -5,7 +5,7 @@ use super::spec::Network as Described;
 use super::state::Record;
 use super::steps::{Step, Task, Work};
 use crate::attack::{Attack, Eps, Method};
-use crate::backend::device::{Work as At, on_device};
+use crate::backend::opened::{Work as At, on_device};
 use crate::error::Result;
 use crate::eval::halving::GRID;
 use crate::eval::{estimate, seconds_per_image};

@@ -7,7 +7,7 @@ use super::steps::{Folders, Step, Task, Work, checkpoint_of};
 use super::words;
 use crate::atomic_file::AtomicFile;
 use crate::attack::Eps;
-use crate::backend::device::Device;
+use crate::backend::opened::Device;
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::eval::{Accuracy, Halving};

@@ -7,7 +7,7 @@ use super::images::Store;
 use super::run::{Event, Summary, finished, run};
 use super::spec::Spec;
 use super::steps::{Step, steps};
-use crate::backend::device::Device;
+use crate::backend::opened::Device;
 use crate::error::Result;
 use crate::lock::Lock;
 use crate::watch::Watch;

@@ -4,7 +4,7 @@ use super::spec::{Attack, Network, Retrain, Spec, Train};
 use super::steps::{Folders, checkpoint_of};
 use crate::attack::{Eps, Method, MethodName, Pgd};
 use crate::backend::Optimizer;
-use crate::backend::device::Device;
+use crate::backend::opened::Device;
 use crate::data::{Choice, How, Prepare};
 use crate::invariance::Allowed;
 use crate::network::BnMode;

@@ -6,12 +6,12 @@ use super::lanes::{Lane, Worker};
 use super::measure::{AfterEach, Measure, Outcome, Target};
 use super::record::AttackMode;
 use crate::attack::Attack;
-use crate::backend::{Backend, Batch, SLAB, grain};
+use crate::backend::{Backend, Batch, Device, SLAB, grain};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::filter::Mask;
 use crate::graph::Graph;
-use crate::graph::program::{Kernel, Mode, Program, StepId, StorageId, Suffix};
+use crate::graph::program::{BackStep, Kernel, Mode, Program, StepId, StorageId, Suffix};
 use crate::network::{Network, batch};
 use crate::tape::{Base, Run, Tape};
 use rayon::prelude::*;
@@ -50,7 +50,7 @@ struct Group<'a, B: Backend> {
 }
 
 /// Correct images and losses of a group on their way to the host, clean and adversarial.
-type Pending<B> = (<B as Backend>::Pending, <B as Backend>::Pending);
+type Pending<B> = (<B as Device>::Pending, <B as Device>::Pending);
 
 struct Filtered {
     target: Target,
@@ -68,7 +68,7 @@ impl<'a, B: Backend> Engine<'a, B> {
         targets: &[Target],
     ) -> Self {
         let layers = layers_of(&network.graph, &network.program);
-        let kept = kept(&network.program, &layers, targets);
+        let kept = kept(&network.program, &layers, targets, &network.to_input);
         Engine {
             network,
             images,
@@ -386,12 +386,13 @@ pub fn bytes_per_image<B: Backend>(
         AttackMode::Adaptive => 1,
         AttackMode::Fixed => 2,
     };
-    let kept = kept(program, &layers_of(graph, program), targets);
+    let to_input = program.backward(true, |_| false);
+    let kept = kept(program, &layers_of(graph, program), targets, &to_input);
     let base = tapes * Tape::<B>::bytes_per_image(program, |id| kept[id], &[]);
     if B::CONCURRENT {
         return base; // the tapes of a thread are those of one slab, whatever the block
     }
-    base + Worker::<B>::bytes_per_image(program, &program.backward(true, |_| false), attack)
+    base + Worker::<B>::bytes_per_image(program, &to_input, attack)
 }
 
 /// The step of each filterable tensor.
@@ -400,14 +401,14 @@ fn layers_of(graph: &Graph, program: &Program) -> Vec<StepId> {
     graph.filterable().into_iter().map(step).collect()
 }
 
-/// The storages that some variant reads from the base run.
-fn kept(program: &Program, layers: &[StepId], targets: &[Target]) -> Vec<bool> {
-    let mut kept = vec![false; program.storages.len()];
+/// The storages that some variant reads from the base run, on its way forward or back.
+fn kept(program: &Program, layers: &[StepId], targets: &[Target], to_input: &[BackStep]) -> Vec<bool> {
+    let mut kept = program.saved(to_input);
     for target in targets {
         let suffix = program.suffix(&steps_of(layers, target));
         for &step in &suffix.steps {
             let step = &program.steps[step];
-            for view in [Some(step.x), step.add].into_iter().flatten() {
+            for view in step.reads() {
                 kept[view.storage] |= !suffix.dirty[view.storage];
             }
         }

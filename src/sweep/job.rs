@@ -6,7 +6,7 @@ use super::prepare::{Preparation, summary};
 use super::run::{Finished, Keep};
 use super::shard::Shard;
 use super::task::{Block, Choices, Networks, Task};
-use crate::backend::device::{Device, Work, on_device};
+use crate::backend::opened::{Device, Work, on_device};
 use crate::data::{Images, Reading};
 use crate::error::Result;
 use crate::input::Input;

@@ -2,7 +2,7 @@
 
 use super::record::{AttackMode, Scope};
 use crate::attack::{Eps, Method};
-use crate::backend::device::Device;
+use crate::backend::opened::Device;
 use crate::data::{Images, Reading};
 use crate::filter::FilterKind;
 use crate::model::{Model, Said, Trained};

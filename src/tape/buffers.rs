@@ -1,10 +1,10 @@
 //! Buffers of a tape: values (or gradients) that are never alive together share one.
 
-use crate::backend::{Backend, Batch};
+use crate::backend::{Batch, Device};
 use crate::graph::program::{BackStep, Flow, Program, StorageId};
 
 /// A buffer per storage, several storages to a buffer where their lives don't meet.
-pub struct Buffers<B: Backend> {
+pub struct Buffers<B: Device> {
     slots: Vec<Option<B::Values>>,
     slot_of: Vec<Option<usize>>,
 }
@@ -12,15 +12,16 @@ pub struct Buffers<B: Backend> {
 /// First and last moment at which a storage is used.
 type Life = Option<(usize, usize)>;
 
-impl<B: Backend> Buffers<B> {
-    /// Buffers for the values of a forward pass; what `keep` names is never shared.
+impl<B: Device> Buffers<B> {
+    /// Buffers for the values of a forward pass: see [`Assignment::of_values`].
     pub fn for_values(
         backend: &B,
         program: &Program,
         batch: Batch,
         keep: impl Fn(StorageId) -> bool,
+        moves: &[BackStep],
     ) -> Self {
-        Self::allocate(backend, batch, Assignment::of_values(program, keep))
+        Self::allocate(backend, batch, Assignment::of_values(program, keep, moves))
     }
 
     /// Buffers for the gradients of a backward pass.
@@ -66,17 +67,21 @@ pub struct Assignment {
 }
 
 impl Assignment {
-    /// For the values of a forward pass; what `keep` names is never shared.
-    pub fn of_values(program: &Program, keep: impl Fn(StorageId) -> bool) -> Self {
+    /// For the values of a forward pass; what `keep` names is never shared, and what the backward pass `moves` reads lives
+    /// until then.
+    pub fn of_values(program: &Program, keep: impl Fn(StorageId) -> bool, moves: &[BackStep]) -> Self {
         let mut lives = vec![None; program.storages.len()];
         touch(&mut lives, program.input.storage, 0);
         for (i, step) in program.steps.iter().enumerate() {
-            for view in [Some(step.x), step.add, Some(step.out)].into_iter().flatten() {
+            for view in step.reads().chain([step.out]) {
                 touch(&mut lives, view.storage, i + 1);
             }
         }
         let end = program.steps.len() + 1;
         touch(&mut lives, program.logits.storage, end);
+        for (id, _) in program.saved(moves).iter().enumerate().filter(|(_, saved)| **saved) {
+            touch(&mut lives, id, end);
+        }
         for (id, life) in lives.iter_mut().enumerate() {
             if keep(id) {
                 *life = Some((0, end));
@@ -101,7 +106,7 @@ impl Assignment {
             };
             match back {
                 BackStep::Params(step) => touch(&mut lives, program.steps[*step].out.storage, i + 1),
-                BackStep::Through { step, into } => flow(into, program.steps[*step].out.storage),
+                BackStep::Through { step, into, .. } => flow(into, program.steps[*step].out.storage),
                 BackStep::Pass { from, into } => flow(into, from.storage),
                 BackStep::Zero(storage) | BackStep::Mask(storage) => touch(&mut lives, *storage, i + 1),
             }

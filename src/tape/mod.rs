@@ -6,18 +6,17 @@
 
 mod buffers;
 mod prepared;
+mod steps;
 
 pub use prepared::Prepared;
 
 use crate::backend::{
-    Adversarial, Backend, Batch, DropoutKey, Fgsm, Input, NormGradients, Output, PgdStart, PgdStep, Sign,
-    Statistics, Then, Verdicts,
+    Adversarial, AttackStart, AttackStep, Backend, Batch, Input, Output, Statistics, Then, Verdicts,
 };
 use crate::error::Result;
 use crate::graph::ParamId;
-use crate::graph::conv::Direction;
 use crate::graph::program::{
-    BackStep, Flow, Kernel, Mode, Program, Step, StepId, Storage, StorageId, Suffix, View,
+    BackStep, Kernel, Mode, Program, Step, StepId, Storage, StorageId, Suffix, View,
 };
 use buffers::{Assignment, Buffers};
 
@@ -90,13 +89,13 @@ impl<B: Backend> Tape<B> {
         moves: &[BackStep],
     ) -> Self {
         let keep = |id| keep(id) || program.mode != Mode::Inference;
-        let signed = |s: &Storage| s.signed.then(|| backend.bits(s.rows(), batch));
+        let signed = |s: &Storage| s.signed.is_some().then(|| backend.bits(s.rows(), batch));
         let winners = |step: &Step| {
             matches!(step.kernel, Kernel::MaxPool(_)).then(|| backend.bytes(step.out.place.rows(), batch))
         };
         let norm = |(id, step): (StepId, &Step)| match step.kernel {
             Kernel::Norm(_) => {
-                let channels = || backend.floats(step.x.place.c);
+                let channels = || backend.floats(step.x().place.c);
                 let through =
                     moves.iter().any(|m| matches!(m, BackStep::Through { step, .. } if *step == id));
                 let params = moves.iter().any(|m| matches!(m, BackStep::Params(step) if *step == id));
@@ -110,7 +109,7 @@ impl<B: Backend> Tape<B> {
         };
         Tape {
             batch,
-            values: Buffers::for_values(backend, program, batch, keep),
+            values: Buffers::for_values(backend, program, batch, keep, moves),
             gradients: Buffers::for_gradients(backend, program, batch, moves),
             bits: program.storages.iter().map(signed).collect(),
             winners: program.steps.iter().map(winners).collect(),
@@ -123,9 +122,9 @@ impl<B: Backend> Tape<B> {
     /// Bytes that [`Tape::new`] takes per image with the same arguments, sign bits and winners included.
     pub fn bytes_per_image(program: &Program, keep: impl Fn(StorageId) -> bool, moves: &[BackStep]) -> usize {
         let keep = |id| keep(id) || program.mode != Mode::Inference;
-        let values: usize = Assignment::of_values(program, keep).rows.iter().sum();
+        let values: usize = Assignment::of_values(program, keep, moves).rows.iter().sum();
         let gradients: usize = Assignment::of_gradients(program, moves).rows.iter().sum();
-        let signs: usize = program.storages.iter().filter(|s| s.signed).map(|s| s.rows()).sum();
+        let signs: usize = program.storages.iter().filter(|s| s.signed.is_some()).map(|s| s.rows()).sum();
         let pools = program.steps.iter().filter(|s| matches!(s.kernel, Kernel::MaxPool(_)));
         B::VALUE_BYTES * (values + gradients)
             + signs.div_ceil(8)
@@ -146,47 +145,37 @@ impl<B: Backend> Tape<B> {
         self.values.put(storage, data);
     }
 
-    /// Starts a run from the images that one FGSM step on `from` makes; `from` has been run backward.
-    pub fn load_fgsm(&mut self, run: Run<B>, images: &B::Images<'_>, from: &Tape<B>, attack: Fgsm) {
-        let View { storage, place } = run.program.input;
-        let mut data = self.values.take(storage);
-        let gradient = Input { data: from.gradients.get(storage), place };
-        let out = Output { data: &mut data, place };
-        run.backend.fgsm(self.batch, images, run.prepared.standard(), gradient, attack, out);
-        self.values.put(storage, data);
-    }
-
-    /// Starts a run from where projected gradient descent starts, in `pixels` too.
+    /// Starts a run from where an attack starts, in `pixels` too.
     pub fn load_start(
         &mut self,
         run: Run<B>,
         images: &B::Images<'_>,
-        start: PgdStart,
+        start: AttackStart,
         pixels: &mut B::Floats,
     ) {
         let View { storage, place } = run.program.input;
         let mut data = self.values.take(storage);
-        let to = Adversarial { pixels, z: Output { data: &mut data, place } };
-        run.backend.pgd_start(self.batch, images, run.prepared.standard(), start, to);
+        let to = Adversarial { pixels: Some(pixels), z: Output { data: &mut data, place } };
+        run.backend.attack_start(self.batch, images, run.prepared.standard(), start, to);
         self.values.put(storage, data);
     }
 
-    /// Starts a run one step of projected gradient descent from `pixels`, along the gradient of `from`, or of this tape's own
-    /// last run, which was run backward.
+    /// Starts a run one step of an attack from `pixels`, which move along, or from the images themselves, along the gradient
+    /// of `from`, or of this tape's own last run, which was run backward.
     pub fn load_step(
         &mut self,
         run: Run<B>,
         images: &B::Images<'_>,
         from: Option<&Tape<B>>,
-        step: PgdStep,
-        pixels: &mut B::Floats,
+        step: AttackStep,
+        pixels: Option<&mut B::Floats>,
     ) {
         let View { storage, place } = run.program.input;
         let mut data = self.values.take(storage);
         let gradients = from.map_or(&self.gradients, |tape| &tape.gradients);
         let gradient = Input { data: gradients.get(storage), place };
         let at = Adversarial { pixels, z: Output { data: &mut data, place } };
-        run.backend.pgd_step(self.batch, images, run.prepared.standard(), gradient, step, at);
+        run.backend.attack_step(self.batch, images, run.prepared.standard(), gradient, step, at);
         self.values.put(storage, data);
     }
 
@@ -260,7 +249,9 @@ impl<B: Backend> Tape<B> {
         for &back in moves {
             match back {
                 BackStep::Params(step) => self.params(run, base, step),
-                BackStep::Through { step, into } => self.through(run, base, step, into, dropout),
+                BackStep::Through { step, input, into } => {
+                    self.through(run, base, (step, input), into, dropout);
+                }
                 BackStep::Pass { from, into } => self.pass(run, base, from, into),
                 BackStep::Zero(storage) => {
                     let mut data = self.gradients.take(storage);
@@ -269,7 +260,8 @@ impl<B: Backend> Tape<B> {
                 }
                 BackStep::Mask(storage) => {
                     let mut data = self.gradients.take(storage);
-                    run.backend.mask(&mut data, self.sign_bits(base, storage));
+                    let below = run.program.storages[storage].signed.expect("the storage is signed");
+                    run.backend.mask(&mut data, self.sign_bits(base, storage), below);
                     self.gradients.put(storage, data);
                 }
             }
@@ -347,166 +339,6 @@ impl<B: Backend> Tape<B> {
         self.values.put(storage, data);
         if let (Some(from), Some(to)) = (&base.tape.bits[storage], &mut self.bits[storage]) {
             run.backend.copy_bits(self.batch, Some((from, place)), (to, place));
-        }
-    }
-
-    fn step(
-        &mut self,
-        run: Run<B>,
-        id: StepId,
-        base: Option<Base<B>>,
-        save: bool,
-        dropout: Option<(u64, u64)>,
-    ) {
-        let Run { backend, program, prepared } = run;
-        let step = &program.steps[id];
-        let (storage, batch) = (step.out.storage, self.batch);
-        let mut data = self.values.take(storage);
-        let mut bits = self.bits[storage].take();
-        let mut winners = self.winners[id].take();
-        let mut norm = self.norms[id].take();
-        if let Some(norm) = &mut norm {
-            backend.norm_statistics(batch, self.read(base, step.x), &mut norm.statistics);
-            prepared.norm_by(backend, id, &norm.statistics, &mut norm.coefficients);
-        }
-        let (scale, shift) = match &norm {
-            Some(NormState { coefficients: [scale, shift], .. }) => (Some(scale), Some(shift)),
-            None => (prepared.scale(id), prepared.shift(id)),
-        };
-        let x = self.read(base, step.x);
-        let sign = match &mut bits {
-            _ if !step.relu => Sign::None,
-            Some(bits) if save => Sign::ReluSave(bits),
-            _ => Sign::Relu,
-        };
-        let add = step.add.map(|a| self.read(base, a));
-        let out = Output { data: &mut data, place: step.out.place };
-        let then = Then { scale, shift, add, accumulate: false, sign };
-        match step.kernel {
-            Kernel::Conv { .. } => backend.conv(batch, prepared.filter(id), Direction::Forward, x, out, then),
-            Kernel::Norm(_) | Kernel::RunningNorm(_) | Kernel::Identity => backend.map(batch, x, out, then),
-            Kernel::MaxPool(pool) => backend.max_pool(batch, pool, x, out, winners.as_mut().filter(|_| save)),
-            Kernel::GlobalAvgPool => backend.avg_pool(batch, x, out),
-            Kernel::Dropout { p, stream } => {
-                let (seed, step) = dropout.expect("training names its random stream");
-                backend.dropout(batch, p, DropoutKey { seed, step, stream }, x, out, then);
-            }
-        }
-        if save
-            && !step.relu
-            && let Some(bits) = &mut bits
-        {
-            let source = step.x.storage;
-            let from = program.storages[source].signed.then(|| (self.sign_bits(base, source), step.x.place));
-            backend.copy_bits(batch, from, (bits, step.out.place));
-        }
-        self.values.put(storage, data);
-        self.bits[storage] = bits;
-        self.winners[id] = winners;
-        self.norms[id] = norm;
-    }
-
-    fn through(
-        &mut self,
-        run: Run<B>,
-        base: Option<Base<B>>,
-        id: StepId,
-        into: Flow,
-        dropout: Option<(u64, u64)>,
-    ) {
-        let Run { backend, program, prepared } = run;
-        let step = &program.steps[id];
-        let batch = self.batch;
-        let mut data = self.gradients.take(into.to.storage);
-        let mut norm_gradients = self.norms[id].as_mut().and_then(|norm| norm.gradients.take());
-        let dy = self.gradient(step.out);
-        let out = Output { data: &mut data, place: into.to.place };
-        let mut then = self.then(base, into);
-        match step.kernel {
-            Kernel::Conv { .. } => {
-                backend.conv(batch, prepared.filter(id), Direction::BackwardInput, dy, out, then)
-            }
-            Kernel::RunningNorm(_) => {
-                then.scale = prepared.scale(id);
-                backend.map(batch, dy, out, then)
-            }
-            Kernel::Norm(norm) => {
-                let x = self.read(base, step.x);
-                let owner = self.owner(base, id);
-                let statistics = owner.statistics(id).expect("kept by forward");
-                let gradients = match &mut norm_gradients {
-                    Some([weight, bias]) => {
-                        let x = self.read(base, step.x);
-                        backend.norm_gradients(batch, x, self.gradient(step.out), statistics, weight, bias);
-                        NormGradients { weight, bias }
-                    }
-                    None => {
-                        let of = |param: ParamId| self.param_gradient(param).expect("computed before");
-                        NormGradients { weight: of(norm.weight), bias: of(norm.bias) }
-                    }
-                };
-                let weight = prepared.norm_weight(id);
-                backend.norm_backward(batch, x, dy, statistics, gradients, weight, out, then)
-            }
-            Kernel::MaxPool(pool) => {
-                let winners = self.owner(base, id).winners[id].as_ref().expect("kept by forward");
-                backend.max_pool_backward(batch, pool, dy, winners, out, then)
-            }
-            Kernel::GlobalAvgPool => backend.avg_pool_backward(batch, dy, out, then),
-            Kernel::Dropout { p, stream } => {
-                let (seed, step) = dropout.expect("training names its random stream");
-                backend.dropout(batch, p, DropoutKey { seed, step, stream }, dy, out, then)
-            }
-            Kernel::Identity => backend.map(batch, dy, out, then),
-        }
-        if let Some(norm) = &mut self.norms[id] {
-            norm.gradients = norm_gradients;
-        }
-        self.gradients.put(into.to.storage, data);
-    }
-
-    fn pass(&mut self, run: Run<B>, base: Option<Base<B>>, from: View, into: Flow) {
-        let mut data = self.gradients.take(into.to.storage);
-        let out = Output { data: &mut data, place: into.to.place };
-        run.backend.map(self.batch, self.gradient(from), out, self.then(base, into));
-        self.gradients.put(into.to.storage, data);
-    }
-
-    /// How a gradient is stored.
-    fn then<'t>(&'t self, base: Option<Base<'t, B>>, into: Flow) -> Then<'t, B> {
-        let sign = if into.mask { Sign::Mask(self.sign_bits(base, into.to.storage)) } else { Sign::None };
-        let add = into.add.map(|a| self.gradient(a));
-        Then { scale: None, shift: None, add, accumulate: into.accumulate, sign }
-    }
-
-    fn params(&mut self, run: Run<B>, base: Option<Base<B>>, id: StepId) {
-        let Run { backend, program, prepared } = run;
-        let step = &program.steps[id];
-        self.param_gradients.resize_with(prepared.params(), || None);
-        let take = |gradients: &mut Vec<Option<B::Floats>>, param: ParamId| {
-            gradients[param].take().unwrap_or_else(|| prepared.like(backend, param))
-        };
-        match step.kernel {
-            Kernel::Conv { weight, bias, shape, .. } => {
-                let mut dw = take(&mut self.param_gradients, weight);
-                let mut db = bias.map(|b| take(&mut self.param_gradients, b));
-                let (x, dy) = (self.read(base, step.x), self.gradient(step.out));
-                backend.conv_weight_gradient(self.batch, shape, x, dy, &mut dw, db.as_mut());
-                self.param_gradients[weight] = Some(dw);
-                if let Some(bias) = bias {
-                    self.param_gradients[bias] = db;
-                }
-            }
-            Kernel::Norm(norm) => {
-                let mut dw = take(&mut self.param_gradients, norm.weight);
-                let mut db = take(&mut self.param_gradients, norm.bias);
-                let statistics = self.owner(base, id).statistics(id).expect("kept by forward");
-                let (x, dy) = (self.read(base, step.x), self.gradient(step.out));
-                backend.norm_gradients(self.batch, x, dy, statistics, &mut dw, &mut db);
-                self.param_gradients[norm.weight] = Some(dw);
-                self.param_gradients[norm.bias] = Some(db);
-            }
-            _ => unreachable!("only these have parameters"),
         }
     }
 }

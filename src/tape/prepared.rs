@@ -1,6 +1,6 @@
 //! Weights in the form in which the steps of a program use them.
 
-use crate::backend::{Backend, NormTensors, Standard, Statistics, grain};
+use crate::backend::{Infer, NormTensors, Standard, Statistics, grain};
 use crate::filter::Mask;
 use crate::graph::program::{Kernel, Program, StepId};
 use crate::graph::{Graph, NormParams, ParamId};
@@ -10,7 +10,7 @@ use std::ops::Range;
 /// The weights of a program, ready to run.
 ///
 /// Convolution weights are packed once; a mask rewrites the packed form in place and leaves the masters alone.
-pub struct Prepared<B: Backend> {
+pub struct Prepared<B: Infer> {
     steps: Vec<PreparedStep<B>>,
     /// Length of every parameter.
     lengths: Vec<usize>,
@@ -19,7 +19,7 @@ pub struct Prepared<B: Backend> {
     std: B::Floats,
 }
 
-struct PreparedStep<B: Backend> {
+struct PreparedStep<B: Infer> {
     filter: Option<B::Filter>,
     /// Factor and term per channel of what follows the kernel: running batch norm, bias.
     scale: Option<B::Floats>,
@@ -29,7 +29,7 @@ struct PreparedStep<B: Backend> {
     bias: Option<B::Floats>,
 }
 
-impl<B: Backend> Prepared<B> {
+impl<B: Infer> Prepared<B> {
     /// Room for the weights of a program; `backward` says whether gradients will flow through convolution inputs.
     /// Images are normalised by `mean` and `std`, per channel and in pixel units.
     pub fn new(
@@ -87,7 +87,7 @@ impl<B: Backend> Prepared<B> {
     }
 
     /// Lets only the weights of some output channels of a convolution step count that `mask` keeps, and all of all others:
-    /// see [`Backend::mask_filter`].
+    /// see [`Infer::mask_filter`].
     ///
     /// # Panics
     /// Where the step is no convolution.
@@ -95,7 +95,7 @@ impl<B: Backend> Prepared<B> {
         backend.mask_filter(self.steps[step].filter.as_mut().expect("a convolution"), mask, channels);
     }
 
-    /// Gives `queue` weights of its own of a convolution step, all of which count: see [`Backend::own_filter`].
+    /// Gives `queue` weights of its own of a convolution step, all of which count: see [`Infer::own_filter`].
     ///
     /// # Panics
     /// As [`Prepared::mask`].
@@ -163,7 +163,7 @@ impl<B: Backend> Prepared<B> {
     }
 }
 
-impl<B: Backend> PreparedStep<B> {
+impl<B: Infer> PreparedStep<B> {
     /// Factor and term of a batch norm by running statistics behind a convolution with `bias`.
     fn running(
         &mut self,

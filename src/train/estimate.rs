@@ -1,7 +1,7 @@
 //! What a training would take: a few of its steps are run.
 
 use super::{Start, TrainSettings, Trainer};
-use crate::backend::device::{Device, Work, on_device};
+use crate::backend::opened::{Device, Work, on_device};
 use crate::backend::{Backend, ImageBatch, PixelData};
 use crate::data::Images;
 use crate::error::Result;

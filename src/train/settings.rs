@@ -1,7 +1,7 @@
 //! What decides the weights that a training run ends with.
 
 use crate::backend::Optimizer;
-use crate::backend::cpu::optimizer::{Adam, Sgd};
+use crate::backend::{Adam, Sgd};
 use crate::data::{DatasetKind, Images};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, ParamId, Shape};

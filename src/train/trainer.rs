@@ -191,7 +191,7 @@ impl<'b, B: Backend> Trainer<'b, B> {
         for (id, step) in self.program.steps.iter().enumerate() {
             let Kernel::Norm(norm) = step.kernel else { continue };
             let batch = self.tape.statistics(id).expect("kept by forward");
-            let count = images * step.x.place.h * step.x.place.w;
+            let count = images * step.x().place.h * step.x().place.w;
             let [mean, var] = self.params.get_disjoint_mut([norm.mean, norm.var]).expect("two parameters");
             self.backend.update_running(batch, count, NORM_MOMENTUM, mean, var);
         }

@@ -2,7 +2,7 @@
 
 use super::{Data, EpochRecord, Job, Observer, Progress, TrainSettings, Trained, train};
 use crate::backend::Backend;
-use crate::backend::device::{Device, Work, on_device};
+use crate::backend::opened::{Device, Work, on_device};
 use crate::error::Result;
 use crate::input::Input;
 use crate::text::duration;

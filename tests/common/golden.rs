@@ -294,6 +294,15 @@ impl AttackCase {
     }
 }
 
+/// functions.json: PyTorch's activations, means and products.
+#[derive(Debug, Deserialize)]
+pub struct Functions {
+    /// PyTorch's version.
+    pub torch: String,
+    /// What was computed.
+    pub cases: Vec<Op>,
+}
+
 /// A case of a single operation: its tensors are `<name>.x`, `<name>.y` and so on in [`GoldenFile::ops`].
 #[derive(Debug, Deserialize)]
 pub struct Op {
@@ -363,6 +372,11 @@ pub fn manifest() -> Manifest {
     read_json("manifest.json")
 }
 
+/// Reads functions.json.
+pub fn functions() -> Functions {
+    read_json("functions.json")
+}
+
 /// Reads attacks.json.
 pub fn attacks() -> Attacks {
     read_json("attacks.json")
@@ -392,6 +406,11 @@ impl GoldenFile {
     /// ops.safetensors.
     pub fn ops() -> Self {
         GoldenFile::open("ops.safetensors")
+    }
+
+    /// functions.safetensors.
+    pub fn functions() -> Self {
+        GoldenFile::open("functions.safetensors")
     }
 
     /// attacks.safetensors.

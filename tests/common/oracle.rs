@@ -33,7 +33,7 @@ impl Map {
         offset(self.shape, n, c, h, w)
     }
 
-    fn map(&self, f: impl Fn(usize, f64) -> f64) -> Map {
+    pub fn map(&self, f: impl Fn(usize, f64) -> f64) -> Map {
         Map { shape: self.shape, data: self.data.iter().enumerate().map(|(i, &v)| f(i, v)).collect() }
     }
 

@@ -1,15 +1,18 @@
 //! The cases: random shapes, strides, paddings, groups, batch sizes and places, each against the naive oracle.
 
+#[path = "functions.rs"]
+mod functions;
+
 use common::compare::{Tolerance, assert_close};
 use common::oracle::{self, BatchNorm, Conv, Map, MaxPool};
 use synfilter::backend::{
-    Adversarial, Backend, Batch, Fgsm, ImageBatch, Input, Noise, NormGradients, Output, PgdStart, PgdStep,
+    Adversarial, AttackStart, AttackStep, Backend, Batch, ImageBatch, Input, Noise, NormGradients, Output,
     PixelData, Sign, Standard, Statistics, Then,
 };
 use synfilter::filter::{FilterKind, Mask};
 use synfilter::graph::conv::{ConvShape, Direction};
 use synfilter::graph::place::Place;
-use synfilter::graph::{NORM_EPS, Pool, Shape};
+use synfilter::graph::{Mean, NORM_EPS, Pool, Rectifier, Shape};
 use synfilter::random::Random;
 
 /// One kind of operation, checked on random cases.
@@ -29,7 +32,7 @@ pub const F32: Format = Format { round: |v| v, unit: 0.0 };
 
 /// Runs `cases` random cases of each operation on a device.
 pub fn conforms<B: Backend>(device: &B, format: Format, cases: u64) {
-    let operations: [(&str, Case<B>); 9] = [
+    let operations: [(&str, Case<B>); 13] = [
         ("convolution", convolution),
         ("elementwise", elementwise),
         ("batch norm", batch_norm),
@@ -39,6 +42,10 @@ pub fn conforms<B: Backend>(device: &B, format: Format, cases: u64) {
         ("images", images),
         ("sign bits", sign_bits),
         ("projected gradient descent", descent),
+        ("activation", functions::activation),
+        ("rectifier", functions::rectifier),
+        ("product", functions::product),
+        ("means over windows", functions::means),
     ];
     for (stream, (name, case)) in operations.into_iter().enumerate() {
         for seed in 0..cases {
@@ -278,7 +285,7 @@ fn convolution<B: Backend>(bench: &mut Bench<B>) {
             shift: Some(&shifts),
             add: Some(residual.input()),
             accumulate: false,
-            sign: Sign::Relu,
+            sign: Sign::Rectify(Rectifier::RELU),
         };
         device.conv(batch, &filter, Direction::Forward, x.input(), out, then);
     });
@@ -312,7 +319,7 @@ fn elementwise<B: Backend>(bench: &mut Bench<B>) {
     let (factors, terms) = (device.upload(&scale), device.upload(&shift));
     let y = bench.written(shape, |device, Output { data, place }| {
         device.map(batch, x.input(), Output { data, place }, Then::default());
-        let sign = if relu { Sign::Relu } else { Sign::None };
+        let sign = if relu { Sign::Rectify(Rectifier::RELU) } else { Sign::None };
         let then = Then {
             scale: Some(&factors),
             shift: Some(&terms),
@@ -385,7 +392,7 @@ fn max_pool<B: Backend>(bench: &mut Bench<B>) {
         let positive = x.map.data.iter().map(|v| v.max(0.0)).collect();
         let (device, batch, place) = (bench.device, bench.batch, x.place);
         let mut data = bench.filled(place, 0.0);
-        let then = Then { sign: Sign::Relu, ..Then::default() };
+        let then = Then { sign: Sign::Rectify(Rectifier::RELU), ..Then::default() };
         device.map(batch, x.input(), Output { data: &mut data, place }, then);
         x = Value { data, place, map: Map { shape: x.map.shape, data: positive } };
     }
@@ -413,10 +420,10 @@ fn average_pool<B: Backend>(bench: &mut Bench<B>) {
     let shape = bench.shape();
     let pooled = Shape { h: 1, w: 1, ..shape };
     let (x, dy, batch) = (bench.value(shape), bench.gradient(pooled), bench.batch);
-    let y = bench.written(pooled, |device, out| device.avg_pool(batch, x.input(), out));
+    let y = bench.written(pooled, |device, out| device.avg_pool(batch, Mean::Adaptive, x.input(), out));
     bench.close("forward", &y, &oracle::global_avg_pool(&x.map).data, shape.h * shape.w);
     let dx = bench.written(shape, |device, out| {
-        device.avg_pool_backward(batch, dy.input(), out, Then::default());
+        device.avg_pool_backward(batch, Mean::Adaptive, dy.input(), out, Then::default());
     });
     bench.close("backward", &dx, &oracle::global_avg_pool_backward(&dy.map, x.map.shape).data, 1);
 }
@@ -469,9 +476,11 @@ fn images<B: Backend>(bench: &mut Bench<B>) {
     bench.close("normalised", &z, &expected, 1);
 
     let gradient = bench.gradient(shape);
-    let attack = Fgsm { eps: 0.3 * bench.random.uniform(), clamp: bench.chance() };
-    let z = bench.written(shape, |device, out| {
-        device.fgsm(batch, &images, norm(), gradient.input(), attack, out);
+    let eps = 0.3 * bench.random.uniform();
+    let attack = AttackStep { eps, alpha: eps, clamp: bench.chance() };
+    let z = bench.written(shape, |device, z| {
+        let at = Adversarial { pixels: None, z };
+        device.attack_step(batch, &images, norm(), gradient.input(), attack, at);
     });
     let moved = bytes.iter().zip(&gradient.map.data).enumerate().map(|(i, (byte, g))| {
         let step = f64::from(attack.eps) * if *g == 0.0 { 0.0 } else { g.signum() };
@@ -494,7 +503,7 @@ fn descent<B: Backend>(bench: &mut Bench<B>) {
     let (eps, clamp) = (0.3 * bench.random.uniform(), bench.chance());
     let (seed, first) = (u64::from(bench.random.bits()), bench.random.below(100) as usize);
     let noise = bench.chance().then_some(Noise { eps, seed, first_image: first as u64 });
-    let step = PgdStep { eps, alpha: eps * bench.random.uniform(), clamp };
+    let step = AttackStep { eps, alpha: eps * bench.random.uniform(), clamp };
     let clip = |v: f64| if clamp { v.clamp(0.0, 1.0) } else { v };
     let original: Vec<f64> = bytes.iter().map(|&byte| f64::from(byte) / 255.0).collect();
     let mut numbers = Random::new(seed, Noise::STREAM);
@@ -508,8 +517,8 @@ fn descent<B: Backend>(bench: &mut Bench<B>) {
     let mut expected: Vec<f64> = original.iter().map(moved).collect();
     let mut pixels = bench.device.pixels(values, batch);
     let z = bench.written(shape, |device, z| {
-        let to = Adversarial { pixels: &mut pixels, z };
-        device.pgd_start(batch, &images, norm(), PgdStart { noise, clamp }, to);
+        let to = Adversarial { pixels: Some(&mut pixels), z };
+        device.attack_start(batch, &images, norm(), AttackStart { noise, clamp }, to);
     });
     bench.close("start", &z, &expected, 1);
     for number in 0..3 {
@@ -520,8 +529,8 @@ fn descent<B: Backend>(bench: &mut Bench<B>) {
             *x = clip(original + delta.clamp(f64::from(-eps), f64::from(eps)));
         }
         let z = bench.written(shape, |device, z| {
-            let at = Adversarial { pixels: &mut pixels, z };
-            device.pgd_step(batch, &images, norm(), gradient.input(), step, at);
+            let at = Adversarial { pixels: Some(&mut pixels), z };
+            device.attack_step(batch, &images, norm(), gradient.input(), step, at);
         });
         bench.close(&format!("step {number}"), &z, &expected, 1);
     }
@@ -534,12 +543,12 @@ fn sign_bits<B: Backend>(bench: &mut Bench<B>) {
     let (device, batch, place) = (bench.device, bench.batch, bench.place(shape));
     let mut bits = device.bits(place.rows(), batch);
     let mut data = bench.filled(place, 0.0);
-    let then = Then { sign: Sign::ReluSave(&mut bits), ..Then::default() };
+    let then = Then { sign: Sign::RectifySave(Rectifier::RELU, &mut bits), ..Then::default() };
     device.map(batch, x.input(), Output { data: &mut data, place }, then);
     let expected = oracle::relu_backward(&dy.map, &oracle::relu(&x.map));
 
     let masked = bench.written_to(place, |device, out| {
-        let then = Then { sign: Sign::Mask(&bits), ..Then::default() };
+        let then = Then { sign: Sign::Mask(&bits, 0.0), ..Then::default() };
         device.map(batch, dy.input(), out, then);
     });
     assert_close(&bench.what, &masked, &expected.data, Tolerance::new(0.0, 0.0));
@@ -549,13 +558,13 @@ fn sign_bits<B: Backend>(bench: &mut Bench<B>) {
     device.copy_bits(batch, Some((&bits, place)), (&mut copies, other));
     let mut buffer = bench.filled(other, 0.0);
     device.map(batch, dy.input(), Output { data: &mut buffer, place: other }, Then::default());
-    device.mask(&mut buffer, &copies);
+    device.mask(&mut buffer, &copies, 0.0);
     let masked = bench.nchw(&buffer, other);
     assert_close(&bench.what, &masked, &expected.data, Tolerance::new(0.0, 0.0));
 
     device.copy_bits(batch, None, (&mut copies, other));
     device.map(batch, dy.input(), Output { data: &mut buffer, place: other }, Then::default());
-    device.mask(&mut buffer, &copies);
+    device.mask(&mut buffer, &copies, 0.0);
     let open = bench.nchw(&buffer, other);
     assert_close(&bench.what, &open, &dy.map.data, Tolerance::new(0.0, 0.0));
 }

@@ -6,6 +6,7 @@ mod cases;
 use cases::{F32, conforms};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
+use synfilter::backend::cpu::simd::Level;
 
 /// Random cases of each operation.
 const CASES: u64 = 25;
@@ -18,4 +19,12 @@ fn cpu_direct() {
 #[test]
 fn cpu_auto_on_all_threads() {
     conforms(&Cpu::new(ConvMode::Auto, true), F32, CASES);
+}
+
+/// The operations that are no convolutions have the same source at every SIMD level, which is compiled for each.
+#[test]
+fn cpu_at_every_level() {
+    for level in Level::available() {
+        conforms(&Cpu { level, conv: ConvMode::Direct, spread: false }, F32, 6);
+    }
 }

@@ -2,13 +2,13 @@
 
 use crate::value::{Value, assert_all_close, layouts};
 use synfilter::backend::cpu::batch_norm::*;
-use synfilter::backend::cpu::conv2d::Epilogue;
 use synfilter::backend::cpu::elementwise::map;
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::cpu::value::Epilogue;
 use synfilter::random::Random;
 
 const C: usize = 7;
-const EPSILON: f32 = 1e-5;
+const EPSILON: f32 = synfilter::graph::NORM_EPS;
 
 /// A batch of two slabs of different widths, the second partly filled, far from zero mean.
 fn batch(h: usize, w: usize, random: &mut Random) -> Vec<(Value, usize)> {
@@ -128,9 +128,9 @@ fn forward_and_backward() {
             let gamma: Vec<f32> = (0..C).map(|_| random.normal()).collect();
             let beta: Vec<f32> = (0..C).map(|_| random.normal()).collect();
             let (mean, variance) = batch_statistics(level, &x, &[0, C]);
-            let (mut scale, mut shift, mut inverse) = (vec![0.0; C], vec![0.0; C], vec![0.0; C]);
-            scale_shift([&gamma, &beta, &mean, &variance], EPSILON, &mut scale, &mut shift);
-            inverse_deviation(&variance, EPSILON, &mut inverse);
+            let (mut scale, mut shift) = (vec![0.0; C], vec![0.0; C]);
+            coefficients([&gamma, &beta, &mean, &variance], None, &mut scale, &mut shift);
+            let inverse = inverse_deviation(&variance);
 
             let pairs: Vec<_> = dy.iter().zip(&x).map(|(dy, x)| (dy.0.source(), x.0.source())).collect();
             let (mut d_gamma, mut d_beta) = (vec![0.0; C], vec![0.0; C]);

@@ -1,11 +1,12 @@
-//! `map`, `fill`, `copy_bits`, dropout.
+//! `map`, `copy_bits`, dropout.
 
 use crate::value::{Value, layouts};
-use synfilter::backend::cpu::conv2d::{Act, Epilogue};
 use synfilter::backend::cpu::dropout::Dropout;
-use synfilter::backend::cpu::elementwise::{copy_bits, fill, map};
+use synfilter::backend::cpu::elementwise::{copy_bits, map};
 use synfilter::backend::cpu::layout::Layout;
 use synfilter::backend::cpu::simd::Level;
+use synfilter::backend::cpu::value::{Act, Epilogue};
+use synfilter::graph::Rectifier;
 use synfilter::random::Random;
 
 fn vector(n: usize, random: &mut Random) -> Vec<f32> {
@@ -36,9 +37,9 @@ fn map_does_everything_an_epilogue_can() {
                         accumulate: on(3),
                         act: match act {
                             0 => Act::None,
-                            1 => Act::Relu,
-                            2 => Act::ReluSave(&mut saved),
-                            _ => Act::Mask(&bits),
+                            1 => Act::Rectify(Rectifier::RELU),
+                            2 => Act::RectifySave(Rectifier::RELU, &mut saved),
+                            _ => Act::Mask(&bits, 0.0),
                         },
                     };
                     map(level, x.source(), y.target(), epilogue);
@@ -84,7 +85,7 @@ fn row_ranges_equal_the_whole() {
     let layout = layouts(5, 7, 3, 48)[2];
     let x = Value::random(layout, &mut random);
     for level in Level::available() {
-        let relu = || Epilogue { act: Act::Relu, ..Epilogue::default() };
+        let relu = || Epilogue { act: Act::Rectify(Rectifier::RELU), ..Epilogue::default() };
         let mut whole = Value::empty(layout);
         map(level, x.source(), whole.target(), relu());
         let mut parts = Value::empty(layout);
@@ -92,26 +93,6 @@ fn row_ranges_equal_the_whole() {
             map(level, x.source(), parts.part(rows), relu());
         }
         assert_eq!(whole.data, parts.data);
-    }
-}
-
-#[test]
-fn fill_writes_constants_and_works_in_place() {
-    let mut random = Random::new(3, 0);
-    for level in Level::available() {
-        for layout in layouts(4, 2, 3, 32) {
-            let old = Value::random(layout, &mut random);
-            let mut y = old.clone();
-            fill(
-                level,
-                0.0,
-                y.target(),
-                Epilogue { accumulate: true, act: Act::Relu, ..Epilogue::default() },
-            );
-            y.assert_close(0.0, "in place", |lane, c, pixel| old.get(lane, c, pixel).max(0.0));
-            fill(level, 2.5, y.target(), Epilogue::default());
-            y.assert_close(0.0, "constant", |_, _, _| 2.5);
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Values in slabs for tests, and their comparison.
 
-use synfilter::backend::cpu::conv2d::{Source, Target};
 use synfilter::backend::cpu::layout::Layout;
+use synfilter::backend::cpu::value::{Source, Target};
 use synfilter::random::Random;
 
 /// What stands in the rows of a buffer that belong to other values: a kernel must neither use nor change it.

@@ -1,9 +1,9 @@
 //! Weight and bias gradients of convolutions.
 
 use crate::value::{Value, assert_all_close, layouts};
-use synfilter::backend::cpu::conv2d::ConvShape;
 use synfilter::backend::cpu::simd::Level;
 use synfilter::backend::cpu::weight_grad::{GradSlab, WeightGrad};
+use synfilter::graph::conv::ConvShape;
 use synfilter::random::Random;
 
 #[allow(clippy::too_many_arguments)] // the fields of the struct, in order

@@ -3,7 +3,7 @@
 use crate::in_every_format;
 use crate::twins::{Ending, On, Operation, Rounded, agree, normals, places};
 use synfilter::backend::cuda::device::Cuda;
-use synfilter::backend::{Backend, Input, NormGradients, NormTensors, Output, Statistics};
+use synfilter::backend::{Backend, Device, Input, NormGradients, NormTensors, Output, Statistics, Train};
 use synfilter::graph::Shape;
 use synfilter::graph::place::Place;
 

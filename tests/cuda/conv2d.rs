@@ -7,7 +7,8 @@ use common::compare::{Tolerance, assert_close};
 use common::oracle::{self, Conv, Map};
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::cuda::format::Format;
-use synfilter::backend::{Backend, Input, Output, Sign, Then};
+use synfilter::backend::{Device, Infer, Input, Output, Sign, Then, Train};
+use synfilter::graph::Rectifier;
 use synfilter::graph::Shape;
 use synfilter::graph::conv::{ConvShape, Direction};
 use synfilter::graph::place::Place;
@@ -84,7 +85,7 @@ fn one<T: Rounded>(cuda: &Cuda<T>, shape: ConvShape, place: usize) {
         scale: Some(&factors),
         shift: Some(&shifts),
         add: Some(Input { data: &add, place: above }),
-        sign: Sign::Relu,
+        sign: Sign::Rectify(Rectifier::RELU),
         ..Then::default()
     };
     let out = Output { data: &mut y, place: above };

@@ -13,6 +13,7 @@ use synfilter::backend::cuda::context::Context;
 use synfilter::backend::cuda::conv_mma::{ConvMma, Half};
 use synfilter::backend::cuda::conv_plan::Plan;
 use synfilter::backend::cuda::tiles::Tile;
+use synfilter::backend::cuda::value::PLAIN;
 use synfilter::graph::conv::{ConvShape, Direction};
 use synfilter::graph::place::Place;
 
@@ -240,8 +241,9 @@ impl Ready {
             add: address(&self.add),
             bits: if matches!(case.sign, Sign::Save | Sign::Mask) { bits.address() } else { 0 },
             add_place: place([self.to.h, self.to.w, self.to.c], [1, 2, 1]).into(),
-            sign: case.sign as u32,
-            accumulate: u32::from(case.whole),
+            sign: case.sign as u8,
+            accumulate: u8::from(case.whole),
+            ..PLAIN
         };
         let (x, to) = ((self.x.address(), self.from), (y.address(), self.to));
         // SAFETY: the buffers are of the case's sizes and format, and no two are the same.

@@ -4,6 +4,7 @@ use crate::in_every_format;
 use crate::twins::{Ending, On, Operation, Rounded, agree, numbers, places};
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::{Backend, Input, Output, Sign, Then};
+use synfilter::graph::Rectifier;
 use synfilter::graph::Shape;
 use synfilter::graph::place::Place;
 
@@ -52,14 +53,14 @@ impl Operation for Bits {
         let (mut saved, mut copied) =
             (device.bits(self.from.rows(), batch), device.bits(self.to.rows(), batch));
         let mut y = on.value(&numbers(3, len), self.from);
-        let then = Then { sign: Sign::ReluSave(&mut saved), ..Then::default() };
+        let then = Then { sign: Sign::RectifySave(Rectifier::RELU, &mut saved), ..Then::default() };
         let out = Output { data: &mut y, place: self.from };
         device.map(batch, Input { data: &x, place: self.from }, out, then);
         let mut written = on.signs(&saved, self.from);
         device.copy_bits(batch, Some((&saved, self.from)), (&mut copied, self.to));
         written.extend(on.signs(&copied, self.to));
         let mut y = on.value(&numbers(3, len), self.to);
-        device.mask(&mut y, &copied);
+        device.mask(&mut y, &copied, 0.0);
         written.extend(on.read(&y, Place { c: self.to.pixel, offset: 0, step: 1, ..self.to }));
         device.copy_bits(batch, None, (&mut copied, self.to));
         written.extend(on.signs(&copied, self.to));

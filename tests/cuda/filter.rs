@@ -4,7 +4,7 @@ use crate::in_every_format;
 use crate::twins::{On, Rounded, normals};
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::cuda::filter::Weights;
-use synfilter::backend::{Backend, Input, Output, Then};
+use synfilter::backend::{Device, Infer, Input, Output, Then};
 use synfilter::filter::Mask;
 use synfilter::graph::Shape;
 use synfilter::graph::conv::{ConvShape, Direction};

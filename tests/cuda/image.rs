@@ -3,14 +3,14 @@
 use crate::in_every_format;
 use crate::twins::{On, Operation, Rounded, agree, numbers, places};
 use synfilter::backend::cuda::device::Cuda;
-use synfilter::backend::{Backend, Fgsm, ImageBatch, Input, Output, PixelData, Standard};
+use synfilter::backend::{Adversarial, AttackStep, Backend, ImageBatch, Input, Output, PixelData, Standard};
 use synfilter::graph::Shape;
 use synfilter::graph::place::Place;
 use synfilter::random::Random;
 
 struct Load {
     bytes: bool,
-    attack: Option<Fgsm>,
+    attack: Option<AttackStep>,
     place: Place,
 }
 
@@ -38,7 +38,8 @@ impl Operation for Load {
                 let other = if place == dense { sparse } else { dense };
                 let gradient = on.value(&numbers(6, len), other);
                 let gradient = Input { data: &gradient, place: other };
-                device.fgsm(batch, &images, norm, gradient, attack, out);
+                let at = Adversarial { pixels: None, z: out };
+                device.attack_step(batch, &images, norm, gradient, attack, at);
             }
         }
         on.read(&z, Place { c: place.pixel, offset: 0, step: 1, ..place })
@@ -47,7 +48,7 @@ impl Operation for Load {
 
 fn load<T: Rounded>(cuda: &Cuda<T>) {
     let steps = [None, Some((8.0 / 255.0, true)), Some((0.3, false))];
-    let attacks = steps.map(|step| step.map(|(eps, clamp)| Fgsm { eps, clamp }));
+    let attacks = steps.map(|step| step.map(|(eps, clamp)| AttackStep { eps, alpha: eps, clamp }));
     // One tile and less, several with an unfinished one, and lanes without an image.
     for (shape, images) in
         [(Shape { c: 3, h: 9, w: 15 }, 70), (Shape { c: 1, h: 8, w: 8 }, 64), (Shape { c: 2, h: 3, w: 1 }, 1)]

@@ -14,7 +14,7 @@ use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::cuda::fill::Fill;
 use synfilter::backend::cuda::filter::Weights as Filter;
 use synfilter::backend::cuda::recording::Recording;
-use synfilter::backend::{Backend, Batch, Input, Output, Then};
+use synfilter::backend::{Batch, Device, Infer, Input, Output, Then};
 use synfilter::filter::Mask;
 use synfilter::graph::Shape;
 use synfilter::graph::conv::{ConvShape, Direction};

@@ -1,5 +1,6 @@
 //! The CUDA backend: on a GPU where there is one, else on the emulator with all its checks on, which fail what they report.
 
+mod attack;
 mod batch_norm;
 mod cli;
 #[path = "../conformance/cases.rs"]
@@ -11,6 +12,7 @@ mod driver;
 mod dropout;
 mod elementwise;
 mod filter;
+mod functions;
 #[path = "../golden/cases.rs"]
 mod golden;
 #[path = "../gradients/cases.rs"]
@@ -20,7 +22,6 @@ mod lanes;
 mod loss;
 mod networks;
 mod optimizer;
-mod pgd;
 mod pool;
 #[path = "../sweep_engine/cases.rs"]
 mod sweep_engine;

@@ -28,11 +28,22 @@ fn f32_gradients() {
     operations(&open::<f32>());
 }
 
+/// Likewise with activations, products and means.
+#[test]
+fn f32_gradients_of_functions() {
+    let tried = Tried { device: &open::<f32>(), against_f64: true };
+    gradients::functions::activations(&tried);
+    gradients::functions::slopes(&tried);
+    gradients::functions::products(&tried);
+    gradients::functions::means(&tried);
+}
+
 /// Masked runs that continue a base against whole ones, bit for bit; f32 has them for every operation.
 fn masked_runs<B: Backend>(device: &B) {
     let tried = Tried { device, against_f64: false };
     gradients::sums(&tried);
     gradients::shuffles(&tried);
+    gradients::functions::products(&tried);
 }
 
 #[test]
@@ -60,6 +71,7 @@ fn sweeps<B: Backend>(device: &B) {
     let networks: [(Arch, &[usize]); 3] =
         [(Arch::Resnet18, &[7]), (Arch::Squeezenet1_1, &[2]), (Arch::ShufflenetV2X0_5, &[4])];
     sweep_engine::masked_suffix_equals_zeroed_copy_run_whole(device, &networks, 5, sweep_engine::FGSM);
+    sweep_engine::variants_equal_zeroed_copies(device, sweep_engine::gated(), &[0, 3], 6, sweep_engine::FGSM);
     let channels = [(1, 5), (2, 23), (56, 4)];
     sweep_engine::masked_channels_equal_zeroed_copies(device, Arch::ShufflenetV2X0_5, &channels, 11);
 }

@@ -2,7 +2,7 @@
 
 use crate::driver;
 use crate::twins::{On, Operation, agree, normals};
-use synfilter::backend::cpu::optimizer::{Adam, Sgd};
+use synfilter::backend::{Adam, Sgd};
 use synfilter::backend::{Backend, Optimizer};
 
 /// Steps with a new gradient each, one of them with zeros in it; everything that moved.

@@ -5,7 +5,7 @@ use crate::twins::{Ending, On, Operation, Rounded, agree, normals, numbers, plac
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::{Backend, Input, Output};
 use synfilter::graph::place::Place;
-use synfilter::graph::{Pool, Shape};
+use synfilter::graph::{Mean, Pool, Shape};
 
 struct Max {
     pool: Pool,
@@ -75,10 +75,15 @@ impl Operation for Average {
         let x = on.value(&normals(4, batch.images * from.c * from.h * from.w), from);
         let dy = on.value(&numbers(5, batch.images * to.c), to);
         let mut y = on.value(&normals(6, batch.images * to.c), to);
-        device.avg_pool(batch, Input { data: &x, place: from }, Output { data: &mut y, place: to });
+        device.avg_pool(
+            batch,
+            Mean::Adaptive,
+            Input { data: &x, place: from },
+            Output { data: &mut y, place: to },
+        );
         let mut written = on.read(&y, to);
         written.extend(self.ending.write(on, from, |out, then| {
-            device.avg_pool_backward(batch, Input { data: &dy, place: to }, out, then);
+            device.avg_pool_backward(batch, Mean::Adaptive, Input { data: &dy, place: to }, out, then);
         }));
         written
     }

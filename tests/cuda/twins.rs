@@ -7,6 +7,7 @@ use synfilter::backend::cpu::select::ConvMode;
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::cuda::format::Format;
 use synfilter::backend::{Backend, Batch, ImageBatch, Input, Output, PixelData, SLAB, Sign, Standard, Then};
+use synfilter::graph::Rectifier;
 use synfilter::graph::Shape;
 use synfilter::graph::place::Place;
 use synfilter::random::Random;
@@ -106,7 +107,7 @@ impl<B: Backend> On<'_, B> {
     pub fn signs(&self, bits: &B::Bits, place: Place) -> Vec<f32> {
         let ones = vec![1.0; self.batch.images * place.c * place.h * place.w];
         let (x, mut y) = (self.value(&ones, place), self.value(&ones, place));
-        let then = Then { sign: Sign::Mask(bits), ..Then::default() };
+        let then = Then { sign: Sign::Mask(bits, 0.0), ..Then::default() };
         self.device.map(self.batch, Input { data: &x, place }, Output { data: &mut y, place }, then);
         self.read(&y, place)
     }
@@ -236,7 +237,7 @@ impl Ending {
         let mut bits = on.device.bits(place.rows(), on.batch);
         if self.sign == 3 {
             let (x, mut y) = (on.value(&normals(95, len), place), on.value(&normals(95, len), place));
-            let then = Then { sign: Sign::ReluSave(&mut bits), ..Then::default() };
+            let then = Then { sign: Sign::RectifySave(Rectifier::RELU, &mut bits), ..Then::default() };
             on.device.map(on.batch, Input { data: &x, place }, Output { data: &mut y, place }, then);
         }
         let mut y = on.value(&numbers(94, len), place);
@@ -247,9 +248,9 @@ impl Ending {
             accumulate: self.accumulate,
             sign: match self.sign {
                 0 => Sign::None,
-                1 => Sign::Relu,
-                2 => Sign::ReluSave(&mut bits),
-                _ => Sign::Mask(&bits),
+                1 => Sign::Rectify(Rectifier::RELU),
+                2 => Sign::RectifySave(Rectifier::RELU, &mut bits),
+                _ => Sign::Mask(&bits, 0.0),
             },
         };
         work(Output { data: &mut y, place }, then);

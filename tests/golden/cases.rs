@@ -3,7 +3,7 @@
 use common::compare::{Tolerance, assert_close};
 use common::formula;
 use common::golden::{Case, Check, Results, Slack, manifest};
-use synfilter::backend::cpu::optimizer::Adam;
+use synfilter::backend::Adam;
 use synfilter::backend::{Backend, Batch, ImageBatch, Optimizer, PixelData};
 use synfilter::graph::program::{Mode, Program};
 use synfilter::graph::{Graph, ParamKind, Shape};

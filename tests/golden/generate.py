@@ -45,13 +45,16 @@ images: (noise + 3 * blob) / 4, where noise = (u("images<salt>", i) + 1) / 2 ove
 check vectors ("check0".."check3"): -1 where the top bit of h is set, else 1"""
 
 # Batch-norm gains chosen so that logits neither vanish nor explode under running statistics.
-GAIN = {"resnet18": 0.9, "resnet50": 0.9, "squeezenet1_1": 1.0, "shufflenet_v2_x1_0": 1.1, "shufflenet_v2_x0_5": 1.1}
+GAIN = {"resnet18": 0.9, "resnet50": 0.9, "squeezenet1_1": 1.0, "shufflenet_v2_x1_0": 1.1, "shufflenet_v2_x0_5": 1.1,
+        "mobilenet_v2": 1.1, "densenet121": 1.1}
 # Channels, side, classes, mean and std of the data set (METHOD.md, section 3).
 SHAPES = [
     (1, 28, 10, [0.1307], [0.3081]),
     (3, 32, 10, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
     (3, 64, 200, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
 ]
+# The smallest images of the shapes that an architecture has windows for.
+LEAST_SIDE = {"densenet121": 32}
 # Stems for small images, which torchvision does not have: an architecture, its stem, and the input it is tried on.
 STEMS = {"resnet18-3x3": ("resnet18", "3x3", SHAPES[1])}
 BATCH = 6
@@ -147,7 +150,7 @@ def fill(model, network):
 
 
 def margin(network, salt, count, channels, side, classes, mean, std, training):
-    """Over all ReLU inputs: least distance from 0, in units of the largest float32 error of the same tensor."""
+    """Over all ReLU inputs: least distance from a corner, in units of the largest float32 error of the same tensor."""
     seen = {}
     for dtype in (torch.float64, torch.float32):
         model = fill(build(network, channels, classes), network).to(dtype).train(training)
@@ -156,6 +159,10 @@ def margin(network, salt, count, channels, side, classes, mean, std, training):
             if isinstance(module, nn.ReLU):
                 module.inplace = False
                 module.register_forward_pre_hook(lambda _, x, inputs=inputs: inputs.append(x[0].double()))
+            if isinstance(module, nn.ReLU6):
+                module.inplace = False
+                module.register_forward_pre_hook(
+                    lambda _, x, inputs=inputs: inputs.extend([x[0].double(), x[0].double() - 6]))
         mean_, std_ = (torch.tensor(v, dtype=torch.float64).to(dtype).view(1, -1, 1, 1) for v in (mean, std))
         with torch.no_grad():
             model((torch.from_numpy(formula_images(salt, count, channels, side)).to(dtype) - mean_) / std_)
@@ -412,6 +419,8 @@ def network_cases(network, metadata):
     cases, tensors = [], {}
     for shape in [shape] if stem else SHAPES:
         channels, side, classes, mean, std = shape
+        if side < LEAST_SIDE.get(arch, 0):
+            continue
         margins = [best_salt(network, side, count, *shape, training)
                    for count, training in ((BATCH, False), (TRAIN_BATCH, True))]
         salts = [salt for salt, _ in margins]

@@ -1,12 +1,18 @@
 //! The cases of every operation's gradient.
 
+#[path = "functions.rs"]
+pub mod functions;
+
+use common::activation::{Windows, activation, product};
 use common::oracle::{self, BatchNorm, Conv, Map, MaxPool};
 use synfilter::backend::{Backend, Batch, DropoutKey, ImageBatch, Input, Output, PixelData, Standard, Then};
 use synfilter::filter::{FilterKind, Mask};
 use synfilter::graph::build::{Builder, ConvSpec};
 use synfilter::graph::place::Place;
 use synfilter::graph::program::{BackStep, Mode, Program};
-use synfilter::graph::{Graph, Init, NORM_EPS, NodeId, Op, ParamId, ParamKind, Pool, Shape};
+use synfilter::graph::{
+    Activation, Graph, Init, Mean, NORM_EPS, NodeId, Op, ParamId, ParamKind, Pool, Shape,
+};
 use synfilter::random::Random;
 use synfilter::tape::{Base, Prepared, Run, Tape};
 
@@ -242,7 +248,12 @@ impl Naive<'_> {
                     let mut norm = BatchNorm { weight, bias, running_mean, running_var, momentum: 0.1, eps };
                     norm.forward(x(0), self.mode != Mode::Inference && !is_frozen)
                 }
-                Op::Relu => oracle::relu(x(0)),
+                Op::Activation(function) => {
+                    let (name, parameter) = named(*function);
+                    x(0).map(|_, v| activation(name, parameter, v).0)
+                }
+                Op::Product => product(x(0), x(1)),
+                Op::AvgPool(mean) => windows(*mean, node.shape).forward(x(0)),
                 Op::Add => oracle::add(x(0), x(1)),
                 Op::MaxPool(Pool { kernel, stride, pad, ceil }) => {
                     let pool = MaxPool { kernel: *kernel, stride: *stride, pad: *pad, ceil: *ceil };
@@ -264,6 +275,31 @@ impl Naive<'_> {
 
     fn loss(&self, pixels: &[f64], params: &[Vec<f64>]) -> f64 {
         oracle::cross_entropy(&self.logits(pixels, params), &self.labels).iter().sum()
+    }
+}
+
+/// PyTorch's name of an activation, and its parameter.
+fn named(function: Activation) -> (&'static str, f64) {
+    match function {
+        Activation::Relu => ("relu", 0.0),
+        Activation::Relu6 => ("relu6", 0.0),
+        Activation::LeakyRelu { slope } => ("leaky_relu", slope.into()),
+        Activation::HardSwish => ("hardswish", 0.0),
+        Activation::HardSigmoid => ("hardsigmoid", 0.0),
+        Activation::Sigmoid => ("sigmoid", 0.0),
+        Activation::Silu => ("silu", 0.0),
+        Activation::Tanh => ("tanh", 0.0),
+        Activation::Elu { alpha } => ("elu", alpha.into()),
+        Activation::Gelu => ("gelu", 0.0),
+    }
+}
+
+fn windows(mean: Mean, out: Shape) -> Windows {
+    match mean {
+        Mean::Windows { pool: Pool { kernel, stride, pad, ceil }, count_pad } => {
+            Windows::Square { kernel, stride, pad, ceil, count_pad }
+        }
+        Mean::Adaptive => Windows::Adaptive { h: out.h, w: out.w },
     }
 }
 

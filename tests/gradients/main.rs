@@ -66,3 +66,23 @@ fn shuffles() {
 fn ends_of_the_network() {
     cases::ends_of_the_network(&cpu());
 }
+
+#[test]
+fn activations() {
+    cases::functions::activations(&cpu());
+}
+
+#[test]
+fn slopes() {
+    cases::functions::slopes(&cpu());
+}
+
+#[test]
+fn products() {
+    cases::functions::products(&cpu());
+}
+
+#[test]
+fn means() {
+    cases::functions::means(&cpu());
+}

@@ -5,8 +5,9 @@ use synfilter::backend::Backend;
 use synfilter::data::{DatasetKind, Images, Split, load};
 use synfilter::eval::evaluate;
 use synfilter::filter::{Census, FilterKind, Mask, Variant, WeightRange, variants};
+use synfilter::graph::build::{Builder, ConvSpec};
 use synfilter::graph::program::Mode;
-use synfilter::graph::{Graph, Shape};
+use synfilter::graph::{Activation, Graph, Init, Pool, Shape};
 use synfilter::models::{Arch, Stem};
 use synfilter::network::{Network, Normalisation};
 use synfilter::sweep::{AttackMode, Engine, Measure, Outcome, Target};
@@ -27,8 +28,36 @@ pub fn setup(arch: Arch) -> (Graph, Weights, Images) {
 
 /// The same with a stem.
 pub fn setup_with(arch: Arch, stem: Stem) -> (Graph, Weights, Images) {
+    filled(arch.build_with(Shape { c: 1, h: 28, w: 28 }, 10, stem).unwrap())
+}
+
+/// A network whose backward pass reads values and not bits alone: SiLU, a gate per channel, windows of means, two slopes.
+pub fn gated() -> (Graph, Weights, Images) {
+    let mut b = Builder::new("gated", Shape { c: 1, h: 28, w: 28 });
+    let conv = |b: &mut Builder, name: &str, x, spec: ConvSpec| {
+        let bias = Init::Uniform(0.1);
+        b.conv(name, x, spec.bias(bias), Init::Normal(0.3)).unwrap()
+    };
+    let x = conv(&mut b, "stem", 0, ConvSpec::new(8, 3, 2, 1));
+    let x = b.norm("norm", x);
+    let x = b.activation("silu", x, Activation::Silu);
+    let gate = b.global_avg_pool("squeeze", x);
+    let gate = conv(&mut b, "gate", gate, ConvSpec::new(8, 1, 1, 0));
+    let gate = b.activation("sigmoid", gate, Activation::Sigmoid);
+    let y = b.product(x, gate);
+    let y = b.avg_pool("pool", y, Pool { kernel: 3, stride: 2, pad: 1, ceil: false }, true).unwrap();
+    let one = conv(&mut b, "one", y, ConvSpec::new(4, 1, 1, 0));
+    let one = b.activation("leaky", one, Activation::LeakyRelu { slope: 0.1 });
+    let two = conv(&mut b, "two", y, ConvSpec::new(4, 3, 1, 1));
+    let two = b.activation("relu6", two, Activation::Relu6);
+    let y = b.concat(&[one, two]);
+    let y = b.adaptive_avg_pool("mean", y, [2, 2]);
+    let logits = conv(&mut b, "head", y, ConvSpec::new(10, 2, 1, 0));
+    filled(b.finish(logits))
+}
+
+fn filled(graph: Graph) -> (Graph, Weights, Images) {
     let images = load(DatasetKind::Digits, None, Split::Test, None).unwrap().first(20).unwrap();
-    let graph = arch.build_with(Shape { c: 1, h: 28, w: 28 }, 10, stem).unwrap();
     let mut weights = Weights::init(&graph, 7);
     for tensor in &mut weights.tensors {
         let (min, max) = tensor.iter().fold((f32::MAX, f32::MIN), |(l, h), &w| (l.min(w), h.max(w)));

@@ -39,6 +39,20 @@ fn networks_without_a_pool_are_swept_alike() {
     cases::variants_equal_zeroed_copies(&cpu(ConvMode::Auto), network, &[2, 20], 5, FGSM);
 }
 
+/// What a backward pass reads of values is there: those of the base, and those of the variant.
+#[test]
+fn networks_that_keep_values_are_swept_alike() {
+    for attack in [FGSM, pgd(None)] {
+        cases::variants_equal_zeroed_copies(
+            &cpu(ConvMode::Auto),
+            cases::gated(),
+            &[0, 1, 2, 3, 4],
+            3,
+            attack,
+        );
+    }
+}
+
 /// One step of size ε from the image is FGSM, in whole sweeps; more steps find images that are worse.
 #[test]
 fn one_step_is_fgsm_and_more_go_further() {

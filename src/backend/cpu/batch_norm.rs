@@ -12,12 +12,13 @@
 //! most a factor of 9 is lost to cancellation, wherever the values lie. The order is fixed, so channels can be spread
 //! over threads in any way without changing a bit.
 
-use super::conv2d::{Epilogue, Source, Target};
 use super::elementwise::load;
 use super::epilogue::Output;
 use super::launch::{check, launch, per_width, same_shape, valid_bits};
 use super::layout::Layout;
 use super::simd::{Isa, Kernel, Level};
+use super::value::{Epilogue, Source, Target};
+use crate::graph::NORM_EPS;
 use std::ops::Range;
 
 /// Pixels whose values are summed in f32 before they go to f64.
@@ -53,23 +54,24 @@ pub fn statistics(
 }
 
 /// 1 / √(var + ε) per channel.
-pub fn inverse_deviation(variance: &[f32], epsilon: f32, out: &mut [f32]) {
-    for (out, &variance) in out.iter_mut().zip(variance) {
-        *out = 1.0 / (variance + epsilon).sqrt();
-    }
+pub fn inverse_deviation(variance: &[f32]) -> Vec<f32> {
+    variance.iter().map(|&variance| 1.0 / (variance + NORM_EPS).sqrt()).collect()
 }
 
-/// Scale γ / √(var + ε) and shift β − mean · scale, which [`super::elementwise::map`] applies.
-pub fn scale_shift(
+/// Factor γ/√(var + ε) and term β + (term − mean)·factor per channel, which [`super::elementwise::map`] applies; `term` is
+/// what stood before the norm, such as the bias of a convolution.
+pub fn coefficients(
     [gamma, beta, mean, variance]: [&[f32]; 4],
-    epsilon: f32,
+    term: Option<&[f32]>,
     scale: &mut [f32],
     shift: &mut [f32],
 ) {
-    inverse_deviation(variance, epsilon, scale);
     for c in 0..gamma.len() {
-        scale[c] *= gamma[c];
+        scale[c] = gamma[c] / (variance[c] + NORM_EPS).sqrt();
         shift[c] = beta[c] - mean[c] * scale[c];
+        if let Some(term) = term {
+            shift[c] += scale[c] * term[c];
+        }
     }
 }
 

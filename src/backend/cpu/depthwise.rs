@@ -5,13 +5,15 @@
 //! ```
 //! As in [`super::direct`], the tap table makes both directions one kernel. Weights are packed `[C][tap]`.
 
-use super::conv2d::{ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
+use super::convolve::{Convolve, Scratch, Weights};
 use super::epilogue::Output;
 use super::layout::{LANES, Layout};
 use super::masters::{Masters, Run};
 use super::simd::{Isa, Kernel, Level, dispatch};
 use super::taps::Taps;
+use super::value::{Epilogue, Source, Target};
 use crate::filter::Mask;
+use crate::graph::conv::{ConvShape, Direction};
 use std::ops::Range;
 
 /// A depthwise convolution in one direction.

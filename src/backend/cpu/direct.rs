@@ -10,14 +10,16 @@
 //! Pixels are taken in blocks whose input stays in the L2 cache while all panels pass over it.
 //! Taps that lie side by side on the map are packed side by side; over a dense value they are one long run of channels.
 
-use super::conv2d::{ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
+use super::convolve::{Convolve, Scratch, Weights};
 use super::epilogue::Output;
 use super::layout::Layout;
 use super::masters::{Masters, Run};
 use super::microkernel::tile_of_runs;
 use super::simd::{Isa, Kernel, Level, dispatch};
 use super::taps::{Table, Taps};
+use super::value::{Epilogue, Source, Target};
 use crate::filter::Mask;
+use crate::graph::conv::{ConvShape, Direction};
 use std::ops::Range;
 
 /// Bytes of input that a block of pixels may touch: half of a 1 MB L2 cache.

@@ -3,10 +3,10 @@
 //! Element `i` of the batch in `[image][channel][pixel]` order takes word `i mod 4` of Philox block
 //! (⌊i/4⌋ as two words, layer, step) under the seed as key. So the mask depends neither on layouts nor on threads.
 
-use super::conv2d::{Epilogue, Source, Target};
 use super::epilogue::Output;
 use super::launch::{check, launch, same_shape};
 use super::simd::{Isa, Kernel, Level};
+use super::value::{Epilogue, Source, Target};
 use crate::random::{Random, unit};
 use std::ops::Range;
 

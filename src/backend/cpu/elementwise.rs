@@ -3,11 +3,11 @@
 //! ReLU, residual addition, batch normalisation as scale and shift, the backward of ReLU by sign bits, and copies
 //! between layouts (concatenation, split, channel shuffle) are all [`map`] with other settings.
 
-use super::conv2d::{Epilogue, Source, Target};
 use super::epilogue::Output;
 use super::launch::{check, launch, per_width, same_shape};
 use super::layout::Layout;
 use super::simd::{Isa, Kernel, Level};
+use super::value::{Epilogue, Source, Target};
 use std::ops::Range;
 
 /// y = act(x · scale + shift + add [+ y]) for the map rows of `y`.
@@ -18,14 +18,6 @@ pub fn map(level: Level, x: Source, y: Target, epilogue: Epilogue) {
     let output = Output::new(y, epilogue);
     // SAFETY: both values were checked to lie in their buffers; the rows are those of the target.
     unsafe { launch(level, Map { x, rows, output: *output }) }
-}
-
-/// y = act(value · scale + shift + add [+ y]): a constant, or, with `accumulate`, a step in place.
-pub fn fill(level: Level, value: f32, y: Target, epilogue: Epilogue) {
-    let rows = y.rows.clone();
-    let output = Output::new(y, epilogue);
-    // SAFETY: the rows are those of the checked target.
-    unsafe { launch(level, Fill { value, rows, output: *output }) }
 }
 
 /// Copies the sign bits of map rows `rows` of a value from one buffer's bits to another's. Both slices cover those rows.
@@ -72,32 +64,6 @@ unsafe fn map_rows<I: Isa, const NV: usize>(k: Map) {
                 let x = k.x.data.as_ptr().add(xl.at(pixel, c));
                 k.output.row::<I, NV>(pixel, c, 0, load::<I, NV>(x));
             }
-        }
-    }
-}
-
-struct Fill<'a> {
-    value: f32,
-    rows: Range<usize>,
-    output: Output<'a>,
-}
-
-impl Kernel for Fill<'_> {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<I: Isa>(self) {
-        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
-        unsafe { per_width!(self.output.layout().lanes, I, fill_rows, self) }
-    }
-}
-
-#[inline(always)]
-unsafe fn fill_rows<I: Isa, const NV: usize>(k: Fill) {
-    let layout = k.output.layout();
-    for pixel in k.rows.start * layout.w..k.rows.end * layout.w {
-        for c in 0..layout.c {
-            // SAFETY: pixel and channel lie in the checked target.
-            unsafe { k.output.row::<I, NV>(pixel, c, 0, [I::splat(k.value); NV]) }
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What happens to a sum on its way from the registers to memory: an [`Epilogue`] applied to rows and tiles.
 
-use super::conv2d::{Act, Epilogue, Target};
 use super::layout::Layout;
 use super::simd::{self, Isa};
+use super::value::{Act, Epilogue, Target};
+use crate::graph::Rectifier;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
@@ -14,6 +15,10 @@ mod last {
     pub const RELU: u8 = 1;
     pub const RELU_SAVE: u8 = 2;
     pub const MASK: u8 = 3;
+    /// Any other rectifier, with bits or without.
+    pub const BEND: u8 = 4;
+    /// Its backward.
+    pub const BEND_MASK: u8 = 5;
 }
 
 /// Bytes that a core's own caches are sure to keep.
@@ -50,6 +55,9 @@ pub struct Output<'a> {
     /// Whether the target is written past the caches: it is larger than [`STREAMED_BYTES`].
     streamed: bool,
     last: u8,
+    /// What [`last::BEND`] and [`last::BEND_MASK`] do.
+    rectifier: Rectifier,
+    /// Null where none are read or written.
     bits: *mut u16,
     borrowed: PhantomData<&'a mut [f32]>,
 }
@@ -162,16 +170,20 @@ impl<'a> Output<'a> {
             add.check(layout.lanes);
             (add.data.as_ptr(), a)
         });
-        let (last, bits) = match epilogue.act {
-            Act::None => (last::NONE, ptr::null_mut()),
-            Act::Relu => (last::RELU, ptr::null_mut()),
-            Act::ReluSave(bits) => {
-                assert_eq!(bits.len(), part.len() / 16, "sign bits to save");
-                (last::RELU_SAVE, bits.as_mut_ptr())
+        let words = |len: usize, what: &str| assert_eq!(len, part.len() / 16, "sign bits to {what}");
+        let (last, rectifier, bits) = match epilogue.act {
+            Act::None => (last::NONE, Rectifier::RELU, ptr::null_mut()),
+            Act::Rectify(Rectifier::RELU) => (last::RELU, Rectifier::RELU, ptr::null_mut()),
+            Act::Rectify(rectifier) => (last::BEND, rectifier, ptr::null_mut()),
+            Act::RectifySave(rectifier, bits) => {
+                words(bits.len(), "save");
+                let last = if rectifier == Rectifier::RELU { last::RELU_SAVE } else { last::BEND };
+                (last, rectifier, bits.as_mut_ptr())
             }
-            Act::Mask(bits) => {
-                assert_eq!(bits.len(), part.len() / 16, "sign bits to apply");
-                (last::MASK, bits.as_ptr().cast_mut())
+            Act::Mask(bits, below) => {
+                words(bits.len(), "apply");
+                let last = if below == 0.0 { last::MASK } else { last::BEND_MASK };
+                (last, Rectifier { below, capped: false }, bits.as_ptr().cast_mut())
             }
         };
         Writing(Output {
@@ -189,6 +201,7 @@ impl<'a> Output<'a> {
             far: 4 * part.len() > NEAR_BYTES,
             streamed: 4 * part.len() > STREAMED_BYTES && target.data.as_ptr().addr().is_multiple_of(64),
             last,
+            rectifier,
             bits,
             borrowed: PhantomData,
         })
@@ -218,9 +231,11 @@ impl<'a> Output<'a> {
                 ([add, y], [a.step * a.lanes, y_step], 2 * KB)
             }
         };
-        let has_bits = matches!(self.last, last::RELU_SAVE | last::MASK);
-        let bits =
-            if has_bits { self.bits.wrapping_add(l.at(pixel - self.first, channel) / 16).cast() } else { y };
+        let bits = if !self.bits.is_null() {
+            self.bits.wrapping_add(l.at(pixel - self.first, channel) / 16).cast()
+        } else {
+            y
+        };
         Ahead { rows, steps, left, bits, input: y, ..Ahead::NOTHING }
     }
 
@@ -266,9 +281,10 @@ impl<'a> Output<'a> {
     ) {
         // SAFETY: the caller's promise. All rows of a tile go one way, which is chosen here once.
         unsafe {
-            // Narrow tiles of wide registers and tiles without intrinsics go the general way: each form that is compiled
-            // for them costs build time and gains little.
+            // Narrow tiles of wide registers, tiles without intrinsics and rectifiers that bend otherwise than ReLU go the
+            // general way: each form that is compiled for them costs build time and gains little.
             let listed = const { NV > 1 || I::ACCUMULATORS < 28 && I::ACCUMULATORS > 3 };
+            let listed = listed && self.last <= last::MASK;
             if listed && !self.add.is_null() && !self.accumulate {
                 match (self.affine, self.last) {
                     (true, last::RELU) => {
@@ -333,7 +349,9 @@ impl<'a> Output<'a> {
                 last::RELU_SAVE => {
                     self.rows::<I, 1, NV, true, true, { last::RELU_SAVE }>(pixel, channel, lane, &[v])
                 }
-                _ => self.rows::<I, 1, NV, true, true, { last::MASK }>(pixel, channel, lane, &[v]),
+                last::MASK => self.rows::<I, 1, NV, true, true, { last::MASK }>(pixel, channel, lane, &[v]),
+                last::BEND => self.rows::<I, 1, NV, true, true, { last::BEND }>(pixel, channel, lane, &[v]),
+                _ => self.rows::<I, 1, NV, true, true, { last::BEND_MASK }>(pixel, channel, lane, &[v]),
             }
         }
     }
@@ -366,8 +384,7 @@ impl<'a> Output<'a> {
         // that pixel, channels and lanes lie; a null addend is not read.
         unsafe {
             let first_y = out.y.add(at);
-            let first_bits =
-                if LAST == last::RELU_SAVE || LAST == last::MASK { out.bits.add(at / 16) } else { out.bits };
+            let first_bits = if LAST >= last::RELU_SAVE { out.bits.wrapping_add(at / 16) } else { out.bits };
             let first_scale = out.scale.add(channel * out.scale_step);
             let first_shift = out.shift.add(channel * out.shift_step);
             // Unrolled by hand: the compiler gives up at the taller tiles, whose sums would then have to lie in memory.
@@ -399,6 +416,16 @@ impl<'a> Output<'a> {
                                 *v = I::max(*v, I::splat(0.0));
                             }
                             last::MASK => *v = I::keep(*bits.add(i), *v),
+                            last::BEND => {
+                                let (bent, straight) = bend::<I>(out.rectifier, *v);
+                                if !out.bits.is_null() {
+                                    *bits.add(i) = straight;
+                                }
+                                *v = bent;
+                            }
+                            last::BEND_MASK => {
+                                *v = I::select(*bits.add(i), *v, I::mul(*v, I::splat(out.rectifier.below)));
+                            }
                             _ => {}
                         }
                         match out.streamed {
@@ -411,5 +438,22 @@ impl<'a> Output<'a> {
             const { assert!(KB <= 14, "rows that are listed here") }
             each_row!(0 1 2 3 4 5 6 7 8 9 10 11 12 13);
         }
+    }
+}
+
+/// What a rectifier makes of numbers, and the bits where its derivative is 1.
+///
+/// # Safety
+/// The machine has `I`'s instruction set.
+#[inline(always)]
+unsafe fn bend<I: Isa>(rectifier: Rectifier, v: I::V) -> (I::V, u16) {
+    // SAFETY: as the caller promises.
+    unsafe {
+        let positive = I::gt(v, I::splat(0.0));
+        if rectifier.capped {
+            let cap = I::splat(Rectifier::CAP);
+            return (I::min(I::max(v, I::splat(0.0)), cap), positive & I::gt(cap, v));
+        }
+        (I::select(positive, v, I::mul(v, I::splat(rectifier.below))), positive)
     }
 }

@@ -1,14 +1,13 @@
-//! Between images as data sets hold them, `[n, C, H, W]`, and slabs: normalisation, and the FGSM step (for PGD see
-//! [`pgd`](super::pgd)).
+//! Between images as data sets hold them, `[n, C, H, W]`, and slabs: normalisation (for attacks see
+//! [`attack`](super::attack)).
 //!
 //! Pixel space is [0, 1]; the network sees z = (pixel − mean) / std. All of it is in the order of operations of
 //! torchvision's `ToTensor` and `Normalize`, one rounding each, so values equal PyTorch's bit for bit.
 
-use super::conv2d::Source;
-use super::elementwise;
-use super::launch::{check, launch, per_width, same_shape, valid_bits};
+use super::launch::{check, launch, per_width, valid_bits};
 use super::layout::{LANES, Layout};
 use super::simd::{Isa, Kernel, Level};
+use super::value::Source;
 use std::ops::Range;
 
 /// Images `[n, C, H, W]` of one slab, `n` at most its lanes; the lanes beyond are black.
@@ -29,34 +28,9 @@ pub struct Normalisation<'a> {
     pub std: &'a [f32],
 }
 
-/// An FGSM step (Goodfellow, Shlens and Szegedy 2015).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Fgsm {
-    /// ε in pixel space.
-    pub epsilon: f32,
-    /// Whether the result is clipped to [0, 1].
-    pub clamp: bool,
-}
-
 /// z = (pixel − mean) / std of a whole slab.
 pub fn load(level: Level, pixels: Pixels, norm: Normalisation, z: &mut [f32], layout: Layout) {
     convert(level, pixels, norm, Unchanged, z, layout);
-}
-
-/// z = (clip(pixel + ε · sign(gradient), 0, 1) − mean) / std of a whole slab. `gradient` is the gradient of the loss in z,
-/// whose sign is that in pixel space; the sign of zero and of NaN is 0.
-pub fn fgsm(
-    level: Level,
-    pixels: Pixels,
-    norm: Normalisation,
-    step: Fgsm,
-    gradient: Source,
-    z: &mut [f32],
-    layout: Layout,
-) {
-    check(&gradient);
-    same_shape(gradient.layout, layout);
-    convert(level, pixels, norm, Moved { step, gradient }, z, layout);
 }
 
 /// The first `n` images of a slab as `[n, C, H, W]`.
@@ -71,20 +45,6 @@ pub fn to_nchw(x: Source, n: usize) -> Vec<f32> {
         }
     }
     images
-}
-
-/// Writes images `[n, C, H, W]` into the first lanes of a slab, and zeros into the others.
-pub fn from_nchw(images: &[f32], x: &mut [f32], layout: Layout) {
-    let pixels = layout.h * layout.w;
-    let n = count(images.len(), layout);
-    for pixel in 0..pixels {
-        for c in 0..layout.c {
-            let row = &mut x[layout.at(pixel, c)..][..layout.lanes];
-            for (image, value) in row.iter_mut().enumerate() {
-                *value = if image < n { images[(image * layout.c + c) * pixels + pixel] } else { 0.0 };
-            }
-        }
-    }
 }
 
 /// Number of images that `values` values are.
@@ -124,65 +84,6 @@ impl Change for Unchanged {
     ) -> [I::V; NV] {
         x
     }
-}
-
-/// One FGSM step.
-struct Moved<'a> {
-    step: Fgsm,
-    gradient: Source<'a>,
-}
-
-impl Change for Moved<'_> {
-    #[inline(always)]
-    unsafe fn apply<I: Isa, const NV: usize>(
-        &mut self,
-        x: [I::V; NV],
-        pixel: usize,
-        channel: usize,
-        valid: &[u16; 4],
-    ) -> [I::V; NV] {
-        // SAFETY: the caller promises that pixel and channel lie in the gradient, and the instruction set.
-        unsafe {
-            let moved = along_sign::<I, NV>(x, &self.gradient, pixel, channel, self.step.epsilon, valid);
-            if self.step.clamp { clip::<I, NV>(moved) } else { moved }
-        }
-    }
-}
-
-/// x + size · sign(gradient), where there is an image.
-///
-/// # Safety
-/// Pixel and channel lie in the gradient; the machine has `I`'s instruction set.
-#[inline(always)]
-pub(super) unsafe fn along_sign<I: Isa, const NV: usize>(
-    mut x: [I::V; NV],
-    gradient: &Source,
-    pixel: usize,
-    channel: usize,
-    size: f32,
-    valid: &[u16; 4],
-) -> [I::V; NV] {
-    // SAFETY: as the caller promises.
-    unsafe {
-        let (zero, size) = (I::splat(0.0), I::splat(size));
-        let g = elementwise::load::<I, NV>(gradient.data.as_ptr().add(gradient.layout.at(pixel, channel)));
-        for v in 0..NV {
-            let up = I::keep(I::gt(g[v], zero) & valid[v], size);
-            let down = I::keep(I::gt(zero, g[v]) & valid[v], size);
-            x[v] = I::add(x[v], I::sub(up, down));
-        }
-        x
-    }
-}
-
-/// x clipped to [0, 1]; a NaN stays one.
-///
-/// # Safety
-/// The machine has `I`'s instruction set.
-#[inline(always)]
-pub(super) unsafe fn clip<I: Isa, const NV: usize>(x: [I::V; NV]) -> [I::V; NV] {
-    // SAFETY: as the caller promises. Where an operand is a NaN, minimum and maximum are the second.
-    unsafe { x.map(|x| I::min(I::splat(1.0), I::max(I::splat(0.0), x))) }
 }
 
 /// From pixels of either kind, changed.

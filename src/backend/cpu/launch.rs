@@ -1,8 +1,8 @@
 //! What every kernel of this backend checks before it turns to raw pointers.
 
-use super::conv2d::Source;
 use super::layout::Layout;
 use super::simd::{self, Kernel, Level};
+use super::value::Source;
 use std::sync::OnceLock;
 
 /// Runs a kernel compiled for `level`; panics if the machine lacks it.

@@ -6,9 +6,10 @@
 //! Sixteen images at a time in plain arithmetic without fused operations, which the compiler vectorises: the results are
 //! the same on every instruction set.
 
-use super::conv2d::{Source, Target};
+use super::functions;
 use super::launch::{check, launch, same_shape};
 use super::simd::{Isa, Kernel, Level};
+use super::value::{Source, Target};
 
 type Lanes = [f32; 16];
 
@@ -117,55 +118,10 @@ fn shifted(z: Lanes, max: Lanes) -> Lanes {
     lanes
 }
 
-/// exp of sixteen numbers, to within 2 units in the last place where the result is a normal number; 0 below −87.3, NaN
-/// for NaN. Arguments are at most 0 here; above 88 the result is that of 88.
-///
-/// x = n · ln 2 + r with |r| ≤ ln 2 / 2 (ln 2 in two parts, Cody and Waite 1980), then the Taylor polynomial of
-/// degree 7 of exp r, whose remainder is below 6e-9.
 #[inline(always)]
 fn exp(mut x: Lanes) -> Lanes {
     for lane in &mut x {
-        // Comparisons that leave a NaN alone.
-        let x = if *lane > 88.0 { 88.0 } else { *lane };
-        let clamped = if x < -87.3 { -87.3 } else { x };
-        // Adding 1.5 · 2²³ rounds to a whole number, which then stands in the low bits.
-        let shifted = clamped * std::f32::consts::LOG2_E + 12_582_912.0;
-        let n = shifted - 12_582_912.0;
-        let r = (clamped - n * 0.693_359_4) + n * 2.121_944_4e-4;
-        let p = 1.0 / 5040.0;
-        let p = p * r + 1.0 / 720.0;
-        let p = p * r + 1.0 / 120.0;
-        let p = p * r + 1.0 / 24.0;
-        let p = p * r + 1.0 / 6.0;
-        let p = p * r + 0.5;
-        let e = 1.0 + (r + r * r * p);
-        let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-        *lane = if x < -87.3 { 0.0 } else { e * power };
+        *lane = functions::exp(*lane);
     }
     x
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exp_is_within_two_ulp() {
-        let mut worst = 0f64;
-        for i in 0..2_000_000 {
-            let x = -87.3 + 175.2 * (i as f32 / 2_000_000.0);
-            let want = f64::from(x).exp();
-            let ulp = f64::from(f32::from_bits((want as f32).to_bits() + 1)) - f64::from(want as f32);
-            worst = worst.max((f64::from(exp([x; 16])[i % 16]) - want).abs() / ulp);
-        }
-        assert!(worst <= 2.0, "{worst} ulp");
-    }
-
-    #[test]
-    fn exp_at_the_edges() {
-        assert_eq!(exp([0.0; 16]), [1.0; 16]);
-        assert_eq!(exp([f32::NEG_INFINITY; 16]), [0.0; 16]);
-        assert_eq!(exp([-200.0; 16]), [0.0; 16]);
-        assert!(exp([f32::NAN; 16]).iter().all(|e| e.is_nan()));
-    }
 }

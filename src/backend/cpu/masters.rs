@@ -1,6 +1,6 @@
 //! Packed weights under a mask: the masters stand in packing order once, so that a masked variant is one vectorised stream.
 
-use super::conv2d::Weights;
+use super::convolve::Weights;
 use super::layout::{Aligned, LANES};
 use super::simd::{Isa, Kernel, Level, dispatch};
 use crate::filter::Mask;

@@ -4,29 +4,9 @@
 
 use super::launch::launch;
 use super::simd::{Isa, Kernel, Level};
-use serde::{Deserialize, Serialize};
-
-/// Adam (Kingma and Ba 2015) with L2 weight decay.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Adam {
-    /// Learning rate.
-    pub lr: f64,
-    /// Decay of the mean of gradients.
-    pub beta1: f64,
-    /// Decay of the mean of squared gradients.
-    pub beta2: f64,
-    /// Added to the root of the mean square.
-    pub epsilon: f64,
-    /// Factor of the parameter that is added to its gradient.
-    pub weight_decay: f64,
-}
+use crate::backend::{Adam, Sgd};
 
 impl Adam {
-    /// PyTorch's defaults with a learning rate.
-    pub fn new(lr: f64) -> Self {
-        Adam { lr, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
-    }
-
     /// Step number `step`, counted from 1. `mean` and `square` start as zeros; all slices have one length.
     pub fn step(
         &self,
@@ -56,19 +36,6 @@ impl Adam {
         // SAFETY: the kernel has no conditions.
         unsafe { launch(level, kernel) }
     }
-}
-
-/// Stochastic gradient descent with momentum and L2 weight decay.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sgd {
-    /// Learning rate.
-    pub lr: f64,
-    /// Decay of the velocity; 0 is plain descent.
-    pub momentum: f64,
-    /// Whether the step looks ahead along the velocity.
-    pub nesterov: bool,
-    /// Factor of the parameter that is added to its gradient.
-    pub weight_decay: f64,
 }
 
 impl Sgd {

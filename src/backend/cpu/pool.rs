@@ -1,129 +1,60 @@
-//! Max pooling and global average pooling.
+//! Max pooling; for means see [`mean`](super::mean).
 //!
 //! Padding never wins a maximum; of equal maxima the first in row order wins, and takes the gradient. A NaN wins only
 //! as the first of its window. Backward gathers: each input pixel sums over the windows that contain it, in row
 //! order, so that map rows can be computed independently and always with the same result.
 
-use super::conv2d::{Epilogue, Source, Target};
 use super::elementwise::load;
 use super::epilogue::Output;
-use super::launch::{check, launch, per_width, same_shape};
+use super::launch::{check, launch, per_width};
 use super::layout::Layout;
 use super::simd::{Isa, Kernel, Level};
+use super::value::{Epilogue, Source, Target};
+use crate::graph::Pool;
 use std::ops::Range;
 
-/// A square max pooling over an `h`×`w` map.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PoolShape {
-    /// Input height.
-    pub h: usize,
-    /// Input width.
-    pub w: usize,
-    /// Window height and width, at most 16.
-    pub kernel: usize,
-    /// Stride, both ways.
-    pub stride: usize,
-    /// Padding on every side, at most half the kernel.
-    pub pad: usize,
-    /// Whether a last, partial window counts.
-    pub ceil: bool,
-}
+/// Windows reach no further than a byte can tell places apart.
+const MOST: usize = 16;
 
-impl PoolShape {
-    /// Output height and width, by PyTorch's rule: with `ceil` the last window still has to start inside the input or
-    /// the leading padding.
-    pub fn output(&self) -> (usize, usize) {
-        let out = |size: usize| {
-            let room = size + 2 * self.pad - self.kernel;
-            if !self.ceil {
-                return room / self.stride + 1;
-            }
-            let n = room.div_ceil(self.stride) + 1;
-            if (n - 1) * self.stride >= size + self.pad { n - 1 } else { n }
-        };
-        (out(self.h), out(self.w))
-    }
-
-    /// The inputs of a window along an axis of `size`.
-    fn inputs(&self, out: usize, size: usize) -> Range<usize> {
-        let start = out * self.stride;
-        start.saturating_sub(self.pad)..(start + self.kernel).saturating_sub(self.pad).min(size)
-    }
-
-    /// The windows that contain an input, along an axis with `outputs` windows.
-    fn windows(&self, input: usize, outputs: usize) -> Range<usize> {
-        let at = input + self.pad;
-        (at + 1).saturating_sub(self.kernel).div_ceil(self.stride)..(at / self.stride + 1).min(outputs)
-    }
-
-    fn check(&self, input: Layout, output: Layout) {
-        assert!((1..=16).contains(&self.kernel) && self.stride >= 1, "{self:?}");
-        assert!(self.pad <= self.kernel / 2 && self.h + 2 * self.pad >= self.kernel, "{self:?}");
-        assert!(self.w + 2 * self.pad >= self.kernel, "{self:?}");
-        assert_eq!((input.h, input.w), (self.h, self.w), "input map of {self:?}");
-        assert_eq!((output.h, output.w), self.output(), "output map of {self:?}");
-        assert_eq!((input.c, input.lanes), (output.c, output.lanes), "channels and lanes");
-    }
+/// Checks that a pool's maps fit, and that a byte can tell the places of its windows apart.
+fn fits(pool: Pool, input: Layout, output: Layout) {
+    assert!((1..=MOST).contains(&pool.kernel) && pool.stride >= 1, "{pool:?}");
+    assert!(pool.pad <= pool.kernel / 2 && input.h.min(input.w) + 2 * pool.pad >= pool.kernel, "{pool:?}");
+    assert_eq!((output.h, output.w), (pool.output(input.h), pool.output(input.w)), "output map of {pool:?}");
+    assert_eq!((input.c, input.lanes), (output.c, output.lanes), "channels and lanes");
 }
 
 /// Maxima for the map rows of `y`. `index`, if asked for, takes for each element which of the window's `kernel²`
 /// places won (row by row), densely `[pixel][channel][lane]` for the same map rows.
-pub fn max_forward(level: Level, shape: PoolShape, x: Source, y: Target, index: Option<&mut [u8]>) {
+pub fn max_forward(level: Level, pool: Pool, x: Source, y: Target, index: Option<&mut [u8]>) {
     check(&x);
-    shape.check(x.layout, y.layout);
+    fits(pool, x.layout, y.layout);
     let rows = y.rows.clone();
     if let Some(index) = &index {
         assert_eq!(index.len(), rows.len() * y.layout.w * y.layout.c * y.layout.lanes, "winners");
     }
     let output = Output::new(y, Epilogue::default());
-    // SAFETY: values and winners were checked to have the size that the shape and the rows ask for.
-    unsafe { launch(level, MaxForward { shape, x, rows, output: *output, index }) }
+    // SAFETY: values and winners were checked to have the size that the pool and the rows ask for.
+    unsafe { launch(level, MaxForward { pool, x, rows, output: *output, index }) }
 }
 
 /// Gradient of the input for the map rows of `dx`, from the whole `dy` and all winners.
-pub fn max_backward(
-    level: Level,
-    shape: PoolShape,
-    dy: Source,
-    index: &[u8],
-    dx: Target,
-    epilogue: Epilogue,
-) {
+pub fn max_backward(level: Level, pool: Pool, dy: Source, index: &[u8], dx: Target, epilogue: Epilogue) {
     check(&dy);
-    shape.check(dx.layout, dy.layout);
+    fits(pool, dx.layout, dy.layout);
     let l = dy.layout;
     assert_eq!(index.len(), l.h * l.w * l.c * l.lanes, "winners");
     let rows = dx.rows.clone();
     let output = Output::new(dx, epilogue);
-    // SAFETY: values and winners were checked to have the size that the shape and the rows ask for.
-    unsafe { launch(level, MaxBackward { shape, dy, rows, output: *output, index }) }
-}
-
-/// Mean over the whole map: `y` is 1×1.
-pub fn average_forward(level: Level, x: Source, y: Target, epilogue: Epilogue) {
-    check(&x);
-    same_shape(Layout { h: 1, w: 1, ..x.layout }, y.layout);
-    assert_eq!(y.rows, 0..1, "rows of a 1×1 map");
-    let output = Output::new(y, epilogue);
-    // SAFETY: both values were checked to lie in their buffers.
-    unsafe { launch(level, AverageForward { x, output: *output }) }
-}
-
-/// Gradient of the input of [`average_forward`] for the map rows of `dx`: `dy` is 1×1.
-pub fn average_backward(level: Level, dy: Source, dx: Target, epilogue: Epilogue) {
-    check(&dy);
-    same_shape(dy.layout, Layout { h: 1, w: 1, ..dx.layout });
-    let rows = dx.rows.clone();
-    let output = Output::new(dx, epilogue);
-    // SAFETY: both values were checked to lie in their buffers.
-    unsafe { launch(level, AverageBackward { dy, rows, output: *output }) }
+    // SAFETY: values and winners were checked to have the size that the pool and the rows ask for.
+    unsafe { launch(level, MaxBackward { pool, dy, rows, output: *output, index }) }
 }
 
 /// Rows of a pixel that are asked for in advance: the pixels of a window lie too far apart for the machine to follow.
 const AHEAD: usize = 16;
 
 struct MaxForward<'a> {
-    shape: PoolShape,
+    pool: Pool,
     x: Source<'a>,
     rows: Range<usize>,
     output: Output<'a>,
@@ -141,15 +72,15 @@ impl Kernel for MaxForward<'_> {
 
 #[inline(always)]
 unsafe fn max_rows<I: Isa, const NV: usize>(k: MaxForward) {
-    let (s, xl, yl) = (k.shape, k.x.layout, k.output.layout());
+    let (s, xl, yl) = (k.pool, k.x.layout, k.output.layout());
     let step = xl.step * xl.lanes;
     let mut winners = k.index.map_or(std::ptr::null_mut(), |index| index.as_mut_ptr());
     // The window's inputs but the first: where their channel 0 starts, and their place in the window.
     let mut taps = Vec::with_capacity(s.kernel * s.kernel);
     for oy in k.rows {
-        let ys = s.inputs(oy, s.h);
+        let ys = s.inputs(oy, xl.h);
         for ox in 0..yl.w {
-            let xs = s.inputs(ox, s.w);
+            let xs = s.inputs(ox, xl.w);
             taps.clear();
             for iy in ys.clone() {
                 for ix in xs.clone() {
@@ -199,7 +130,7 @@ unsafe fn max_rows<I: Isa, const NV: usize>(k: MaxForward) {
 }
 
 struct MaxBackward<'a> {
-    shape: PoolShape,
+    pool: Pool,
     dy: Source<'a>,
     rows: Range<usize>,
     output: Output<'a>,
@@ -217,7 +148,7 @@ impl Kernel for MaxBackward<'_> {
 
 #[inline(always)]
 unsafe fn max_gradient_rows<I: Isa, const NV: usize>(k: MaxBackward) {
-    let (s, yl, xl) = (k.shape, k.dy.layout, k.output.layout());
+    let (s, yl, xl) = (k.pool, k.dy.layout, k.output.layout());
     // The windows that contain a pixel: where their gradients and winners start, and the pixel's place in them.
     let mut windows = Vec::with_capacity(s.kernel * s.kernel);
     for iy in k.rows {
@@ -249,83 +180,6 @@ unsafe fn max_gradient_rows<I: Isa, const NV: usize>(k: MaxBackward) {
                     }
                     k.output.row::<I, NV>(iy * xl.w + ix, c, 0, sum);
                 }
-            }
-        }
-    }
-}
-
-/// Likewise, where a channel of all pixels comes before the next one.
-const AVERAGE_AHEAD: usize = 4;
-
-struct AverageForward<'a> {
-    x: Source<'a>,
-    output: Output<'a>,
-}
-
-impl Kernel for AverageForward<'_> {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<I: Isa>(self) {
-        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
-        unsafe { per_width!(self.x.layout.lanes, I, average, self) }
-    }
-}
-
-#[inline(always)]
-unsafe fn average<I: Isa, const NV: usize>(k: AverageForward) {
-    let xl = k.x.layout;
-    let pixels = xl.h * xl.w;
-    for c in 0..xl.c {
-        // SAFETY: every pixel of every channel lies in the checked source.
-        unsafe {
-            let mut sum = [I::splat(0.0); NV];
-            for pixel in 0..pixels {
-                let x = k.x.data.as_ptr().add(xl.at(pixel, c));
-                for i in 0..NV {
-                    I::prefetch(x.wrapping_add(AVERAGE_AHEAD * xl.step * xl.lanes + 16 * i));
-                }
-                let x = load::<I, NV>(x);
-                for i in 0..NV {
-                    sum[i] = I::add(sum[i], x[i]);
-                }
-            }
-            let share = I::splat(1.0 / pixels as f32);
-            for sum in sum.iter_mut() {
-                *sum = I::mul(*sum, share);
-            }
-            k.output.row::<I, NV>(0, c, 0, sum);
-        }
-    }
-}
-
-struct AverageBackward<'a> {
-    dy: Source<'a>,
-    rows: Range<usize>,
-    output: Output<'a>,
-}
-
-impl Kernel for AverageBackward<'_> {
-    type Output = ();
-    #[inline(always)]
-    unsafe fn run<I: Isa>(self) {
-        // SAFETY: the caller's conditions, with the number of vectors per row as a constant.
-        unsafe { per_width!(self.dy.layout.lanes, I, average_gradient, self) }
-    }
-}
-
-#[inline(always)]
-unsafe fn average_gradient<I: Isa, const NV: usize>(k: AverageBackward) {
-    let (yl, xl) = (k.dy.layout, k.output.layout());
-    for pixel in k.rows.start * xl.w..k.rows.end * xl.w {
-        for c in 0..xl.c {
-            // SAFETY: channel and pixel lie in the checked source and target.
-            unsafe {
-                let share = I::splat(1.0 / (xl.h * xl.w) as f32);
-                let mut dy = load::<I, NV>(k.dy.data.as_ptr().add(yl.at(0, c)));
-                for dy in dy.iter_mut() {
-                    *dy = I::mul(*dy, share);
-                }
-                k.output.row::<I, NV>(pixel, c, 0, dy);
             }
         }
     }

@@ -19,7 +19,7 @@
 //! What that bench does not cover was looked at once, on one thread without an epilogue: 3×3 kernels with 4 channels or
 //! fewer on one side (Winograd 0.2 to 0.7, direct 0.4 to 0.9), one-channel stems, narrower slabs, and AVX2 and portable code.
 
-use super::conv2d::{ConvShape, Convolve, Direction};
+use super::convolve::Convolve;
 use super::depthwise::Depthwise;
 use super::direct::Direct;
 use super::karatsuba::Karatsuba;
@@ -28,6 +28,7 @@ use super::stem::Stem;
 use super::strassen::Strassen;
 use super::winograd::Winograd;
 use crate::Error;
+use crate::graph::conv::{ConvShape, Direction};
 use std::str::FromStr;
 
 /// Which algorithms may be chosen.

@@ -16,13 +16,15 @@
 //! both are small beside the products from 128 channels on. Only pixels of one image meet: an image's result depends
 //! on no other image.
 
-use super::conv2d::{ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
+use super::convolve::{Convolve, Scratch, Weights};
 use super::epilogue::{Ahead, Output};
 use super::layout::{Aligned, LANES, Layout};
 use super::masters::{Masters, Run};
 use super::microkernel::add_run;
 use super::simd::{Isa, Kernel, Level, dispatch};
+use super::value::{Epilogue, Source, Target};
 use crate::filter::Mask;
+use crate::graph::conv::{ConvShape, Direction};
 use std::ops::Range;
 
 /// Products, and sums of X that are made for them.

@@ -1,6 +1,6 @@
 //! Which taps of a kernel fall on the map, for every written pixel: what makes forward and backward-to-input alike.
 
-use super::conv2d::{ConvShape, Direction};
+use crate::graph::conv::{ConvShape, Direction};
 
 /// Neighbouring taps of one written pixel.
 #[derive(Clone, Copy, Debug)]

@@ -15,11 +15,12 @@
 //! Partial sums go to memory once per map row and tap, which also keeps rounding errors small. Every weight has its own
 //! fixed order of summation: how output channels are spread over threads does not change a bit.
 
-use super::conv2d::{ConvShape, Source};
 use super::elementwise::load;
 use super::launch::{check, launch, per_width};
 use super::layout::Layout;
 use super::simd::{Isa, Kernel, Level};
+use super::value::Source;
+use crate::graph::conv::ConvShape;
 use std::ops::Range;
 
 /// Channels of a panel.

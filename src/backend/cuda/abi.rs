@@ -25,8 +25,11 @@ pub struct Then {
     pub add: u64,
     pub bits: u64,
     pub add_place: Place,
-    pub sign: u32,
-    pub accumulate: u32,
+    pub sign: u8,
+    pub accumulate: u8,
+    pub capped: u8,
+    pub unused: u8,
+    pub below: f32,
 }
 
 /// What a variant keeps; `Mask` of kernels/mask.cuh.

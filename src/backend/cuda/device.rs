@@ -1,52 +1,42 @@
-//! A stream of a CUDA device as a [`Backend`]: every operation is a launch or two on it.
+//! A stream of a CUDA device as a [`Backend`](crate::backend::Backend): every operation is a launch or two on it.
 
 use super::abi;
-use super::batch_norm::{self, Moments, Tensors, Terms};
+use super::batch_norm;
 use super::buffer::Buffer;
 use super::context::Context;
 use super::filter::Weights;
 use super::format::Format;
-use super::image::Source;
-use super::loss::Found;
-use super::optimizer::{self, Tensor};
-use super::pool::Way;
+use super::image;
 use super::recording::Recording;
 use super::value::{Count, View};
-use super::{dropout, elementwise, image, loss, pgd, pool, weight_grad};
-use crate::backend::{
-    Adversarial, Backend, Batch, DropoutKey, Fgsm, ImageBatch, Input, NormGradients, NormTensors, Optimizer,
-    Output, PgdStart, PgdStep, PixelData, SLAB, Sign, Standard, Statistics, Then, Verdicts,
-};
+use crate::backend::{Batch, Device, ImageBatch, Input, Output, PixelData, SLAB, Sign, Then, Verdicts};
 use crate::error::Result;
-use crate::filter::Mask;
-use crate::graph::Pool;
-use crate::graph::conv::{ConvShape, Direction};
+use crate::graph::Rectifier;
 use crate::graph::place::Place;
 use std::marker::PhantomData;
-use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// A stream of a CUDA device, on which is computed in one number format.
 pub struct Cuda<T> {
-    context: Arc<Context>,
+    pub(super) context: Arc<Context>,
     /// Sums over parts of a weight gradient.
-    scratch: Mutex<Option<Buffer>>,
+    pub(super) scratch: Mutex<Option<Buffer>>,
     /// Sums over parts of the rows of a channel.
-    sums: Buffer,
+    pub(super) sums: Buffer,
     format: PhantomData<fn() -> T>,
 }
 
 /// Images and labels on the device.
 pub struct DeviceImages {
-    pixels: Buffer,
-    bytes: bool,
-    labels: Buffer,
+    pub(super) pixels: Buffer,
+    pub(super) bytes: bool,
+    pub(super) labels: Buffer,
 }
 
 /// What was found of each image, on the device.
 pub struct DeviceVerdicts {
-    loss: Buffer,
-    correct: Buffer,
+    pub(super) loss: Buffer,
+    pub(super) correct: Buffer,
     images: usize,
 }
 
@@ -80,57 +70,9 @@ impl<T: Format> Cuda<T> {
     }
 }
 
-fn input<T: Format>(x: &Input<Cuda<T>>) -> View {
-    View { address: x.data.address(), place: x.place }
-}
-
-fn output<T: Format>(y: &Output<Cuda<T>>) -> View {
-    View { address: y.data.address(), place: y.place }
-}
-
-fn adversarial<T: Format>(images: &Adversarial<Cuda<T>>) -> pgd::At {
-    pgd::At { pixels: images.pixels.address(), z: output(&images.z) }
-}
-
-fn address(buffer: Option<&Buffer>) -> u64 {
-    buffer.map_or(0, Buffer::address)
-}
-
-fn moments<T: Format>(statistics: &Statistics<Cuda<T>>) -> Moments {
-    Moments { mean: statistics.mean.address(), var: statistics.var.address() }
-}
-
-/// As kernels take it.
-fn then<T: Format>(then: Then<Cuda<T>>) -> abi::Then {
-    let (sign, bits) = match then.sign {
-        Sign::None => (0, 0),
-        Sign::Relu => (1, 0),
-        Sign::ReluSave(bits) => (2, bits.address()),
-        Sign::Mask(bits) => (3, bits.address()),
-    };
-    let (add, add_place) = match &then.add {
-        Some(add) => (add.data.address(), add.place.into()),
-        None => (0, bytemuck::Zeroable::zeroed()),
-    };
-    abi::Then {
-        scale: address(then.scale),
-        shift: address(then.shift),
-        add,
-        bits,
-        add_place,
-        sign,
-        accumulate: u32::from(then.accumulate),
-    }
-}
-
-fn source<T: Format>(images: &DeviceImages, norm: &Standard<Cuda<T>>) -> Source {
-    let DeviceImages { pixels, bytes, .. } = images;
-    Source { pixels: pixels.address(), bytes: *bytes, mean: norm.mean.address(), std: norm.std.address() }
-}
-
 // The launchers' conditions hold throughout: buffers were made by this backend for a batch, places are those of the program
 // that they were made for, and a program neither reads what a step writes nor gives buffers of other batches.
-impl<T: Format> Backend for Cuda<T> {
+impl<T: Format> Device for Cuda<T> {
     type Values = Buffer;
     type Floats = Buffer;
     type Bits = Buffer;
@@ -182,6 +124,10 @@ impl<T: Format> Backend for Cuda<T> {
         Buffer::zeros(&self.context, len * size_of::<f32>())
     }
 
+    fn pixels(&self, rows: usize, batch: Batch) -> Buffer {
+        Buffer::zeros(&self.context, Self::rows(rows, batch) * SLAB * size_of::<f32>())
+    }
+
     fn upload(&self, data: &[f32]) -> Buffer {
         Buffer::of(&self.context, data)
     }
@@ -192,6 +138,10 @@ impl<T: Format> Backend for Cuda<T> {
 
     fn copy(&self, from: &Buffer, to: &mut Buffer) {
         to.copy_from(from);
+    }
+
+    fn zero(&self, buffer: &mut Buffer) {
+        buffer.zero();
     }
 
     fn download(&self, buffer: &Buffer) -> Result<Vec<f32>> {
@@ -245,312 +195,42 @@ impl<T: Format> Backend for Cuda<T> {
     fn replayable(&self, recording: &mut Option<Recording>, work: impl FnOnce()) {
         Recording::run(recording, &self.context, work);
     }
+}
 
-    fn filter(&self, shape: ConvShape, backward: bool) -> Weights {
-        Weights::new::<T>(&self.context, shape, backward)
-    }
+pub(super) fn input<T: Format>(x: &Input<Cuda<T>>) -> View {
+    View { address: x.data.address(), place: x.place }
+}
 
-    fn load_filter(&self, filter: &mut Weights, weights: &Buffer, scale: Option<&Buffer>) {
-        filter.load(&self.context, weights, scale);
-    }
+pub(super) fn output<T: Format>(y: &Output<Cuda<T>>) -> View {
+    View { address: y.data.address(), place: y.place }
+}
 
-    fn mask_filter(&self, filter: &mut Weights, mask: Mask, channels: Range<usize>) {
-        filter.mask(&self.context, mask, channels);
-    }
+pub(super) fn address(buffer: Option<&Buffer>) -> u64 {
+    buffer.map_or(0, Buffer::address)
+}
 
-    fn own_filter(&self, filter: &mut Weights) {
-        filter.own(&self.context);
-    }
-
-    fn share_filter(&self, filter: &mut Weights) {
-        filter.share(&self.context);
-    }
-
-    fn filter_bytes(&self, filter: &Weights, channels: Range<usize>) -> usize {
-        filter.bytes(channels)
-    }
-
-    fn load_images(&self, batch: Batch, images: &DeviceImages, norm: Standard<Self>, out: Output<Self>) {
-        let (count, source) = (Count::of(batch.images), source(images, &norm));
-        // SAFETY: as above.
-        unsafe { image::load::<T>(&self.context, count, source, None, output(&out)) };
-    }
-
-    fn fgsm(
-        &self,
-        batch: Batch,
-        images: &DeviceImages,
-        norm: Standard<Self>,
-        gradient: Input<Self>,
-        attack: Fgsm,
-        out: Output<Self>,
-    ) {
-        let (count, source) = (Count::of(batch.images), source(images, &norm));
-        let attack = Some((attack, input(&gradient)));
-        // SAFETY: as above.
-        unsafe { image::load::<T>(&self.context, count, source, attack, output(&out)) };
-    }
-
-    fn pixels(&self, rows: usize, batch: Batch) -> Buffer {
-        Buffer::zeros(&self.context, Self::rows(rows, batch) * SLAB * size_of::<f32>())
-    }
-
-    fn pgd_start(
-        &self,
-        batch: Batch,
-        images: &DeviceImages,
-        norm: Standard<Self>,
-        start: PgdStart,
-        to: Adversarial<Self>,
-    ) {
-        let (count, source) = (Count::of(batch.images), source(images, &norm));
-        // SAFETY: as above; there is an f32 per element of z in its pixels.
-        unsafe { pgd::start::<T>(&self.context, count, source, start, adversarial(&to)) };
-    }
-
-    fn pgd_step(
-        &self,
-        batch: Batch,
-        images: &DeviceImages,
-        norm: Standard<Self>,
-        gradient: Input<Self>,
-        step: PgdStep,
-        at: Adversarial<Self>,
-    ) {
-        let (count, source) = (Count::of(batch.images), source(images, &norm));
-        // SAFETY: as above; there is an f32 per element of z in its pixels.
-        unsafe {
-            pgd::step::<T>(&self.context, count, source, input(&gradient), step, adversarial(&at));
-        }
-    }
-
-    fn conv(
-        &self,
-        batch: Batch,
-        filter: &Weights,
-        direction: Direction,
-        x: Input<Self>,
-        out: Output<Self>,
-        what: Then<Self>,
-    ) {
-        let count = Count::of(batch.images);
-        // SAFETY: as above.
-        unsafe { filter.convolve::<T>(&self.context, direction, count, input(&x), output(&out), then(what)) };
-    }
-
-    fn conv_weight_gradient(
-        &self,
-        batch: Batch,
-        shape: ConvShape,
-        x: Input<Self>,
-        dy: Input<Self>,
-        weight: &mut Buffer,
-        bias: Option<&mut Buffer>,
-    ) {
-        let (count, dy) = (Count::of(batch.images), input(&dy));
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        // SAFETY: as above; gradients are as long as weights and bias.
-        unsafe {
-            let values = [input(&x), dy];
-            weight_grad::weights::<T>(&self.context, count, shape, values, weight.address(), &mut scratch);
-            if let Some(bias) = bias {
-                weight_grad::bias::<T>(&self.context, count, dy, bias.address());
-            }
-        }
-    }
-
-    fn map(&self, batch: Batch, x: Input<Self>, out: Output<Self>, what: Then<Self>) {
-        let count = Count::of(batch.images);
-        // SAFETY: as above.
-        unsafe { elementwise::map::<T>(&self.context, count, input(&x), output(&out), then(what)) };
-    }
-
-    fn zero(&self, buffer: &mut Buffer) {
-        buffer.zero();
-    }
-
-    fn mask(&self, buffer: &mut Buffer, bits: &Buffer) {
-        let rows = buffer.bytes() / (SLAB * T::BYTES);
-        // SAFETY: as above; there is a word of bits per row.
-        unsafe { elementwise::mask::<T>(&self.context, buffer.address(), bits.address(), rows) };
-    }
-
-    fn copy_bits(&self, batch: Batch, from: Option<(&Buffer, Place)>, (to, place): (&mut Buffer, Place)) {
-        let from = from.map(|(bits, place)| (bits.address(), place));
-        // SAFETY: as above.
-        unsafe {
-            elementwise::copy_bits(&self.context, Count::of(batch.images), from, (to.address(), place))
-        };
-    }
-
-    fn norm_statistics(&self, batch: Batch, x: Input<Self>, statistics: &mut Statistics<Self>) {
-        let count = Count::of(batch.images);
-        // SAFETY: as above; statistics have a number per channel.
-        unsafe {
-            batch_norm::statistics::<T>(&self.context, count, input(&x), moments(statistics), &self.sums)
-        };
-    }
-
-    fn norm_coefficients(
-        &self,
-        norm: NormTensors<Self>,
-        term: Option<&Buffer>,
-        scale: &mut Buffer,
-        shift: &mut Buffer,
-    ) {
-        let of = Tensors {
-            gamma: norm.weight.address(),
-            beta: norm.bias.address(),
-            moments: Moments { mean: norm.mean.address(), var: norm.var.address() },
-            term: address(term),
-        };
-        let channels = norm.weight.bytes() / size_of::<f32>();
-        // SAFETY: all of them have a number per channel.
-        unsafe { batch_norm::coefficients(&self.context, channels, of, [scale.address(), shift.address()]) };
-    }
-
-    fn update_running(
-        &self,
-        statistics: &Statistics<Self>,
-        count: usize,
-        momentum: f32,
-        mean: &mut Buffer,
-        var: &mut Buffer,
-    ) {
-        let channels = mean.bytes() / size_of::<f32>();
-        let running = Moments { mean: mean.address(), var: var.address() };
-        // SAFETY: all of them have a number per channel.
-        unsafe {
-            batch_norm::update_running(&self.context, channels, moments(statistics), running, count, momentum)
-        };
-    }
-
-    fn norm_gradients(
-        &self,
-        batch: Batch,
-        x: Input<Self>,
-        dy: Input<Self>,
-        statistics: &Statistics<Self>,
-        weight: &mut Buffer,
-        bias: &mut Buffer,
-    ) {
-        let (count, of) = (Count::of(batch.images), moments(statistics));
-        let (values, out) = ([input(&x), input(&dy)], [weight.address(), bias.address()]);
-        // SAFETY: as above; gradients have a number per channel.
-        unsafe { batch_norm::gradients::<T>(&self.context, count, values, of, out, &self.sums) };
-    }
-
-    fn norm_backward(
-        &self,
-        batch: Batch,
-        x: Input<Self>,
-        dy: Input<Self>,
-        statistics: &Statistics<Self>,
-        gradients: NormGradients<Self>,
-        weight: &Buffer,
-        dx: Output<Self>,
-        what: Then<Self>,
-    ) {
-        let terms = Terms {
-            moments: moments(statistics),
-            gamma: weight.address(),
-            d_gamma: gradients.weight.address(),
-            d_beta: gradients.bias.address(),
-        };
-        let (count, values) = (Count::of(batch.images), [input(&x), input(&dy), output(&dx)]);
-        // SAFETY: as above.
-        unsafe { batch_norm::backward::<T>(&self.context, count, values, terms, then(what)) };
-    }
-
-    fn max_pool(
-        &self,
-        batch: Batch,
-        pool: Pool,
-        x: Input<Self>,
-        out: Output<Self>,
-        winners: Option<&mut Buffer>,
-    ) {
-        let (count, winners) = (Count::of(batch.images), address(winners.as_deref()));
-        let way = (pool, Way::Forward);
-        // SAFETY: as above; there is a byte per element for the winners.
-        unsafe {
-            let plain = super::value::PLAIN;
-            pool::max::<T>(&self.context, count, way, input(&x), output(&out), winners, plain);
-        }
-    }
-
-    fn max_pool_backward(
-        &self,
-        batch: Batch,
-        pool: Pool,
-        dy: Input<Self>,
-        winners: &Buffer,
-        dx: Output<Self>,
-        what: Then<Self>,
-    ) {
-        let (count, winners, way) = (Count::of(batch.images), winners.address(), (pool, Way::Backward));
-        // SAFETY: as above.
-        unsafe {
-            pool::max::<T>(&self.context, count, way, input(&dy), output(&dx), winners, then(what));
-        }
-    }
-
-    fn avg_pool(&self, batch: Batch, x: Input<Self>, out: Output<Self>) {
-        let count = Count::of(batch.images);
-        // SAFETY: as above.
-        unsafe { pool::average::<T>(&self.context, count, Way::Forward, input(&x), output(&out), None) };
-    }
-
-    fn avg_pool_backward(&self, batch: Batch, dy: Input<Self>, dx: Output<Self>, what: Then<Self>) {
-        let (count, what) = (Count::of(batch.images), Some(then(what)));
-        // SAFETY: as above.
-        unsafe { pool::average::<T>(&self.context, count, Way::Backward, input(&dy), output(&dx), what) };
-    }
-
-    fn dropout(
-        &self,
-        batch: Batch,
-        p: f32,
-        key: DropoutKey,
-        x: Input<Self>,
-        out: Output<Self>,
-        what: Then<Self>,
-    ) {
-        let count = Count::of(batch.images);
-        // SAFETY: as above.
-        unsafe { dropout::dropout::<T>(&self.context, count, p, key, input(&x), output(&out), then(what)) };
-    }
-
-    fn cross_entropy(
-        &self,
-        batch: Batch,
-        logits: Input<Self>,
-        images: &DeviceImages,
-        gradient: Option<(Output<Self>, f32)>,
-        verdicts: &mut DeviceVerdicts,
-    ) {
-        let gradient = gradient.map(|(out, factor)| (output(&out), factor));
-        let found = Found { loss: verdicts.loss.address(), correct: verdicts.correct.address() };
-        let (count, labels) = (Count::of(batch.images), images.labels.address());
-        // SAFETY: as above; there is a label per image, and room for what is found of each.
-        unsafe { loss::cross_entropy::<T>(&self.context, count, input(&logits), labels, gradient, found) };
-    }
-
-    fn optimize(
-        &self,
-        optimizer: Optimizer,
-        step: u64,
-        weights: &mut Buffer,
-        gradient: &Buffer,
-        [first, second]: &mut [Buffer; 2],
-    ) {
-        let tensor = Tensor {
-            weights: weights.address(),
-            gradient: gradient.address(),
-            moments: [first.address(), second.address()],
-            len: weights.bytes() / size_of::<f32>(),
-        };
-        // SAFETY: gradient and states are as long as the weights.
-        unsafe { optimizer::step(&self.context, optimizer, step, tensor) };
+/// As kernels take it.
+pub(super) fn then<T: Format>(then: Then<Cuda<T>>) -> abi::Then {
+    let (sign, Rectifier { below, capped }, bits) = match then.sign {
+        Sign::None => (0, Rectifier::RELU, 0),
+        Sign::Rectify(rectifier) => (1, rectifier, 0),
+        Sign::RectifySave(rectifier, bits) => (2, rectifier, bits.address()),
+        Sign::Mask(bits, below) => (3, Rectifier { below, capped: false }, bits.address()),
+    };
+    let (add, add_place) = match &then.add {
+        Some(add) => (add.data.address(), add.place.into()),
+        None => (0, bytemuck::Zeroable::zeroed()),
+    };
+    abi::Then {
+        scale: address(then.scale),
+        shift: address(then.shift),
+        add,
+        bits,
+        add_place,
+        sign,
+        accumulate: u8::from(then.accumulate),
+        capped: u8::from(capped),
+        unused: 0,
+        below,
     }
 }

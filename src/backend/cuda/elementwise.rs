@@ -28,6 +28,8 @@ struct MaskRows {
     y: u64,
     bits: u64,
     rows: u64,
+    below: f32,
+    unused: u32,
 }
 
 /// `CopyBits` of kernels/elementwise.cu.
@@ -42,7 +44,7 @@ struct CopyBits {
     unused: u32,
 }
 
-const _: () = assert!(size_of::<Map>() == 136 && size_of::<MaskRows>() == 24 && size_of::<CopyBits>() == 72);
+const _: () = assert!(size_of::<Map>() == 136 && size_of::<MaskRows>() == 32 && size_of::<CopyBits>() == 72);
 
 /// y = then(x), element by element.
 ///
@@ -63,12 +65,12 @@ pub unsafe fn map<T: Format>(context: &Context, count: Count, x: View, y: View, 
     unsafe { context.launch("elementwise", &instance::<T>("map"), grid, &parameters) };
 }
 
-/// Zeroes the elements of a buffer of `rows` rows whose bit is not set.
+/// Multiplies the elements of a buffer of `rows` rows whose bit is not set by `below`; with 0 they become +0.0.
 ///
 /// # Safety
 /// The addresses are those of a buffer of that many rows and of its sign bits.
-pub unsafe fn mask<T: Format>(context: &Context, y: u64, bits: u64, rows: usize) {
-    let parameters = MaskRows { y, bits, rows: rows as u64 };
+pub unsafe fn mask<T: Format>(context: &Context, y: u64, bits: u64, below: f32, rows: usize) {
+    let parameters = MaskRows { y, bits, rows: rows as u64, below, unused: 0 };
     let grid = Grid::over(rows * threads_of_row::<T>(), 256);
     // SAFETY: as the caller promises.
     unsafe { context.launch("elementwise", &instance::<T>("mask_rows"), grid, &parameters) };

@@ -1,14 +1,17 @@
-//! The number formats of values.
+//! What kernels and their launchers know of a number format.
 
 use super::conv_mma::Half;
+use crate::backend::format::NumberFormat;
 use half::{bf16, f16};
 
 /// A number format of values; sums are f32 in all of them.
 pub trait Format: Send + Sync + 'static {
+    /// Which one it is.
+    const FORMAT: NumberFormat;
     /// Its name, and the end of its kernels' names.
-    const NAME: &'static str;
+    const NAME: &'static str = Self::FORMAT.name();
     /// Bytes of an element.
-    const BYTES: usize;
+    const BYTES: usize = Self::FORMAT.bytes();
     /// Which of the formats of matrix units it is.
     const HALF: Option<Half>;
     /// Factor of a loss under which its gradients keep to the format's range. Gradients by values of a summed
@@ -17,22 +20,19 @@ pub trait Format: Send + Sync + 'static {
 }
 
 impl Format for f32 {
-    const NAME: &'static str = "f32";
-    const BYTES: usize = 4;
+    const FORMAT: NumberFormat = NumberFormat::F32;
     const HALF: Option<Half> = None;
     const GRADIENT_SCALE: f32 = 1.0;
 }
 
 impl Format for f16 {
-    const NAME: &'static str = "f16";
-    const BYTES: usize = 2;
+    const FORMAT: NumberFormat = NumberFormat::F16;
     const HALF: Option<Half> = Some(Half::F16);
     const GRADIENT_SCALE: f32 = 512.0;
 }
 
 impl Format for bf16 {
-    const NAME: &'static str = "bf16";
-    const BYTES: usize = 2;
+    const FORMAT: NumberFormat = NumberFormat::Bf16;
     const HALF: Option<Half> = Some(Half::Bf16);
     const GRADIENT_SCALE: f32 = 1.0;
 }

@@ -1,11 +1,11 @@
-//! Images and values: kernels/image.cu.
+//! Images, steps of attacks on them, and values: kernels/image.cu.
 
 use super::abi::{self, size};
 use super::context::Context;
 use super::format::Format;
 use super::launch::Grid;
 use super::value::{Count, View, instance};
-use crate::backend::Fgsm;
+use crate::backend::{AttackStart, AttackStep};
 use crate::graph::place::Place;
 use bytemuck::{Pod, Zeroable};
 
@@ -13,16 +13,22 @@ use bytemuck::{Pod, Zeroable};
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct Load {
-    pixels: u64,
+    images: u64,
     mean: u64,
     std: u64,
     gradient: u64,
+    pixels: u64,
     z: u64,
     at: abi::Place,
     gradient_at: abi::Place,
-    images: u32,
+    first_image: u64,
+    count: u32,
+    seed_low: u32,
+    seed_high: u32,
     eps: f32,
+    alpha: f32,
     clamp: u32,
+    noise: u32,
     unused: u32,
 }
 
@@ -37,7 +43,7 @@ struct Download {
     unused: u32,
 }
 
-const _: () = assert!(size_of::<Load>() == 104 && size_of::<Download>() == 48);
+const _: () = assert!(size_of::<Load>() == 136 && size_of::<Download>() == 48);
 
 /// Images on the device, and how they are normalised; addresses.
 #[derive(Clone, Copy, Debug)]
@@ -67,37 +73,69 @@ pub(super) fn grid(place: Place, count: Count) -> Grid {
     Grid { blocks: [(place.h * place.w).div_ceil(TILE), place.c, count.slabs], threads: 256, shared: 0 }
 }
 
-/// Normalised images, after one step along the sign of a gradient if there is one.
+/// Images between two steps: the address of their pixels, f32 as a dense value of their shape, and their z.
+#[derive(Clone, Copy, Debug)]
+pub struct At {
+    /// Address of the pixels, 0 for none.
+    pub pixels: u64,
+    /// What the first layer sees.
+    pub z: View,
+}
+
+/// Where an attack starts: at the images themselves, or at some with noise.
 ///
 /// # Safety
-/// The addresses are those of `count` images and of buffers as the places say.
-pub unsafe fn load<T: Format>(
+/// The addresses are those of `count` images and of buffers as the places say; there is an f32 per element of z in its pixels, if there are any.
+pub unsafe fn start<T: Format>(context: &Context, count: Count, source: Source, start: AttackStart, at: At) {
+    let mut parameters = parameters(count, source, at, start.clamp);
+    if let Some(noise) = start.noise {
+        parameters.noise = 1;
+        parameters.eps = noise.eps;
+        parameters.first_image = noise.first_image;
+        (parameters.seed_low, parameters.seed_high) = (noise.seed as u32, (noise.seed >> 32) as u32);
+    }
+    let kernel = instance::<T>(&source.kernel("load"));
+    // SAFETY: the structure is the kernel's; its addresses are as the caller promises.
+    unsafe { context.launch("image", &kernel, grid(at.z.place, count), &parameters) };
+}
+
+/// One step of an attack, from the pixels of `at`, or from the images themselves where there are none.
+///
+/// # Safety
+/// As [`start`]; the gradient is one of as many images.
+pub unsafe fn step<T: Format>(
     context: &Context,
     count: Count,
     source: Source,
-    attack: Option<(Fgsm, View)>,
-    z: View,
+    gradient: View,
+    step: AttackStep,
+    at: At,
 ) {
-    let (step, gradient) = match attack {
-        Some((step, gradient)) => (step, gradient),
-        None => (Fgsm { eps: 0.0, clamp: false }, View { address: 0, place: z.place }),
-    };
     let parameters = Load {
-        pixels: source.pixels,
+        gradient: gradient.address,
+        gradient_at: gradient.place.into(),
+        eps: step.eps,
+        alpha: step.alpha,
+        ..parameters(count, source, at, step.clamp)
+    };
+    let kernel = instance::<T>(&source.kernel("attack_step"));
+    // SAFETY: the structure is the kernel's; its addresses are as the caller promises. Each thread reads the pixels that it
+    // writes, before it does.
+    unsafe { context.launch("image", &kernel, grid(at.z.place, count), &parameters) };
+}
+
+fn parameters(count: Count, source: Source, at: At, clamp: bool) -> Load {
+    Load {
+        images: source.pixels,
         mean: source.mean,
         std: source.std,
-        gradient: gradient.address,
-        z: z.address,
-        at: z.place.into(),
-        gradient_at: gradient.place.into(),
-        images: size(count.images),
-        eps: step.eps,
-        clamp: u32::from(step.clamp),
-        unused: 0,
-    };
-    let kernel = instance::<T>(&source.kernel("load"));
-    // SAFETY: the structure is the kernel's; its addresses are as the caller promises.
-    unsafe { context.launch("image", &kernel, grid(z.place, count), &parameters) };
+        pixels: at.pixels,
+        z: at.z.address,
+        at: at.z.place.into(),
+        count: size(count.images),
+        clamp: u32::from(clamp),
+        ..Zeroable::zeroed()
+    }
 }
 
 /// `[images, C, H, W]` in f32 of a value.

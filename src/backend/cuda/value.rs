@@ -70,4 +70,7 @@ pub const PLAIN: abi::Then = abi::Then {
     add_place: abi::Place { h: 0, w: 0, c: 0, pixel: 0, offset: 0, step: 0 },
     sign: 0,
     accumulate: 0,
+    capped: 0,
+    unused: 0,
+    below: 0.0,
 };

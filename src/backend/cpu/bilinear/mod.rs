@@ -21,12 +21,14 @@
 mod product;
 mod transforms;
 
-use super::conv2d::{ConvShape, Convolve, Direction, Epilogue, Scratch, Source, Target, Weights};
+use super::convolve::{Convolve, Scratch, Weights};
 use super::epilogue::Output;
 use super::layout::{Aligned, LANES};
 use super::masters::still_masked;
 use super::simd::{Isa, Level, dispatch};
+use super::value::{Epilogue, Source, Target};
 use crate::filter::Mask;
+use crate::graph::conv::{ConvShape, Direction};
 use product::{Product, product_of};
 use std::marker::PhantomData;
 use std::ops::Range;

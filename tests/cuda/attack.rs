@@ -1,10 +1,10 @@
-//! kernels/pgd.cu.
+//! Starts and steps of attacks: kernels/image.cu.
 
 use crate::in_every_format;
 use crate::twins::{On, Operation, Rounded, agree, numbers, places};
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::{
-    Adversarial, Backend, ImageBatch, Input, Noise, Output, PgdStart, PgdStep, PixelData, Standard,
+    Adversarial, AttackStart, AttackStep, Backend, ImageBatch, Input, Noise, Output, PixelData, Standard,
 };
 use synfilter::graph::Shape;
 use synfilter::graph::place::Place;
@@ -50,17 +50,17 @@ impl Operation for Descent {
             }
             found.extend(on.read(z, Place { c: place.pixel, offset: 0, step: 1, ..place }));
         };
-        let to = Adversarial { pixels: &mut pixels, z: Output { data: &mut z, place } };
-        device.pgd_start(batch, &images, norm(), PgdStart { noise: self.noise, clamp: self.clamp }, to);
+        let to = Adversarial { pixels: Some(&mut pixels), z: Output { data: &mut z, place } };
+        device.attack_start(batch, &images, norm(), AttackStart { noise: self.noise, clamp: self.clamp }, to);
         read(&pixels, &z);
         for seed in 0..2 {
             let [dense, sparse] = places(shape);
             let other = if place == dense { sparse } else { dense };
             let gradient = on.value(&numbers(seed, len), other);
             let gradient = Input { data: &gradient, place: other };
-            let step = PgdStep { eps: 0.1, alpha: 0.07, clamp: self.clamp };
-            let at = Adversarial { pixels: &mut pixels, z: Output { data: &mut z, place } };
-            device.pgd_step(batch, &images, norm(), gradient, step, at);
+            let step = AttackStep { eps: 0.1, alpha: 0.07, clamp: self.clamp };
+            let at = Adversarial { pixels: Some(&mut pixels), z: Output { data: &mut z, place } };
+            device.attack_step(batch, &images, norm(), gradient, step, at);
             read(&pixels, &z);
         }
         found

@@ -1,15 +1,15 @@
-//! Projected gradient descent: where it starts, its steps.
+//! Attacks: where they start, their steps.
 
 use crate::value::{Value, layouts};
-use synfilter::backend::cpu::image::{Fgsm, Normalisation, Pixels, fgsm};
+use synfilter::backend::cpu::attack::{Step, start};
+use synfilter::backend::cpu::image::{Normalisation, Pixels};
 use synfilter::backend::cpu::layout::Layout;
-use synfilter::backend::cpu::pgd::{Step, start};
 use synfilter::backend::cpu::simd::Level;
-use synfilter::backend::{Noise, PgdStart, PgdStep};
+use synfilter::backend::{AttackStart, AttackStep, Noise};
 use synfilter::random::{Random, unit};
 
 const NORM: Normalisation = Normalisation { mean: &[0.485, 0.456, 0.406], std: &[0.229, 0.224, 0.225] };
-const STILL: PgdStart = PgdStart { noise: None, clamp: true };
+const STILL: AttackStart = AttackStart { noise: None, clamp: true };
 const SIZE: usize = 5 * 7;
 
 /// Images, and room for what is made of them.
@@ -27,13 +27,28 @@ impl Slab {
         Slab { images, bytes, layout, pixels: vec![9.0; 3 * SIZE * layout.lanes], z: Value::empty(layout) }
     }
 
-    fn start(&mut self, level: Level, how: PgdStart) {
-        start(level, Pixels::U8(&self.bytes), NORM, how, &mut self.pixels, &mut self.z.data, self.layout);
+    fn start(&mut self, level: Level, how: AttackStart) {
+        start(
+            level,
+            Pixels::U8(&self.bytes),
+            NORM,
+            how,
+            Some(&mut self.pixels),
+            &mut self.z.data,
+            self.layout,
+        );
     }
 
-    fn step(&mut self, level: Level, step: PgdStep, gradient: &Value) {
+    fn step(&mut self, level: Level, step: AttackStep, gradient: &Value) {
         let step = Step { step, gradient: gradient.source() };
-        step.apply(level, Pixels::U8(&self.bytes), NORM, &mut self.pixels, &mut self.z.data, self.layout);
+        step.apply(
+            level,
+            Pixels::U8(&self.bytes),
+            NORM,
+            Some(&mut self.pixels),
+            &mut self.z.data,
+            self.layout,
+        );
     }
 
     fn original(&self, lane: usize, c: usize, pixel: usize) -> f32 {
@@ -81,7 +96,7 @@ fn starts_are_the_image_or_noise_around_it_by_position_in_the_set() {
                 slab.assert("still", |lane, c, pixel| slab.original(lane, c, pixel));
                 for clamp in [false, true] {
                     let noise = Noise { eps: 0.2, seed: 77 << 40, first_image: 1 << 33 };
-                    slab.start(level, PgdStart { noise: Some(noise), clamp });
+                    slab.start(level, AttackStart { noise: Some(noise), clamp });
                     slab.assert("noise", |lane, c, pixel| {
                         let x = slab.original(lane, c, pixel);
                         if lane >= images {
@@ -105,7 +120,7 @@ fn steps_follow_the_formula() {
         for (layout, other) in layouts(3, 5, 7, 32).into_iter().zip(layouts(3, 5, 7, 32).into_iter().rev()) {
             let mut slab = Slab::new(layout, 20, &mut random);
             let gradients: Vec<Value> = (0..4).map(|_| gradient(other, &mut random)).collect();
-            let step = PgdStep { eps: 0.07, alpha: 0.03, clamp };
+            let step = AttackStep { eps: 0.07, alpha: 0.03, clamp };
             for level in Level::available() {
                 slab.start(level, STILL);
                 let mut expected = slab.pixels.clone();
@@ -137,11 +152,11 @@ fn no_step_leaves_the_ball() {
         for level in Level::available() {
             for (eps, alpha) in [(0.03, 0.3), (0.1, 0.04), (0.3, 0.007), (0.0, 0.1)] {
                 let noise = Noise { eps, seed: 1, first_image: 0 };
-                slab.start(level, PgdStart { noise: Some(noise), clamp: true });
+                slab.start(level, AttackStart { noise: Some(noise), clamp: true });
                 let mut moved = 0;
                 for _ in 0..12 {
                     let before = slab.pixels.clone();
-                    slab.step(level, PgdStep { eps, alpha, clamp: true }, &gradient(layout, &mut random));
+                    slab.step(level, AttackStep { eps, alpha, clamp: true }, &gradient(layout, &mut random));
                     moved += before.iter().zip(&slab.pixels).filter(|(a, b)| a != b).count();
                     for pixel in 0..SIZE {
                         for (c, lane) in (0..3).flat_map(|c| (0..40).map(move |lane| (c, lane))) {
@@ -183,15 +198,15 @@ fn one_step_of_the_size_of_the_ball_is_fgsm() {
         for (level, clamp) in Level::available().into_iter().flat_map(|l| [(l, true), (l, false)]) {
             let pixels = Pixels::F32(&floats);
             let (mut want, mut z) = (Value::empty(layout), Value::empty(layout));
-            let one = Fgsm { epsilon: eps, clamp };
-            fgsm(level, pixels, NORM, one, gradient.source(), &mut want.data, layout);
+            let one = Step { step: AttackStep { eps, alpha: eps, clamp }, gradient: gradient.source() };
+            one.apply(level, pixels, NORM, None, &mut want.data, layout);
             let mut between = vec![0.0; 3 * SIZE * 64];
-            start(level, pixels, NORM, STILL, &mut between, &mut z.data, layout);
+            start(level, pixels, NORM, STILL, Some(&mut between), &mut z.data, layout);
             for alpha in [eps, 2.5 * eps] {
-                let step = PgdStep { eps, alpha, clamp };
+                let step = AttackStep { eps, alpha, clamp };
                 let step = Step { step, gradient: gradient.source() };
                 let mut between = between.clone();
-                step.apply(level, pixels, NORM, &mut between, &mut z.data, layout);
+                step.apply(level, pixels, NORM, Some(&mut between), &mut z.data, layout);
                 let bits = |value: &Value| value.data.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
                 assert!(
                     bits(&z) == bits(&want),
