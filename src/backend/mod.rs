@@ -6,6 +6,7 @@
 //! device owns its buffers; every operation names what it reads and what it writes, and writes all of it (or adds, where
 //! [`Then::accumulate`] says so).
 
+mod adversarial;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;
@@ -17,9 +18,10 @@ pub mod open;
 pub mod opened;
 mod train;
 
+pub use adversarial::{Adversarial, AttackStart, AttackStep, Noise, Standard};
 pub use device::Device;
 pub(crate) use device::grain;
-pub use images::{Adversarial, AttackStart, AttackStep, ImageBatch, Noise, PixelData, Standard, Verdicts};
+pub use images::{ImageBatch, PixelData, Verdicts};
 pub use infer::{Infer, NormTensors};
 pub use train::{Adam, DropoutKey, NormGradients, Optimizer, Sgd, Statistics, Train};
 

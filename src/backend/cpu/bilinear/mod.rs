@@ -18,117 +18,32 @@
 //! The stride between points is padded by a line, so that the same row of all points does not fall into one set of
 //! the first-level cache.
 
+mod form;
+mod panel;
 mod product;
 mod transforms;
+
+pub use form::{Form, MAX_POINTS, MAX_TAPS, MAX_TILE, combination};
 
 use super::convolve::{Convolve, Scratch, Weights};
 use super::epilogue::Output;
 use super::layout::{Aligned, LANES};
 use super::masters::still_masked;
-use super::simd::{Isa, Level, dispatch};
+use super::simd::{Level, dispatch};
 use super::value::{Epilogue, Source, Target};
 use crate::filter::Mask;
 use crate::graph::conv::{ConvShape, Direction};
-use product::{Product, product_of};
+use panel::{Panel, panels, phase_of};
+use product::Product;
 use std::marker::PhantomData;
 use std::ops::Range;
 use transforms::{Finish, Input, Pack};
-
-/// Points of one axis, and pixels that a tile reads along it, are at most this many.
-pub const MAX_POINTS: usize = 8;
-/// Taps of one axis are at most this many.
-pub const MAX_TAPS: usize = 4;
-/// Outputs of a tile along one axis are at most this many.
-pub const MAX_TILE: usize = 4;
 
 /// Up to so many channels, each panel passes over all points and is finished before the next one.
 const FEW_CHANNELS: usize = 64;
 
 /// Written channels whose products are held before their output transform, where there are more.
 const PRODUCT_BLOCK: usize = 64;
-
-/// Transforms of one axis: a correlation of [`Form::TAPS`] taps with up to [`Form::TILE`] outputs.
-pub trait Form: Send + Sync + 'static {
-    /// Taps.
-    const TAPS: usize;
-    /// Outputs of a full tile.
-    const TILE: usize;
-    /// Points of a full tile.
-    const POINTS: usize;
-
-    /// Whether it can be used where an axis has `read` and `written` pixels and `pad` zeros before the read ones.
-    fn fits(read: usize, written: usize, pad: usize) -> bool;
-
-    /// Pixels that a tile of `m` outputs reads.
-    fn extent(m: usize) -> usize;
-
-    /// The first pixel it reads lies this much before its first output, where the padding is `pad`.
-    fn shift(pad: usize) -> usize;
-
-    /// Points that a tile of `m` outputs uses.
-    fn point_count(m: usize) -> usize;
-
-    /// Their numbers.
-    fn points(m: usize) -> [u8; MAX_POINTS];
-
-    /// The weight transform G, point by tap.
-    const WEIGHTS: [[f32; MAX_TAPS]; MAX_POINTS];
-
-    /// All points of the taps.
-    ///
-    /// # Safety
-    /// The machine has `I`'s instruction set.
-    #[inline(always)]
-    unsafe fn weights<I: Isa>(g: &[I::V; MAX_TAPS]) -> [I::V; MAX_POINTS] {
-        let matrix = const { &Self::WEIGHTS };
-        // SAFETY: the caller's promise.
-        unsafe {
-            let mut u = [I::splat(0.0); MAX_POINTS];
-            for (u, row) in u.iter_mut().zip(matrix).take(Self::POINTS) {
-                *u = combination::<I, MAX_TAPS>(row, g);
-            }
-            u
-        }
-    }
-
-    /// The used points of the pixels of a tile of `M` outputs.
-    ///
-    /// # Safety
-    /// The machine has `I`'s instruction set.
-    unsafe fn input<I: Isa, const M: usize>(d: &[I::V; MAX_POINTS]) -> [I::V; MAX_POINTS];
-
-    /// The outputs of a tile of `M` from its used points.
-    ///
-    /// # Safety
-    /// The machine has `I`'s instruction set.
-    unsafe fn output<I: Isa, const M: usize>(p: &[I::V; MAX_POINTS]) -> [I::V; MAX_TILE];
-}
-
-/// `Σ row[i] · v[i]` over the coefficients that are not 0, highest first; a first coefficient of 1 costs nothing. For
-/// constant rows, of which nothing else is left when compiled.
-///
-/// # Safety
-/// The machine has `I`'s instruction set.
-#[inline(always)]
-pub unsafe fn combination<I: Isa, const N: usize>(row: &[f32; N], v: &[I::V; N]) -> I::V {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let mut sum = I::splat(0.0);
-        let mut first = true;
-        for i in (0..N).rev() {
-            if row[i] != 0.0 {
-                sum = match (first, row[i] == 1.0) {
-                    (true, true) => v[i],
-                    (true, false) => I::mul(I::splat(row[i]), v[i]),
-                    (false, true) => I::add(sum, v[i]),
-                    (false, false) => I::fma(I::splat(row[i]), v[i], sum),
-                };
-                first = false;
-            }
-        }
-        sum
-    }
-}
 
 /// The points that a tile uses.
 struct Used {
@@ -147,21 +62,6 @@ impl Used {
             }
         }
         used
-    }
-}
-
-/// Written channels that one register tile computes.
-#[derive(Clone, Copy, Debug)]
-struct Panel {
-    first: usize,
-    kb: usize,
-    product: unsafe fn(Level, Product),
-}
-
-impl Panel {
-    /// Whether some of these channels are its own.
-    fn meets(&self, channels: &Range<usize>) -> bool {
-        self.first.max(channels.start) < (self.first + self.kb).min(channels.end)
     }
 }
 
@@ -323,29 +223,6 @@ impl<F: Form> Bilinear<F> {
             })
         })
     }
-}
-
-/// Phase (row, column) and channel of a virtual channel.
-#[inline(always)]
-fn phase_of(virtual_channel: usize, channels: usize, step: usize) -> (usize, usize, usize) {
-    let phase = virtual_channel / channels;
-    (phase / step, phase % step, virtual_channel % channels)
-}
-
-/// Splits channels into the fewest panels that fit the register tile, as even as can be.
-fn panels(outputs: usize, level: Level) -> Vec<Panel> {
-    let tallest = match level {
-        Level::Avx512 => 14,
-        Level::Avx2 => 6,
-        Level::Portable => 3,
-    };
-    let count = outputs.div_ceil(tallest);
-    let edge = |i: usize| i * outputs / count;
-    let panel = |i: usize| {
-        let kb = edge(i + 1) - edge(i);
-        Panel { first: edge(i), kb, product: product_of(kb) }
-    };
-    (0..count).map(panel).collect()
 }
 
 impl<F: Form> Convolve for Bilinear<F> {

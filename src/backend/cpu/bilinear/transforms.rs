@@ -3,8 +3,9 @@
 use super::super::epilogue::Output;
 use super::super::layout::{LANES, Layout};
 use super::super::simd::{Isa, Kernel};
+use super::form::{Form, MAX_POINTS, MAX_TAPS, MAX_TILE};
+use super::panel::{Panel, phase_of};
 use super::product::prefetch_to_write;
-use super::{Form, MAX_POINTS, MAX_TAPS, MAX_TILE, Panel, phase_of};
 use crate::filter::Mask;
 use std::marker::PhantomData;
 use std::ops::Range;
