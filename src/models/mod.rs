@@ -1,4 +1,6 @@
 //! The architectures, with torchvision's structure, names, shapes and default initialisations.
+//!
+//! A network more of a known family is a value in the family's file and an entry of `architectures!` below.
 
 mod resnet;
 mod shufflenet;
@@ -9,40 +11,64 @@ pub use stem::{Stem, stem_of};
 
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
+use crate::text::enumerated;
 use std::fmt;
 use std::str::FromStr;
 
-/// Which network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Arch {
+/// A family's way to build one of its members.
+trait Member: Sync {
+    /// The network called `name`, of images of `input`.
+    fn build(&self, name: &str, input: Shape, classes: usize, stem: Stem) -> Result<Graph>;
+
+    /// Whether it can be built with every [`Stem`]; it is asked for another than torchvision's only if so.
+    fn has_stems(&self) -> bool {
+        false
+    }
+}
+
+/// The architectures, in the order in which they are listed to the user: torchvision's name, and which member of a family.
+macro_rules! architectures {
+    ($($(#[$doc:meta])* $arch:ident = $name:literal => $member:expr,)*) => {
+        /// Which network.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Arch {
+            $($(#[$doc])* $arch,)*
+        }
+
+        impl Arch {
+            /// All of them.
+            pub const ALL: [Arch; [$(Arch::$arch),*].len()] = [$(Arch::$arch),*];
+
+            /// torchvision's name.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Arch::$arch => $name,)*
+                }
+            }
+
+            fn member(self) -> &'static dyn Member {
+                match self {
+                    $(Arch::$arch => &$member,)*
+                }
+            }
+        }
+    };
+}
+
+architectures! {
     /// ResNet-18: 21 filterable tensors.
-    Resnet18,
+    Resnet18 = "resnet18" => resnet::RESNET18,
     /// ResNet-50: 54 filterable tensors.
-    Resnet50,
+    Resnet50 = "resnet50" => resnet::RESNET50,
     /// SqueezeNet 1.1: 26 filterable tensors.
-    Squeezenet1_1,
+    Squeezenet1_1 = "squeezenet1_1" => squeezenet::V1_1,
     /// ShuffleNet V2 at width 1.0: 57 filterable tensors.
-    ShufflenetV2X1_0,
+    ShufflenetV2X1_0 = "shufflenet_v2_x1_0" => shufflenet::X1_0,
     /// ShuffleNet V2 at width 0.5: 57 filterable tensors.
-    ShufflenetV2X0_5,
+    ShufflenetV2X0_5 = "shufflenet_v2_x0_5" => shufflenet::X0_5,
 }
 
 impl Arch {
-    /// All of them.
-    pub const ALL: [Arch; 5] =
-        [Arch::Resnet18, Arch::Resnet50, Arch::Squeezenet1_1, Arch::ShufflenetV2X1_0, Arch::ShufflenetV2X0_5];
-
-    /// torchvision's name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Arch::Resnet18 => "resnet18",
-            Arch::Resnet50 => "resnet50",
-            Arch::Squeezenet1_1 => "squeezenet1_1",
-            Arch::ShufflenetV2X1_0 => "shufflenet_v2_x1_0",
-            Arch::ShufflenetV2X0_5 => "shufflenet_v2_x0_5",
-        }
-    }
-
     /// The network for images of `input` and `classes` classes, with torchvision's stem.
     ///
     /// # Errors
@@ -64,18 +90,12 @@ impl Arch {
                 input.c
             )));
         }
-        match self {
-            Arch::Resnet18 => resnet::resnet18(input, classes, stem),
-            Arch::Resnet50 => resnet::resnet50(input, classes, stem),
-            Arch::Squeezenet1_1 => squeezenet::squeezenet1_1(input, classes),
-            Arch::ShufflenetV2X1_0 => shufflenet::shufflenet(self.name(), input, classes, 116),
-            Arch::ShufflenetV2X0_5 => shufflenet::shufflenet(self.name(), input, classes, 48),
-        }
+        self.member().build(&stem.named(self.name()), input, classes, stem)
     }
 
     /// Whether it can be built with every [`Stem`].
     pub fn has_stems(self) -> bool {
-        matches!(self, Arch::Resnet18 | Arch::Resnet50)
+        self.member().has_stems()
     }
 
     /// Refuses a stem that the architecture does not have.
@@ -86,8 +106,8 @@ impl Arch {
         if stem.is_imagenet() || self.has_stems() {
             return Ok(());
         }
-        let with: Vec<_> = Arch::ALL.into_iter().filter(|arch| arch.has_stems()).map(Arch::name).collect();
-        let with = with.join(" and ");
+        let with = Arch::ALL.into_iter().filter(|arch| arch.has_stems()).map(Arch::name);
+        let with = enumerated(&with.collect::<Vec<_>>());
         Err(Error::usage(format!("--stem {stem}: {with} have stems; {self} has one of its own")))
     }
 }
@@ -102,8 +122,8 @@ impl FromStr for Arch {
     type Err = Error;
     fn from_str(s: &str) -> Result<Self> {
         Arch::ALL.into_iter().find(|a| a.name() == s).ok_or_else(|| {
-            let known: Vec<_> = Arch::ALL.iter().map(|a| a.name()).collect();
-            Error::usage(format!("unknown architecture '{s}': expected one of {}", known.join(", ")))
+            let known = Arch::ALL.map(Arch::name).join(", ");
+            Error::usage(format!("unknown architecture '{s}': expected one of {known}"))
         })
     }
 }
