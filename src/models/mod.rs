@@ -58,6 +58,8 @@ macro_rules! architectures {
 architectures! {
     /// ResNet-18: 21 filterable tensors.
     Resnet18 = "resnet18" => resnet::RESNET18,
+    /// ResNet-34: 37 filterable tensors.
+    Resnet34 = "resnet34" => resnet::RESNET34,
     /// ResNet-50: 54 filterable tensors.
     Resnet50 = "resnet50" => resnet::RESNET50,
     /// SqueezeNet 1.1: 26 filterable tensors.

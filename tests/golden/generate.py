@@ -54,6 +54,7 @@ SHAPES = [
 # tried on. A family's first are tried on all; the others differ from them in numbers alone, which one input shape shows.
 NETWORKS = {
     "resnet18": (0.9, SHAPES),
+    "resnet34": (0.8, SHAPES[1:2]),
     "resnet50": (0.9, SHAPES),
     "squeezenet1_1": (1.0, SHAPES),
     "shufflenet_v2_x1_0": (1.1, SHAPES),
