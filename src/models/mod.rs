@@ -62,6 +62,8 @@ architectures! {
     Resnet34 = "resnet34" => resnet::RESNET34,
     /// ResNet-50: 54 filterable tensors.
     Resnet50 = "resnet50" => resnet::RESNET50,
+    /// ResNet-101: 105 filterable tensors.
+    Resnet101 = "resnet101" => resnet::RESNET101,
     /// SqueezeNet 1.1: 26 filterable tensors.
     Squeezenet1_1 = "squeezenet1_1" => squeezenet::V1_1,
     /// ShuffleNet V2 at width 1.0: 57 filterable tensors.

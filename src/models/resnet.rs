@@ -22,6 +22,7 @@ enum Block {
 pub const RESNET18: Resnet = Resnet { blocks: [2, 2, 2, 2], block: Block::Basic };
 pub const RESNET34: Resnet = Resnet { blocks: [3, 4, 6, 3], block: Block::Basic };
 pub const RESNET50: Resnet = Resnet { blocks: [3, 4, 6, 3], block: Block::Bottleneck };
+pub const RESNET101: Resnet = Resnet { blocks: [3, 4, 23, 3], block: Block::Bottleneck };
 
 impl Member for Resnet {
     fn build(&self, name: &str, input: Shape, classes: usize, stem: Stem) -> Result<Graph> {

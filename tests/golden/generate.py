@@ -56,6 +56,7 @@ NETWORKS = {
     "resnet18": (0.9, SHAPES),
     "resnet34": (0.8, SHAPES[1:2]),
     "resnet50": (0.9, SHAPES),
+    "resnet101": (0.8, SHAPES[1:2]),
     "squeezenet1_1": (1.0, SHAPES),
     "shufflenet_v2_x1_0": (1.1, SHAPES),
     "shufflenet_v2_x0_5": (1.1, SHAPES),
