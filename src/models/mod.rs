@@ -64,6 +64,8 @@ architectures! {
     Resnet50 = "resnet50" => resnet::RESNET50,
     /// ResNet-101: 105 filterable tensors.
     Resnet101 = "resnet101" => resnet::RESNET101,
+    /// ResNet-152: 156 filterable tensors.
+    Resnet152 = "resnet152" => resnet::RESNET152,
     /// SqueezeNet 1.1: 26 filterable tensors.
     Squeezenet1_1 = "squeezenet1_1" => squeezenet::V1_1,
     /// ShuffleNet V2 at width 1.0: 57 filterable tensors.

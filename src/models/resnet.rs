@@ -23,6 +23,7 @@ pub const RESNET18: Resnet = Resnet { blocks: [2, 2, 2, 2], block: Block::Basic 
 pub const RESNET34: Resnet = Resnet { blocks: [3, 4, 6, 3], block: Block::Basic };
 pub const RESNET50: Resnet = Resnet { blocks: [3, 4, 6, 3], block: Block::Bottleneck };
 pub const RESNET101: Resnet = Resnet { blocks: [3, 4, 23, 3], block: Block::Bottleneck };
+pub const RESNET152: Resnet = Resnet { blocks: [3, 8, 36, 3], block: Block::Bottleneck };
 
 impl Member for Resnet {
     fn build(&self, name: &str, input: Shape, classes: usize, stem: Stem) -> Result<Graph> {
