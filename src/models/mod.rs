@@ -66,6 +66,8 @@ architectures! {
     Resnet101 = "resnet101" => resnet::RESNET101,
     /// ResNet-152: 156 filterable tensors.
     Resnet152 = "resnet152" => resnet::RESNET152,
+    /// Wide ResNet-50-2: 54 filterable tensors.
+    WideResnet50_2 = "wide_resnet50_2" => resnet::WIDE_RESNET50_2,
     /// SqueezeNet 1.1: 26 filterable tensors.
     Squeezenet1_1 = "squeezenet1_1" => squeezenet::V1_1,
     /// ShuffleNet V2 at width 1.0: 57 filterable tensors.

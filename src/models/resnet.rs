@@ -15,15 +15,18 @@ pub struct Resnet {
 enum Block {
     /// Two 3×3 convolutions.
     Basic,
-    /// 1×1, 3×3, 1×1; the last has four times the stage's width.
-    Bottleneck,
+    /// 1×1, 3×3, 1×1; the first two have `widen` times the stage's width, the last four times.
+    Bottleneck { widen: usize },
 }
+
+const PLAIN: Block = Block::Bottleneck { widen: 1 };
 
 pub const RESNET18: Resnet = Resnet { blocks: [2, 2, 2, 2], block: Block::Basic };
 pub const RESNET34: Resnet = Resnet { blocks: [3, 4, 6, 3], block: Block::Basic };
-pub const RESNET50: Resnet = Resnet { blocks: [3, 4, 6, 3], block: Block::Bottleneck };
-pub const RESNET101: Resnet = Resnet { blocks: [3, 4, 23, 3], block: Block::Bottleneck };
-pub const RESNET152: Resnet = Resnet { blocks: [3, 8, 36, 3], block: Block::Bottleneck };
+pub const RESNET50: Resnet = Resnet { blocks: [3, 4, 6, 3], block: PLAIN };
+pub const RESNET101: Resnet = Resnet { blocks: [3, 4, 23, 3], block: PLAIN };
+pub const RESNET152: Resnet = Resnet { blocks: [3, 8, 36, 3], block: PLAIN };
+pub const WIDE_RESNET50_2: Resnet = Resnet { blocks: [3, 4, 6, 3], block: Block::Bottleneck { widen: 2 } };
 
 impl Member for Resnet {
     fn build(&self, name: &str, input: Shape, classes: usize, stem: Stem) -> Result<Graph> {
@@ -44,7 +47,9 @@ impl Member for Resnet {
                 let (path, width) = (format!("layer{}.{i}", stage + 1), 64 << stage);
                 x = match self.block {
                     Block::Basic => basic_block(&mut b, &path, x, width, stride)?,
-                    Block::Bottleneck => bottleneck(&mut b, &path, x, width, stride)?,
+                    Block::Bottleneck { widen } => {
+                        bottleneck(&mut b, &path, x, [widen * width, 4 * width], stride)?
+                    }
                 };
             }
         }
@@ -69,16 +74,22 @@ fn basic_block(b: &mut Builder, path: &str, x: NodeId, width: usize, stride: usi
     Ok(b.relu(y))
 }
 
-fn bottleneck(b: &mut Builder, path: &str, x: NodeId, width: usize, stride: usize) -> Result<NodeId> {
-    let y = conv(b, &format!("{path}.conv1"), x, ConvSpec::new(width, 1, 1, 0))?;
+fn bottleneck(
+    b: &mut Builder,
+    path: &str,
+    x: NodeId,
+    [inner, outer]: [usize; 2],
+    stride: usize,
+) -> Result<NodeId> {
+    let y = conv(b, &format!("{path}.conv1"), x, ConvSpec::new(inner, 1, 1, 0))?;
     let y = b.norm(&format!("{path}.bn1"), y);
     let y = b.relu(y);
-    let y = conv(b, &format!("{path}.conv2"), y, ConvSpec::new(width, 3, stride, 1))?;
+    let y = conv(b, &format!("{path}.conv2"), y, ConvSpec::new(inner, 3, stride, 1))?;
     let y = b.norm(&format!("{path}.bn2"), y);
     let y = b.relu(y);
-    let y = conv(b, &format!("{path}.conv3"), y, ConvSpec::new(4 * width, 1, 1, 0))?;
+    let y = conv(b, &format!("{path}.conv3"), y, ConvSpec::new(outer, 1, 1, 0))?;
     let y = b.norm(&format!("{path}.bn3"), y);
-    let shortcut = shortcut(b, path, x, 4 * width, stride)?;
+    let shortcut = shortcut(b, path, x, outer, stride)?;
     let y = b.add(y, shortcut);
     Ok(b.relu(y))
 }
