@@ -68,6 +68,8 @@ architectures! {
     Resnet152 = "resnet152" => resnet::RESNET152,
     /// Wide ResNet-50-2: 54 filterable tensors.
     WideResnet50_2 = "wide_resnet50_2" => resnet::WIDE_RESNET50_2,
+    /// ResNeXt-50 of 32 groups: 54 filterable tensors.
+    Resnext50_32x4d = "resnext50_32x4d" => resnet::RESNEXT50_32X4D,
     /// SqueezeNet 1.1: 26 filterable tensors.
     Squeezenet1_1 = "squeezenet1_1" => squeezenet::V1_1,
     /// ShuffleNet V2 at width 1.0: 57 filterable tensors.

@@ -1,4 +1,5 @@
-//! ResNets (He et al., 2016; torchvision's V1.5: the stride sits in the 3×3 convolution).
+//! ResNets (He et al., 2016; torchvision's V1.5: the stride sits in the 3×3 convolution), wide ones (Zagoruyko and Komodakis,
+//! 2016) and ResNeXts (Xie et al., 2017).
 
 use super::{Member, Stem};
 use crate::error::Result;
@@ -15,18 +16,22 @@ pub struct Resnet {
 enum Block {
     /// Two 3×3 convolutions.
     Basic,
-    /// 1×1, 3×3, 1×1; the first two have `widen` times the stage's width, the last four times.
-    Bottleneck { widen: usize },
+    /// 1×1, 3×3, 1×1; the first two have `widen` times the stage's width, the last four times. The 3×3
+    /// convolution is in `groups`.
+    Bottleneck { widen: usize, groups: usize },
 }
 
-const PLAIN: Block = Block::Bottleneck { widen: 1 };
+const PLAIN: Block = Block::Bottleneck { widen: 1, groups: 1 };
 
 pub const RESNET18: Resnet = Resnet { blocks: [2, 2, 2, 2], block: Block::Basic };
 pub const RESNET34: Resnet = Resnet { blocks: [3, 4, 6, 3], block: Block::Basic };
 pub const RESNET50: Resnet = Resnet { blocks: [3, 4, 6, 3], block: PLAIN };
 pub const RESNET101: Resnet = Resnet { blocks: [3, 4, 23, 3], block: PLAIN };
 pub const RESNET152: Resnet = Resnet { blocks: [3, 8, 36, 3], block: PLAIN };
-pub const WIDE_RESNET50_2: Resnet = Resnet { blocks: [3, 4, 6, 3], block: Block::Bottleneck { widen: 2 } };
+pub const WIDE_RESNET50_2: Resnet =
+    Resnet { blocks: [3, 4, 6, 3], block: Block::Bottleneck { widen: 2, groups: 1 } };
+pub const RESNEXT50_32X4D: Resnet =
+    Resnet { blocks: [3, 4, 6, 3], block: Block::Bottleneck { widen: 2, groups: 32 } };
 
 impl Member for Resnet {
     fn build(&self, name: &str, input: Shape, classes: usize, stem: Stem) -> Result<Graph> {
@@ -47,8 +52,9 @@ impl Member for Resnet {
                 let (path, width) = (format!("layer{}.{i}", stage + 1), 64 << stage);
                 x = match self.block {
                     Block::Basic => basic_block(&mut b, &path, x, width, stride)?,
-                    Block::Bottleneck { widen } => {
-                        bottleneck(&mut b, &path, x, [widen * width, 4 * width], stride)?
+                    Block::Bottleneck { widen, groups } => {
+                        let middle = ConvSpec::new(widen * width, 3, stride, 1).groups(groups);
+                        bottleneck(&mut b, &path, x, middle, 4 * width)?
                     }
                 };
             }
@@ -74,22 +80,17 @@ fn basic_block(b: &mut Builder, path: &str, x: NodeId, width: usize, stride: usi
     Ok(b.relu(y))
 }
 
-fn bottleneck(
-    b: &mut Builder,
-    path: &str,
-    x: NodeId,
-    [inner, outer]: [usize; 2],
-    stride: usize,
-) -> Result<NodeId> {
-    let y = conv(b, &format!("{path}.conv1"), x, ConvSpec::new(inner, 1, 1, 0))?;
+/// Around a convolution that is given, with its stride.
+fn bottleneck(b: &mut Builder, path: &str, x: NodeId, middle: ConvSpec, outer: usize) -> Result<NodeId> {
+    let y = conv(b, &format!("{path}.conv1"), x, ConvSpec::new(middle.k, 1, 1, 0))?;
     let y = b.norm(&format!("{path}.bn1"), y);
     let y = b.relu(y);
-    let y = conv(b, &format!("{path}.conv2"), y, ConvSpec::new(inner, 3, stride, 1))?;
+    let y = conv(b, &format!("{path}.conv2"), y, middle)?;
     let y = b.norm(&format!("{path}.bn2"), y);
     let y = b.relu(y);
     let y = conv(b, &format!("{path}.conv3"), y, ConvSpec::new(outer, 1, 1, 0))?;
     let y = b.norm(&format!("{path}.bn3"), y);
-    let shortcut = shortcut(b, path, x, outer, stride)?;
+    let shortcut = shortcut(b, path, x, outer, middle.stride)?;
     let y = b.add(y, shortcut);
     Ok(b.relu(y))
 }
