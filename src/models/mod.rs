@@ -72,6 +72,8 @@ architectures! {
     Resnext50_32x4d = "resnext50_32x4d" => resnet::RESNEXT50_32X4D,
     /// SqueezeNet 1.1: 26 filterable tensors.
     Squeezenet1_1 = "squeezenet1_1" => squeezenet::V1_1,
+    /// SqueezeNet 1.0: 26 filterable tensors.
+    Squeezenet1_0 = "squeezenet1_0" => squeezenet::V1_0,
     /// ShuffleNet V2 at width 1.0: 57 filterable tensors.
     ShufflenetV2X1_0 = "shufflenet_v2_x1_0" => shufflenet::X1_0,
     /// ShuffleNet V2 at width 0.5: 57 filterable tensors.

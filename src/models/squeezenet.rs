@@ -13,6 +13,7 @@ pub struct Squeezenet {
     pools: [usize; 3],
 }
 
+pub const V1_0: Squeezenet = Squeezenet { stem: (96, 7), pools: [2, 6, 11] };
 pub const V1_1: Squeezenet = Squeezenet { stem: (64, 3), pools: [2, 5, 8] };
 
 /// Squeeze and expand channels of the fire modules.

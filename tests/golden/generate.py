@@ -61,6 +61,7 @@ NETWORKS = {
     "wide_resnet50_2": (0.9, SHAPES[1:2]),
     "resnext50_32x4d": (0.9, SHAPES[1:2]),
     "squeezenet1_1": (1.0, SHAPES),
+    "squeezenet1_0": (1.0, SHAPES[1:2]),
     "shufflenet_v2_x1_0": (1.1, SHAPES),
     "shufflenet_v2_x0_5": (1.1, SHAPES),
 }
