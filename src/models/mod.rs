@@ -78,6 +78,8 @@ architectures! {
     ShufflenetV2X1_0 = "shufflenet_v2_x1_0" => shufflenet::X1_0,
     /// ShuffleNet V2 at width 0.5: 57 filterable tensors.
     ShufflenetV2X0_5 = "shufflenet_v2_x0_5" => shufflenet::X0_5,
+    /// ShuffleNet V2 at width 1.5: 57 filterable tensors.
+    ShufflenetV2X1_5 = "shufflenet_v2_x1_5" => shufflenet::X1_5,
 }
 
 impl Arch {

@@ -13,6 +13,7 @@ pub struct Shufflenet {
 
 pub const X0_5: Shufflenet = Shufflenet { width: 48 };
 pub const X1_0: Shufflenet = Shufflenet { width: 116 };
+pub const X1_5: Shufflenet = Shufflenet { width: 176 };
 
 impl Member for Shufflenet {
     fn build(&self, name: &str, input: Shape, classes: usize, _: Stem) -> Result<Graph> {

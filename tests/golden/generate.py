@@ -64,6 +64,7 @@ NETWORKS = {
     "squeezenet1_0": (1.0, SHAPES[1:2]),
     "shufflenet_v2_x1_0": (1.1, SHAPES),
     "shufflenet_v2_x0_5": (1.1, SHAPES),
+    "shufflenet_v2_x1_5": (1.1, SHAPES[1:2]),
 }
 # Stems for small images, which torchvision does not have: an architecture, its stem, and the input it is tried on.
 STEMS = {"resnet18-3x3": ("resnet18", "3x3", SHAPES[1])}
