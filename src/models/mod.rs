@@ -80,6 +80,8 @@ architectures! {
     ShufflenetV2X0_5 = "shufflenet_v2_x0_5" => shufflenet::X0_5,
     /// ShuffleNet V2 at width 1.5: 57 filterable tensors.
     ShufflenetV2X1_5 = "shufflenet_v2_x1_5" => shufflenet::X1_5,
+    /// ShuffleNet V2 at width 2.0: 57 filterable tensors.
+    ShufflenetV2X2_0 = "shufflenet_v2_x2_0" => shufflenet::X2_0,
 }
 
 impl Arch {

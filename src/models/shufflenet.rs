@@ -9,11 +9,14 @@ use crate::graph::{Graph, Init, NodeId, Pool, Shape};
 pub struct Shufflenet {
     /// Channels of the first stage; they double from stage to stage.
     width: usize,
+    /// Channels before the classifier.
+    last: usize,
 }
 
-pub const X0_5: Shufflenet = Shufflenet { width: 48 };
-pub const X1_0: Shufflenet = Shufflenet { width: 116 };
-pub const X1_5: Shufflenet = Shufflenet { width: 176 };
+pub const X0_5: Shufflenet = Shufflenet { width: 48, last: 1024 };
+pub const X1_0: Shufflenet = Shufflenet { width: 116, last: 1024 };
+pub const X1_5: Shufflenet = Shufflenet { width: 176, last: 1024 };
+pub const X2_0: Shufflenet = Shufflenet { width: 244, last: 2048 };
 
 impl Member for Shufflenet {
     fn build(&self, name: &str, input: Shape, classes: usize, _: Stem) -> Result<Graph> {
@@ -27,7 +30,7 @@ impl Member for Shufflenet {
                 x = unit(&mut b, &format!("stage{stage}.{i}"), x)?;
             }
         }
-        let x = conv_norm_relu(&mut b, "conv5.0", "conv5.1", x, ConvSpec::new(1024, 1, 1, 0))?;
+        let x = conv_norm_relu(&mut b, "conv5.0", "conv5.1", x, ConvSpec::new(self.last, 1, 1, 0))?;
         let x = b.global_avg_pool("mean", x);
         let logits = b.linear("fc", x, classes);
         Ok(b.finish(logits))
