@@ -3,8 +3,11 @@
 use common::compare::{Tolerance, compare};
 use common::formula::{self, FORMULA_VERSION};
 use common::golden::{Case, Check, Slack, manifest, networks};
+use std::collections::BTreeSet;
+use synfilter::models::Arch;
 
-const ARCHS: [(&str, usize); 7] = [
+/// Filterable tensors, as the paper's tables count them.
+const FILTERABLE: [(&str, usize); 5] = [
     ("resnet18", 21),
     ("resnet50", 54),
     ("squeezenet1_1", 26),
@@ -46,10 +49,14 @@ fn tensors_of_the_formula_are_the_generators() {
 #[test]
 fn every_network_has_its_tensors() {
     let networks = networks();
-    assert_eq!(networks.len(), ARCHS.len());
-    for (arch, count) in ARCHS {
-        let network = &networks[arch];
-        assert_eq!((network.filterable_count, network.filterable.len()), (count, count), "{arch}");
+    let known: BTreeSet<&str> = Arch::ALL.into_iter().map(Arch::name).collect();
+    assert_eq!(networks.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
+    for (arch, count) in FILTERABLE {
+        assert_eq!(networks[arch].filterable_count, count, "{arch}");
+    }
+    for (arch, network) in &networks {
+        let weights = network.parameters.iter().filter(|entry| entry.shape.len() > 1).count();
+        assert_eq!([network.filterable_count, network.filterable.len()], [weights; 2], "{arch}");
         for name in &network.filterable {
             let entry = network.parameters.iter().find(|entry| entry.name == *name);
             let dimensions = entry.unwrap_or_else(|| panic!("{arch}: {name} is no parameter")).shape.len();
@@ -61,8 +68,16 @@ fn every_network_has_its_tensors() {
 #[test]
 fn every_case_is_complete_and_sensible() {
     let (manifest, networks) = (manifest(), networks());
-    assert_eq!(manifest.cases.len(), 19);
-    // tests/golden.rs is tight only where no input of a rectifier is within rounding of a corner.
+    // Every network has a case, the five that stand for their families one at each data set's shape, and there is one of
+    // another stem.
+    let sides = |arch: &str| {
+        let own = manifest.cases.iter().filter(|case| case.arch == arch && case.stem.is_none());
+        own.map(|case| case.side).collect::<Vec<_>>()
+    };
+    assert!(networks.keys().all(|arch| !sides(arch).is_empty()));
+    assert!(networks.keys().filter(|arch| sides(arch) == [28, 32, 64]).count() >= 5);
+    assert_eq!(manifest.cases.iter().filter(|case| case.stem.is_some()).count(), 1);
+    // tests/golden.rs is tight only where no ReLU input is within rounding of 0.
     let safe = |margin: &dyn Fn(&Case) -> f64| manifest.cases.iter().filter(|c| margin(c) >= 2.0).count();
     assert!(safe(&|c| c.margin) >= 8 && safe(&|c| c.train_margin) >= 6);
     for case in &manifest.cases {
@@ -87,8 +102,9 @@ fn every_case_is_complete_and_sensible() {
         assert!(results.eval_loss.data[0] > 0.0 && results.train_loss.data[0] > 0.0);
         assert!(results.eval_logits.error < 1e-4 * largest, "{what}: {}", results.eval_logits.error);
         for (entry, row) in network.parameters.iter().zip(&results.train_grads) {
-            // Where the truth is 0, what is left are the roundings of large sums.
-            assert!(row.error <= 0.05 * row.norm + 5e-5, "{what}: {}: float32 error {row:?}", entry.name);
+            // Where the truth is 0, what is left are the roundings of large sums. In a hundred layers some ReLU input falls on the other side in PyTorch's own float32 run.
+            let most = if case.train_margin < 0.01 { 0.15 } else { 0.05 };
+            assert!(row.error <= most * row.norm + 5e-5, "{what}: {}: float32 error {row:?}", entry.name);
         }
     }
 }

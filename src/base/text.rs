@@ -8,6 +8,14 @@ pub fn of_training(seed: Option<u64>, epoch: Option<u32>) -> String {
     seed + &epoch.map(|epoch| format!(", epoch {epoch}")).unwrap_or_default()
 }
 
+/// Words as a sentence lists them: "a", "a and b", "a, b and c".
+pub fn enumerated(words: &[&str]) -> String {
+    match words {
+        [head @ .., last] if !head.is_empty() => format!("{} and {last}", head.join(", ")),
+        words => words.concat(),
+    }
+}
+
 /// Rows as lines whose columns stand under one another, two spaces apart; a column is aligned to the right where `right` says
 /// so. Rows may end early.
 pub fn aligned<R: AsRef<[String]>>(rows: &[R], right: impl Fn(usize) -> bool) -> String {
@@ -52,7 +60,13 @@ pub fn duration(seconds: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{aligned, duration};
+    use super::{aligned, duration, enumerated};
+
+    #[test]
+    fn words_are_listed_as_in_a_sentence() {
+        let said = [&[][..], &["a"], &["a", "b"], &["a", "b", "c"]].map(enumerated);
+        assert_eq!(said, ["", "a", "a and b", "a, b and c"]);
+    }
 
     #[test]
     fn columns_stand_under_one_another() {

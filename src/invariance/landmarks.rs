@@ -111,6 +111,10 @@ mod tests {
             assert_eq!(named(arch, Role::First), [first], "{arch}");
             assert_eq!(named(arch, Role::Last), [last], "{arch}");
         }
+        for arch in Arch::ALL {
+            let [first, last] = [Role::First, Role::Last].map(|role| named(arch, role).len());
+            assert_eq!([first, last], [1, 1], "{arch}");
+        }
     }
 
     #[test]

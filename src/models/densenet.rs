@@ -1,15 +1,28 @@
 //! DenseNet-121 (Huang et al., 2017).
 
+use super::member::Member;
+use super::stem::Stem;
 use crate::error::Result;
 use crate::graph::build::{Builder, ConvSpec};
 use crate::graph::{Graph, Init, NodeId, Pool, Shape};
+
+/// DenseNet-121.
+pub struct Densenet;
+
+pub const DENSENET121: Densenet = Densenet;
+
+impl Member for Densenet {
+    fn build(&self, name: &str, input: Shape, classes: usize, _: Stem) -> Result<Graph> {
+        densenet121(name, input, classes)
+    }
+}
 
 /// Channels that every layer adds.
 const GROWTH: usize = 32;
 
 /// Four dense blocks of 6, 12, 24 and 16 layers; between them the channels and the map are halved.
-pub fn densenet121(input: Shape, classes: usize) -> Result<Graph> {
-    let mut b = Builder::new("densenet121", input);
+fn densenet121(name: &str, input: Shape, classes: usize) -> Result<Graph> {
+    let mut b = Builder::new(name, input);
     let x = conv(&mut b, "features.conv0", 0, ConvSpec::new(2 * GROWTH, 7, 2, 3))?;
     let x = norm_relu(&mut b, "features.norm0", x);
     let mut x = b.max_pool("features.pool0", x, Pool { kernel: 3, stride: 2, pad: 1, ceil: false })?;

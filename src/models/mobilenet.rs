@@ -1,8 +1,21 @@
 //! MobileNetV2 (Sandler et al., 2018).
 
+use super::member::Member;
+use super::stem::Stem;
 use crate::error::Result;
 use crate::graph::build::{Builder, ConvSpec};
 use crate::graph::{Activation, Graph, Init, NodeId, Shape};
+
+/// MobileNetV2.
+pub struct Mobilenet;
+
+pub const V2: Mobilenet = Mobilenet;
+
+impl Member for Mobilenet {
+    fn build(&self, name: &str, input: Shape, classes: usize, _: Stem) -> Result<Graph> {
+        mobilenet_v2(name, input, classes)
+    }
+}
 
 /// Inverted residuals: expansion, output channels, blocks, and stride of the first of them.
 const STAGES: [(usize, usize, usize, usize); 7] = [
@@ -16,8 +29,8 @@ const STAGES: [(usize, usize, usize, usize); 7] = [
 ];
 
 /// Seventeen inverted residuals between a stem of stride 2 and a 1×1 convolution to 1280 channels.
-pub fn mobilenet_v2(input: Shape, classes: usize) -> Result<Graph> {
-    let mut b = Builder::new("mobilenet_v2", input);
+fn mobilenet_v2(name: &str, input: Shape, classes: usize) -> Result<Graph> {
+    let mut b = Builder::new(name, input);
     let mut x = conv_norm_relu6(&mut b, "features.0", 0, ConvSpec::new(32, 3, 2, 1))?;
     let mut index = 1;
     for (expansion, k, blocks, first) in STAGES {

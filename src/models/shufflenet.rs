@@ -1,25 +1,41 @@
 //! ShuffleNet V2 (Ma et al., 2018).
 
+use super::member::Member;
+use super::stem::Stem;
 use crate::error::Result;
 use crate::graph::build::{Builder, ConvSpec};
 use crate::graph::{Graph, Init, NodeId, Pool, Shape};
 
-/// Stages of 4, 8 and 4 units; `width` is the channel count of the first and doubles from stage to stage.
-pub fn shufflenet(arch: &str, input: Shape, classes: usize, width: usize) -> Result<Graph> {
-    let mut b = Builder::new(arch, input);
-    let x = conv_norm_relu(&mut b, "conv1.0", "conv1.1", 0, ConvSpec::new(24, 3, 2, 1))?;
-    let mut x = b.max_pool("maxpool", x, Pool { kernel: 3, stride: 2, pad: 1, ceil: false })?;
-    for (stage, units) in [(2, 4), (3, 8), (4, 4)] {
-        let channels = width << (stage - 2);
-        x = downsampling_unit(&mut b, &format!("stage{stage}.0"), x, channels / 2)?;
-        for i in 1..units {
-            x = unit(&mut b, &format!("stage{stage}.{i}"), x)?;
+/// Stages of 4, 8 and 4 units between a stem and a classifier.
+pub struct Shufflenet {
+    /// Channels of the first stage; they double from stage to stage.
+    width: usize,
+    /// Channels before the classifier.
+    last: usize,
+}
+
+pub const X0_5: Shufflenet = Shufflenet { width: 48, last: 1024 };
+pub const X1_0: Shufflenet = Shufflenet { width: 116, last: 1024 };
+pub const X1_5: Shufflenet = Shufflenet { width: 176, last: 1024 };
+pub const X2_0: Shufflenet = Shufflenet { width: 244, last: 2048 };
+
+impl Member for Shufflenet {
+    fn build(&self, name: &str, input: Shape, classes: usize, _: Stem) -> Result<Graph> {
+        let mut b = Builder::new(name, input);
+        let x = conv_norm_relu(&mut b, "conv1.0", "conv1.1", 0, ConvSpec::new(24, 3, 2, 1))?;
+        let mut x = b.max_pool("maxpool", x, Pool { kernel: 3, stride: 2, pad: 1, ceil: false })?;
+        for (stage, units) in [(2, 4), (3, 8), (4, 4)] {
+            let channels = self.width << (stage - 2);
+            x = downsampling_unit(&mut b, &format!("stage{stage}.0"), x, channels / 2)?;
+            for i in 1..units {
+                x = unit(&mut b, &format!("stage{stage}.{i}"), x)?;
+            }
         }
+        let x = conv_norm_relu(&mut b, "conv5.0", "conv5.1", x, ConvSpec::new(self.last, 1, 1, 0))?;
+        let x = b.global_avg_pool("mean", x);
+        let logits = b.linear("fc", x, classes);
+        Ok(b.finish(logits))
     }
-    let x = conv_norm_relu(&mut b, "conv5.0", "conv5.1", x, ConvSpec::new(1024, 1, 1, 0))?;
-    let x = b.global_avg_pool("mean", x);
-    let logits = b.linear("fc", x, classes);
-    Ok(b.finish(logits))
 }
 
 /// Both branches read the whole input and halve the map.

@@ -2,6 +2,7 @@
 //! in files of other programs, parts.rs for such in two parts and under conventions of their own, foreign.rs holds what
 //! else other programs write, hostile.rs what must be refused.
 
+mod families;
 mod find;
 mod foreign;
 mod hostile;

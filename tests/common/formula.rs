@@ -26,12 +26,18 @@ pub fn hash(name: &str, index: usize) -> u64 {
 
 /// A number in [-1, 1) that f32 holds exactly.
 pub fn uniform(name: &str, index: usize) -> f32 {
-    (hash(name, index) >> 40) as f32 / (1u32 << 24) as f32 * 2.0 - 1.0
+    unit(hash(name, index))
+}
+
+/// The upper bits of a hash as a number in [-1, 1).
+fn unit(hash: u64) -> f32 {
+    (hash >> 40) as f32 / (1u32 << 24) as f32 * 2.0 - 1.0
 }
 
 /// A tensor of [`uniform`] numbers.
 pub fn uniform_tensor(name: &str, len: usize) -> Vec<f32> {
-    (0..len).map(|i| uniform(name, i)).collect()
+    let start = fnv1a64(name);
+    (0..len).map(|i| unit(splitmix64(start.wrapping_add(i as u64)))).collect()
 }
 
 /// A parameter or running statistic of a network by its torchvision name; `shape` is PyTorch's (OIHW).
@@ -72,7 +78,8 @@ pub fn labels(n: usize, classes: usize) -> Vec<u16> {
     (0..n).map(|i| (hash("labels", i) % classes as u64) as u16).collect()
 }
 
-/// Element `index` of check vector `j`: 1 or -1.
-pub fn sign(j: usize, index: usize) -> f64 {
-    if hash(&format!("check{j}"), index) >> 63 == 1 { -1.0 } else { 1.0 }
+/// Check vector `j`: its elements are 1 or -1.
+pub fn signs(j: usize) -> impl Fn(usize) -> f64 {
+    let start = fnv1a64(&format!("check{j}"));
+    move |index| if splitmix64(start.wrapping_add(index as u64)) >> 63 == 1 { -1.0 } else { 1.0 }
 }

@@ -213,7 +213,10 @@ impl Check {
     /// Norm and dot products of a tensor, to be compared with a stored check.
     pub fn of<T: Copy + Into<f64>>(tensor: &[T]) -> Self {
         let norm = tensor.iter().map(|&v| v.into().powi(2)).sum::<f64>().sqrt();
-        let sum = |j| tensor.iter().enumerate().map(|(i, &v)| formula::sign(j, i) * v.into()).sum();
+        let sum = |j| {
+            let sign = formula::signs(j);
+            tensor.iter().enumerate().map(|(i, &v)| sign(i) * v.into()).sum()
+        };
         Check { norm, sums: [0, 1, 2, 3].map(sum), error: 0.0 }
     }
 

@@ -2,7 +2,7 @@
 """Writes the golden files that synfilter's networks and operations are held against.
 
     python3 tests/golden/generate.py                 (needs torch and torchvision; 2 cores, about 15 minutes)
-    python3 tests/golden/generate.py resnet18-3x3    (that network alone: its file and its cases in manifest.json)
+    python3 tests/golden/generate.py resnet18-3x3    (that network alone: its file, its cases in manifest.json, and parameters.json)
 
 Weights and images are not stored: both sides compute them from one formula (FORMULA below; the Rust side is
 tests/common/formula.rs). What is stored is what PyTorch makes of them in float64, which serves as the truth, and
@@ -11,7 +11,7 @@ beside it how far PyTorch's own float32 run is from that truth, which gives ever
 Files, all in this folder
   manifest.json       versions, formula, networks, cases, arguments of the operation goldens
   parameters.json     torchvision's parameters, buffers and filterable tensors for 1,000 classes, in module order
-  <arch>.safetensors  one network at its three input shapes; keys start with the input size, e.g. `32.eval.logits`
+  <arch>.safetensors  one network at its input shapes; keys start with the input size, e.g. `32.eval.logits`
   <arch>-<stem>.safetensors  the same of a ResNet with another stem, at one input shape
   ops.safetensors     inputs and results of single operations, keys start with the case's name
 
@@ -44,25 +44,41 @@ images: (noise + 3 * blob) / 4, where noise = (u("images<salt>", i) + 1) / 2 ove
   "blobs<salt>" over [N, C, 4, 4], enlarged to H x W (row h takes blob row h * 4 / H, rounded down); labels ("labels", over [N]): h mod classes
 check vectors ("check0".."check3"): -1 where the top bit of h is set, else 1"""
 
-# Batch-norm gains chosen so that logits neither vanish nor explode under running statistics.
-GAIN = {"resnet18": 0.9, "resnet50": 0.9, "squeezenet1_1": 1.0, "shufflenet_v2_x1_0": 1.1, "shufflenet_v2_x0_5": 1.1,
-        "mobilenet_v2": 1.1, "densenet121": 1.1}
 # Channels, side, classes, mean and std of the data set (METHOD.md, section 3).
 SHAPES = [
     (1, 28, 10, [0.1307], [0.3081]),
     (3, 32, 10, [0.5, 0.5, 0.5], [0.5, 0.5, 0.5]),
     (3, 64, 200, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
 ]
-# The smallest images of the shapes that an architecture has windows for.
-LEAST_SIDE = {"densenet121": 32}
+# Networks: a batch-norm gain, chosen so that logits neither vanish nor explode under running statistics, and the inputs it is
+# tried on. A family's first are tried on all; the others differ from them in numbers alone, which one input shape shows.
+NETWORKS = {
+    "resnet18": (0.9, SHAPES),
+    "resnet34": (0.8, SHAPES[1:2]),
+    "resnet50": (0.9, SHAPES),
+    "resnet101": (0.8, SHAPES[1:2]),
+    "resnet152": (0.75, SHAPES[1:2]),
+    "wide_resnet50_2": (0.9, SHAPES[1:2]),
+    "resnext50_32x4d": (0.9, SHAPES[1:2]),
+    "squeezenet1_1": (1.0, SHAPES),
+    "squeezenet1_0": (1.0, SHAPES[1:2]),
+    "shufflenet_v2_x1_0": (1.1, SHAPES),
+    "shufflenet_v2_x0_5": (1.1, SHAPES),
+    "shufflenet_v2_x1_5": (1.1, SHAPES[1:2]),
+    "shufflenet_v2_x2_0": (1.1, SHAPES[1:2]),
+    "mobilenet_v2": (1.1, SHAPES),
+    "densenet121": (1.1, SHAPES[1:2]),
+}
 # Stems for small images, which torchvision does not have: an architecture, its stem, and the input it is tried on.
 STEMS = {"resnet18-3x3": ("resnet18", "3x3", SHAPES[1])}
 BATCH = 6
 TRAIN_BATCH = 8
 # A ReLU whose input is within rounding of 0 moves every gradient below it, by up to a tenth under the statistics of a
 # small batch, and which way it falls is no program's merit. So the images are, of this many, those whose ReLU inputs
-# keep the greatest distance from 0, measured in float32's own largest error of the same tensor ("margin").
+# keep the greatest distance from 0, measured in float32's own largest error of the same tensor ("margin"). A network with one
+# input shape takes the first: what is tight is tried on its siblings.
 SALTS = {28: 60, 32: 60, 64: 24}
+TRIES = {"resnet101": 4, "shufflenet_v2_x2_0": 8}  # more than the first, where that moves float32's own gradients
 ENOUGH = 5.0
 INPUT_GRAD_STRIDE = 7  # every 7th pixel of the batch is stored: coprime to every map side and channel count
 CHECKS = 4
@@ -136,12 +152,17 @@ def filterable(model):
     return [f"{n}.weight" for n, m in model.named_modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
 
 
+def gain(network):
+    arch, *_ = STEMS.get(network, (network,))
+    return NETWORKS[arch][0]
+
+
 def fill(model, network):
     norms = {n for n, m in model.named_modules() if isinstance(m, nn.BatchNorm2d)}
     with torch.no_grad():
         for name, tensor in model.state_dict().items():
             if not name.endswith("num_batches_tracked"):
-                value = parameter(name, tuple(tensor.shape), name.rpartition(".")[0] in norms, GAIN[STEMS.get(network, (network,))[0]])
+                value = parameter(name, tuple(tensor.shape), name.rpartition(".")[0] in norms, gain(network))
                 tensor.copy_(torch.from_numpy(np.ascontiguousarray(value)))
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -173,7 +194,8 @@ def margin(network, salt, count, channels, side, classes, mean, std, training):
 def best_salt(network, side, *case):
     """(salt, margin) of the images with the greatest margin, or of the first that is enough."""
     best = (0, 0.0)
-    for salt in range(SALTS[side]):
+    alone = network not in STEMS and len(NETWORKS[network][1]) == 1
+    for salt in range(TRIES.get(network, 1) if alone else SALTS[side]):
         found = margin(network, salt, *case)
         best = max(best, (salt, found), key=lambda b: b[1])
         if found >= ENOUGH:
@@ -383,16 +405,20 @@ def lines(items):
     return "[\n" + ",\n".join("    " + json.dumps(item) for item in items) + "\n  ]"
 
 
-def parameters_json():
-    blocks = []
-    for arch in GAIN:
+def parameters_json(archs):
+    """Writes those of some architectures beside those that are there."""
+    path = HERE / "parameters.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    for arch in archs:
         model = build(arch, 3, 1000)
-        entry = lambda pairs: [{"name": n, "shape": list(t.shape)} for n, t in pairs]
-        names = filterable(model)
-        blocks.append(f'"{arch}": {{\n  "filterable_count": {len(names)},\n  "filterable": {lines(names)},\n'
-                      f'  "parameters": {lines(entry(model.named_parameters()))},\n'
-                      f'  "buffers": {lines(entry(model.named_buffers()))}\n}}')
-    (HERE / "parameters.json").write_text("{\n" + ",\n".join(blocks) + "\n}\n")
+        entries = lambda pairs: [{"name": n, "shape": list(t.shape)} for n, t in pairs]
+        known[arch] = {"filterable": filterable(model), "parameters": entries(model.named_parameters()),
+                       "buffers": entries(model.named_buffers())}
+    blocks = [f'"{arch}": {{\n  "filterable_count": {len(known[arch]["filterable"])},\n'
+              f'  "filterable": {lines(known[arch]["filterable"])},\n'
+              f'  "parameters": {lines(known[arch]["parameters"])},\n'
+              f'  "buffers": {lines(known[arch]["buffers"])}\n}}' for arch in NETWORKS if arch in known]
+    path.write_text("{\n" + ",\n".join(blocks) + "\n}\n")
 
 
 def tensor_samples():
@@ -417,16 +443,14 @@ def network_cases(network, metadata):
     """Writes the file of a network; its cases for the manifest."""
     arch, stem, shape = STEMS.get(network, (network, None, None))
     cases, tensors = [], {}
-    for shape in [shape] if stem else SHAPES:
+    for shape in [shape] if stem else NETWORKS[arch][1]:
         channels, side, classes, mean, std = shape
-        if side < LEAST_SIDE.get(arch, 0):
-            continue
         margins = [best_salt(network, side, count, *shape, training)
                    for count, training in ((BATCH, False), (TRAIN_BATCH, True))]
         salts = [salt for salt, _ in margins]
         case = {"arch": arch, **({"stem": stem} if stem else {}), "channels": channels, "side": side, "classes": classes,
                 "mean": mean, "std": std, "batch": BATCH, "train_batch": TRAIN_BATCH,
-                "bn_gain": GAIN[arch], "salt": salts[0], "train_salt": salts[1],
+                "bn_gain": gain(network), "salt": salts[0], "train_salt": salts[1],
                 "margin": margins[0][1], "train_margin": margins[1][1]}
         try:
             results = case_tensors(network, salts, shape)
@@ -454,6 +478,7 @@ def write_manifest(head, samples, cases, ops):
 
 def some(networks, metadata):
     """These networks alone; a file's own metadata name the PyTorch that it is of."""
+    parameters_json([network for network in networks if network in NETWORKS])
     head = json.loads((HERE / "manifest.json").read_text())
     samples, cases, ops = (head.pop(key) for key in ("tensor_samples", "cases", "ops"))
     for network in networks:
@@ -469,8 +494,8 @@ def main():
     metadata = {"generator": str(GENERATOR_VERSION), "formula": str(FORMULA_VERSION), "torch": torch.__version__}
     if sys.argv[1:]:
         return some(sys.argv[1:], metadata)
-    parameters_json()
-    cases = [case for network in [*GAIN, *STEMS] for case in network_cases(network, metadata)]
+    parameters_json(NETWORKS)
+    cases = [case for network in [*NETWORKS, *STEMS] for case in network_cases(network, metadata)]
     ops, tensors = op_goldens()
     save_safetensors(HERE / "ops.safetensors", tensors, metadata)
     head = {

@@ -28,7 +28,7 @@ import torch
 import torchvision
 from torch import nn
 
-from generate import FORMULA_VERSION, GAIN, HERE, SHAPES, build, fill, formula_images, lines, save_safetensors
+from generate import FORMULA_VERSION, HERE, SHAPES, build, fill, formula_images, gain, lines, save_safetensors
 
 VERSION = "3.5.1"
 STRIDE = 7
@@ -81,7 +81,7 @@ def main():
             key = f"{arch}.{number}"
             flips = float(((truth - single).abs() > 1e-5).double().mean())
             cases.append({"key": key, "arch": arch, "channels": channels, "side": side, "classes": classes,
-                          "mean": mean, "std": std, "bn_gain": GAIN[arch], "images": count, "labels": labels.tolist(),
+                          "mean": mean, "std": std, "bn_gain": gain(arch), "images": count, "labels": labels.tolist(),
                           "method": method, **arguments, "correct": int((logits.argmax(1) == labels).sum()),
                           "float32_flips": flips})
             tensors[f"{key}.pixels"] = truth.reshape(-1)[::STRIDE].float().numpy()
