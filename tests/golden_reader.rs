@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use synfilter::models::Arch;
 
 /// Filterable tensors, as the paper's tables count them.
-const FILTERABLE: [(&str, usize); 5] = [
+const FILTERABLE: [(&str, usize); 7] = [
     ("resnet18", 21),
     ("resnet50", 54),
     ("squeezenet1_1", 26),
