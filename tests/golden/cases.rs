@@ -15,6 +15,8 @@ use synfilter::tape::{Prepared, Run, Tape};
 /// statistics, by up to a tenth or so of all gradients under the statistics of a small batch. The largest error of a
 /// tensor is some four standard deviations, so twice that is far. The cases that are safe are the tight test.
 const SAFE_MARGIN: f64 = 2.0;
+/// Below this, as in networks of a hundred layers or of twice the channels, several may fall there in one image.
+const MANY_MARGIN: f64 = 0.2;
 
 /// Logits, loss and input gradients of every case.
 pub fn inference<B: Backend>(backend: &B, name: &str, which: impl Fn(&Case) -> bool) {
@@ -56,7 +58,11 @@ pub fn inference<B: Backend>(backend: &B, name: &str, which: impl Fn(&Case) -> b
             plane.iter_mut().for_each(|g| *g /= B::GRADIENT_SCALE * std[i % case.channels]);
         }
         let image = plane * case.channels;
-        let tie = if case.margin < SAFE_MARGIN { 1e-2 } else { 0.0 };
+        let tie = match case.margin {
+            SAFE_MARGIN.. => 0.0,
+            MANY_MARGIN.. => 1e-2,
+            _ => 3e-2,
+        };
         for (i, check) in golden.input_grad.iter().enumerate() {
             let slack = Slack { errors: 8.0, relative: 3e-5 + tie, absolute: 1e-7 };
             verify(
