@@ -48,7 +48,7 @@ macro_rules! on_device {
     ($device:expr, $work:expr, |$backend:ident| $body:expr) => {
         match &$device.opened {
             $crate::backend::opened::Opened::Cpu(cpu) => {
-                let cpu = cpu.clone().at($work == $crate::backend::opened::Work::Training);
+                let cpu = (*cpu).at($work == $crate::backend::opened::Work::Training);
                 let $backend = &cpu;
                 $body
             }
@@ -105,7 +105,7 @@ impl Device {
     /// Those of [`Device::cuda`].
     pub fn in_f32(&self) -> Result<Device> {
         match &self.opened {
-            Opened::Cpu(cpu) => Ok(Device { opened: Opened::Cpu(cpu.clone()), format: NumberFormat::F32 }),
+            Opened::Cpu(cpu) => Ok(Device { opened: Opened::Cpu(*cpu), format: NumberFormat::F32 }),
             #[cfg(feature = "cuda")]
             Opened::F32(_, ordinal) | Opened::F16(_, ordinal) | Opened::Bf16(_, ordinal) => {
                 Device::cuda(*ordinal, NumberFormat::F32)

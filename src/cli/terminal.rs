@@ -25,7 +25,7 @@ impl Terminal {
     /// longer of interest.
     fn with(&self, act: impl Fn(&Meter)) {
         if let Ok(meter) = self.meter.lock() {
-            meter.iter().for_each(|meter| act(meter));
+            meter.iter().for_each(act);
         }
     }
 
