@@ -51,9 +51,13 @@ impl File {
         let others = networks.iter().filter(|network| network.key != found.key);
         found.others = others.clone().map(|network| network.key.clone()).collect();
         let taken: HashSet<usize> = networks.iter().flat_map(|network| network.entries()).collect();
-        let strangers = (0..self.entries.len()).filter(|entry| !taken.contains(entry));
-        let names = strangers.map(|entry| &self.entries[entry].name);
-        found.passed_over = names.filter(|name| !is_batch_counter(name)).cloned().collect();
+        let stranger =
+            |entry: &usize| !taken.contains(entry) && !is_batch_counter(&self.entries[*entry].name);
+        let (layers, others): (Vec<usize>, Vec<usize>) =
+            (0..self.entries.len()).filter(stranger).partition(|&entry| self.is_parameter(entry));
+        // What may be a layer before counters and the like.
+        let names = layers.into_iter().chain(others).map(|entry| self.entries[entry].name.clone());
+        found.passed_over = names.collect();
         Ok(found)
     }
 

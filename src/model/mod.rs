@@ -7,7 +7,7 @@ mod taken;
 pub use id::CheckpointId;
 pub use taken::{Origin, Taken};
 
-use crate::checkpoint::{Expected, File, Found, Listed, Metadata};
+use crate::checkpoint::{Expected, File, Found, Metadata};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
@@ -102,7 +102,7 @@ impl Model {
             ));
         }
         notes.extend(own_normalisation(&file, &found));
-        notes.extend(layers_beside(&file, &found));
+        notes.extend(layers_beside(&file, &found, input, classes));
         check_channels(&file, &found, &expected, images)?;
         let checkpoint = file.read(&found, &expected).map_err(|error| counted(error, images))?;
         let weights = Weights::from_checked(&graph, &checkpoint);
@@ -435,17 +435,21 @@ fn own_normalisation(file: &File, found: &Found) -> Option<String> {
 }
 
 /// What is to be said of layers beside the network's own that no other network of the file has.
-fn layers_beside(file: &File, found: &Found) -> Option<String> {
-    let below = if found.root.is_empty() { String::new() } else { format!("{}.", found.root) };
-    let is_layer = |tensor: &Listed| {
-        let beside = tensor.name.starts_with(&below) && found.passed_over.contains(&tensor.name);
-        beside && tensor.shape.len() > 1 && tensor.name.rsplit('.').next() == Some("weight")
-    };
-    let layers: Vec<String> = file.tensors().filter(is_layer).map(|tensor| tensor.name).take(NAMED).collect();
+fn layers_beside(file: &File, found: &Found, input: Shape, classes: usize) -> Option<String> {
+    if file.layers_beside(found, &[]).is_empty() {
+        return None;
+    }
+    let of = |arch: Arch| Some(file.networks(&arch.build(input, classes).ok()?.expected_tensors()));
+    let others: Vec<Found> = Arch::ALL.into_iter().filter_map(of).flatten().collect();
+    let layers = file.layers_beside(found, &others);
     (!layers.is_empty()).then(|| {
-        let names: Vec<String> = layers.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
-        let names = names.join(", ");
-        format!("{names}: layers beside those of the network are not computed; if it has them, it is another network")
+        let names: Vec<String> =
+            layers.iter().take(NAMED).map(|name| format!("`{}`", name.escape_debug())).collect();
+        let more = if layers.len() > NAMED { ", …" } else { "" };
+        format!(
+            "{}{more}: layers beside those of the network are not computed; if it has them, it is another network",
+            names.join(", ")
+        )
     })
 }
 
