@@ -6,7 +6,7 @@
 
 use super::file::File;
 use super::found::{Expected, Found};
-use super::key::{named, no_such_key, preference};
+use super::key::{is_never_meant, named, no_such_key, preference};
 use super::search::{Search, TIERS};
 use super::tensor::is_batch_counter;
 use crate::error::Result;
@@ -19,7 +19,7 @@ impl File {
     ///
     /// Of several complete networks it is that under `key`; without a key one of just these shapes goes first, then one of
     /// just these names, then the one under the key that is used most (`state_dict`, …), an average (`ema`) or teacher
-    /// last; [`Found::others`] has the rest.
+    /// after them; initial weights and gradients last; [`Found::others`] has the rest.
     ///
     /// # Errors
     /// [`Error::Usage`] for a key under which there is no complete network; [`Error::Input`] where there is none at all,
@@ -29,7 +29,9 @@ impl File {
         let key = key.map(|key| key.trim_end_matches('.'));
         let mut networks = search.networks(false);
         let enough = match key {
-            None => networks.iter().any(|network| search.has_classes(network)),
+            None => {
+                networks.iter().any(|network| search.has_classes(network) && !is_never_meant(&network.key))
+            }
             Some(key) => named(&networks, key).is_some(),
         };
         if !enough {
@@ -98,7 +100,13 @@ impl Search<'_> {
             found.extend(ranked.collect::<Vec<_>>());
         }
         found.sort_by_key(|(rank, network)| {
-            (network.doubt.is_some(), *rank, preference(&network.key), network.entries().min())
+            (
+                is_never_meant(&network.key),
+                network.doubt.is_some(),
+                *rank,
+                preference(&network.key),
+                network.entries().min(),
+            )
         });
         found.into_iter().map(|(_, network)| network).collect()
     }

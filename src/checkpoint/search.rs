@@ -19,6 +19,7 @@ use super::convention;
 use super::entry::Entry;
 use super::file::File;
 use super::found::{Content, Expected, Found};
+use super::synonyms;
 use super::tensor::is_batch_counter;
 use super::tree::Tree;
 use std::cell::Cell;
@@ -85,7 +86,8 @@ impl<'a> Search<'a> {
     /// A search for tensors none of which is a classifier's.
     pub(super) fn over(file: &'a File, expected: Vec<&'a Expected>) -> Self {
         let name = |&(name, _): &&'a Expected| name.as_str();
-        let translated = convention::translated(&file.entries);
+        let translated =
+            convention::translated(&file.entries).or_else(|| synonyms::translated(&file.entries, &expected));
         let names = match &translated {
             Some(names) => Tree::of(names.iter().map(String::as_str)),
             None => Tree::of(file.entries.iter().map(|entry| entry.name.as_str())),

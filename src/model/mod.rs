@@ -101,7 +101,7 @@ impl Model {
                 images.name()
             ));
         }
-        notes.extend(own_normalisation(&file, &found));
+        notes.extend(own_normalisation(&file, &found, meta.mean.is_some()));
         notes.extend(layers_beside(&file, &found, input, classes));
         check_channels(&file, &found, &expected, images)?;
         let checkpoint = file.read(&found, &expected).map_err(|error| counted(error, images))?;
@@ -291,8 +291,14 @@ fn which(file: &File, said: &Said, input: Shape, classes: usize) -> Result<Chose
             Err(_) => {}
         }
     }
-    let names: Vec<&str> = fitting.iter().map(|(arch, _)| arch.name()).collect();
-    match (fitting.pop(), names.len()) {
+    let networks: Vec<String> = fitting
+        .iter()
+        .map(|(arch, found)| match found.key.as_str() {
+            "" => arch.to_string(),
+            key => format!("{arch} under `{}`", key.escape_debug()),
+        })
+        .collect();
+    match (fitting.pop(), networks.len()) {
         (Some((arch, found)), 1) => {
             let other = known.map(|other| (other, format!("its tensors are those of {arch}")));
             chosen(arch, Origin::Tensors, found, other)
@@ -312,8 +318,10 @@ fn which(file: &File, said: &Said, input: Shape, classes: usize) -> Result<Chose
             )))
         }
         _ => {
-            let fitting = names.join(" and of ");
-            Err(Error::usage(format!("{path}: network: expected --arch, found the tensors of {fitting}")))
+            let fitting = networks.join(" and of ");
+            Err(Error::usage(format!(
+                "{path}: network: expected --arch or --key, found the tensors of {fitting}"
+            )))
         }
     }
 }
@@ -416,18 +424,21 @@ fn check_channels(file: &File, found: &Found, expected: &[Expected], images: &Im
 
 /// What is to be said of tensors beside the network that look like a normalisation: a network that begins with one wants
 /// images that are normalised so.
-fn own_normalisation(file: &File, found: &Found) -> Option<String> {
-    let named = |ends: [&str; 2]| {
+fn own_normalisation(file: &File, found: &Found, taken: bool) -> Option<String> {
+    let named = |ends: [&str; 3]| {
         let lower = |name: &str| name.to_ascii_lowercase();
-        let ending =
-            found.passed_over.iter().filter(|name| ends.iter().any(|end| lower(name).ends_with(end)));
+        let ending = found.passed_over.iter().filter(|name| {
+            let counts = taken && ["mean", "std"].contains(&name.as_str());
+            !counts && ends.iter().any(|end| lower(name).ends_with(end))
+        });
         let few = |name: &String| {
             let values = file.small(name).filter(|values| values.len() <= 4)?;
             Some((name.escape_debug().to_string(), values))
         };
         ending.take(MOST_ENDING).find_map(few)
     };
-    let ((mean_name, mean), (std_name, std)) = (named(["mean", "mu"])?, named(["std", "sigma"])?);
+    let ((mean_name, mean), (std_name, std)) =
+        (named(["mean", "mu", "means"])?, named(["std", "sigma", "sds"])?);
     Some(format!(
         "`{mean_name}` = {mean:?} and `{std_name}` = {std:?} lie beside the network; if it normalises images with them, say \
          --mean and --std"

@@ -5,6 +5,7 @@
 mod find;
 mod foreign;
 mod hostile;
+mod layers;
 mod parts;
 
 use safetensors::tensor::TensorView;
