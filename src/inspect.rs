@@ -67,7 +67,8 @@ pub struct Fit {
     /// Why it is only taken if its key is said, where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub doubt: Option<String>,
-    /// Whether it is the one that is taken of its architecture if no key is said.
+    /// Whether it is taken if no key is said: the first of its architecture for images of as many classes and channels, where
+    /// the file has networks of no other architecture or its metadata name this one.
     pub taken: bool,
 }
 
@@ -118,7 +119,8 @@ impl Inspection {
     /// For people, line by line.
     pub fn text(&self) -> String {
         let mut text = format!("{}: {} tensors", self.file, self.tensors.len());
-        text += if self.own { ", written by synfilter\n" } else { "\n" };
+        text += if self.own { ", written by synfilter" } else { "" };
+        text += " (names and shapes; values are not read)\n";
         if self.networks.is_empty() {
             let known = Arch::ALL.map(Arch::name).join(", ");
             text += &format!("no complete network of {known}\n");
@@ -202,21 +204,51 @@ fn networks(file: &File) -> Vec<Fit> {
         // Classes, channels and the first kernel are left open by the search; these are but an example.
         let Ok(graph) = arch.build(Shape { c: 3, h: SIDE, w: SIDE }, CLASSES) else { continue };
         let expected = graph.expected_tensors();
-        for (rank, found) in file.networks(&expected).into_iter().enumerate() {
+        let kernel = expected.first().map_or(&[][..], |(_, shape)| shape.get(2..).unwrap_or_default());
+        for found in file.networks(&expected) {
             let extent = |at: usize, dim: usize| found.shape(file, at).get(dim).copied().unwrap_or_default();
+            let stems = if arch.has_stems() { Stem::fitting(found.shape(file, 0)) } else { &[] };
+            let begins =
+                !stems.is_empty() || !arch.has_stems() && found.shape(file, 0).get(2..) == Some(kernel);
+            let other_kernel = (!begins).then(|| {
+                let (r, s) = (extent(0, 2), extent(0, 3));
+                format!("not read: its first convolution is {r}x{s}, that of {} is not", arch.name())
+            });
+            let (classes, channels) = (extent(expected.len() - 1, 0), extent(0, 1));
+            let doubt = other_kernel.or_else(|| found.doubt.clone());
+            let first = |fit: &Fit| {
+                fit.taken && (fit.arch, fit.classes, fit.channels) == (arch.name(), classes, channels)
+            };
+            let taken = doubt.is_none() && !fits.iter().any(first);
             fits.push(Fit {
                 arch: arch.name(),
-                classes: extent(expected.len() - 1, 0),
-                channels: extent(0, 1),
+                classes,
+                channels,
                 kernel: [extent(0, 2), extent(0, 3)],
-                stems: if arch.has_stems() { Stem::fitting(found.shape(file, 0)) } else { &[] },
+                stems,
                 key: found.key.clone(),
                 masked: found.masked,
-                taken: rank == 0 && found.doubt.is_none(),
+                taken,
                 renamed: found.renamed,
-                doubt: found.doubt,
+                doubt,
             });
         }
     }
+    one_architecture(file, &mut fits);
     fits
+}
+
+/// Of several architectures none is taken without `--arch` or `--key`, unless the file names it.
+fn one_architecture(file: &File, fits: &mut [Fit]) {
+    let mut archs: Vec<&str> = fits.iter().filter(|fit| fit.taken).map(|fit| fit.arch).collect();
+    archs.dedup();
+    let recorded = file.notes().get("arch").and_then(|name| name.parse::<Arch>().ok()).map(Arch::name);
+    if archs.len() < 2 {
+        return;
+    }
+    let named = recorded.filter(|recorded| archs.contains(recorded));
+    for fit in fits.iter_mut().filter(|fit| fit.taken && Some(fit.arch) != named) {
+        fit.taken = false;
+        fit.doubt = Some(format!("expected --arch or --key, found networks of {}", archs.join(" and of ")));
+    }
 }

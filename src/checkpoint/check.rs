@@ -1,4 +1,4 @@
-//! Does a checkpoint fit a network: the same names, the same shapes, finite numbers.
+//! Does a checkpoint fit a network: the same names, the same shapes, finite numbers, variances that are none below zero.
 
 use super::fault::{Fault, Parsed, tensor_place};
 use super::found::Expected;
@@ -6,6 +6,9 @@ use super::tensor::{Checkpoint, is_batch_counter};
 use crate::error::Result;
 use std::collections::HashSet;
 use std::path::Path;
+
+/// The last part of the name of a batch norm's variances.
+const VARIANCE: &str = "running_var";
 
 impl Checkpoint {
     /// Checks that the network's tensors are exactly the `expected` ones and hold finite numbers.
@@ -18,7 +21,7 @@ impl Checkpoint {
     /// [`Error::Input`](crate::Error::Input), which names the first missing or mis-shaped tensor in the
     /// order of `expected`, else the first extra one, and counts all three; if the classifier alone
     /// differs, it tells the two class counts; if all shapes agree, it names the first NaN or infinite
-    /// weight by tensor and flat index.
+    /// weight, or negative variance, by tensor and flat index.
     pub fn check_shapes(&self, path: impl AsRef<Path>, expected: &[Expected]) -> Result<()> {
         self.compare(expected).and_then(|()| self.check_finite()).map_err(|fault| fault.at(path.as_ref()))
     }
@@ -67,6 +70,11 @@ impl Checkpoint {
             if let Some(index) = tensor.data.iter().position(|value| !value.is_finite()) {
                 let place = format!("{}, flat index {index}", tensor_place(name));
                 return Err(Fault::new(place, "a finite number", tensor.data[index]));
+            }
+            let variance = name.rsplit('.').next() == Some(VARIANCE);
+            if let Some(index) = tensor.data.iter().position(|value| variance && *value < 0.0) {
+                let place = format!("{}, flat index {index}", tensor_place(name));
+                return Err(Fault::new(place, "a variance of 0 or more", tensor.data[index]));
             }
         }
         Ok(())

@@ -5,14 +5,14 @@ use super::dtype::Dtype;
 use super::entry::{Entry, Listed, Place, Source};
 use super::fault::{Fault, Parsed, shortened, tensor_place};
 use super::format::{EXPECTED, Format, format};
-use super::metadata::{Metadata, Notes, is_own};
+use super::metadata::{Metadata, Notes, is_own, list};
+use super::notes::{self, MAX_LIST, NORMALISATION};
 use super::pth::{Storages, Zip, open_legacy};
 use super::safetensors;
 use super::tensor::{Checkpoint, Tensor, is_counter};
 use super::torch::{self, TensorRef};
 use crate::error::{Error, Result};
-use crate::pickle::array::numbers;
-use crate::pickle::{Id, Object, Pickle};
+use crate::pickle::Pickle;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs;
@@ -22,15 +22,8 @@ use std::path::{Path, PathBuf};
 /// How many times as many bytes as the file has its tensors may take together, and a storage as its tensor. Views may
 /// share a storage, but a file that multiplies itself further is hostile, or not a checkpoint.
 const MAX_GROWTH: usize = 8;
-/// Longest text beside the weights that is kept, in bytes, and most such texts.
-const MAX_NOTE: usize = 1024;
-const MAX_NOTES: usize = 256;
-/// Most numbers of a list that is kept, and most of a tensor that is looked at for a normalisation.
-const MAX_LIST: usize = 16;
 /// Most channels that a tensor of means is told of.
 const MAX_CHANNELS: usize = 4;
-/// What images may be normalised with.
-const NORMALISATION: [&str; 2] = ["mean", "std"];
 
 /// A checkpoint file.
 pub struct File {
@@ -46,6 +39,10 @@ pub struct File {
     objects: Vec<(String, String)>,
     /// A `mean` and a `std` beside the weights that are no numbers, and what they are.
     no_numbers: Vec<(&'static str, String)>,
+    /// Whether a `mean` and a `std` that are tensors lie beside the state dict, not in it.
+    tensors_beside: bool,
+    /// Lists elsewhere that look like a mean or a standard deviation: what leads to them, and their text.
+    elsewhere: Notes,
     /// The class of a network that was pickled whole, if there is one.
     pub(super) whole_module: Option<String>,
 }
@@ -96,11 +93,11 @@ impl File {
             }
             Format::Zip => {
                 let (zip, pickle) = Zip::open(&bytes)?;
-                (Container::Zip(zip), entries(&pickle), notes(&pickle), Some(pickle))
+                (Container::Zip(zip), entries(&pickle), notes::notes(&pickle), Some(pickle))
             }
             Format::Legacy => {
                 let (storages, pickle) = open_legacy(&bytes)?;
-                (Container::Legacy(storages), entries(&pickle), notes(&pickle), Some(pickle))
+                (Container::Legacy(storages), entries(&pickle), notes::notes(&pickle), Some(pickle))
             }
         };
         if let (Some(pickle), true) = (&pickle, entries.is_empty()) {
@@ -108,14 +105,20 @@ impl File {
         }
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let pickle = pickle.as_ref();
+        let elsewhere = match pickle {
+            Some(pickle) => notes::elsewhere(pickle),
+            None => notes::among(&notes),
+        };
         Ok(File {
             path: path.to_owned(),
             sha256,
             container,
             entries,
             notes,
-            objects: pickle.map(objects).unwrap_or_default(),
-            no_numbers: pickle.map(no_numbers).unwrap_or_default(),
+            objects: pickle.map(notes::objects).unwrap_or_default(),
+            no_numbers: pickle.map(notes::no_numbers).unwrap_or_default(),
+            tensors_beside: pickle.is_some_and(notes::has_tensors_beside),
+            elsewhere,
             whole_module: pickle.and_then(torch::whole_module),
             bytes,
         })
@@ -163,8 +166,25 @@ impl File {
     /// # Errors
     /// [`Error::Input`] for a value of a file of this program that cannot be.
     pub fn metadata(&self, channels: usize, classes: usize) -> Result<(Metadata, Vec<String>)> {
-        let believed = Metadata::believed(&self.notes, self.is_own(), channels, classes);
+        let mut notes = self.notes.clone();
+        for key in NORMALISATION.into_iter().filter(|_| self.tensors_beside) {
+            if let Some(values) = self.small(key) {
+                notes.insert(key.to_owned(), values.iter().map(f32::to_string).collect::<Vec<_>>().join(","));
+            }
+        }
+        let believed = Metadata::believed(&notes, self.is_own(), channels, classes);
         let (meta, mut told) = believed.map_err(|fault| fault.at(&self.path))?;
+        let elsewhere = self.elsewhere.iter().filter(|(_, text)| {
+            list(text).is_some_and(|values| ![&meta.mean, &meta.std].contains(&&Some(values)))
+        });
+        let elsewhere: Vec<String> =
+            elsewhere.map(|(path, text)| format!("`{}` = {}", shortened(path), shortened(text))).collect();
+        if !elsewhere.is_empty() {
+            let found = elsewhere.join(" and ");
+            told.push(format!(
+                "{found} beside the weights is not taken for a normalisation (--mean and --std say it)"
+            ));
+        }
         let mut pass_over = |key: &str, what: &str| {
             told.push(format!(
                 "`{key}` beside the weights is passed over: {what}, not a list of numbers (--mean and --std say it)"
@@ -172,7 +192,9 @@ impl File {
         };
         self.no_numbers.iter().for_each(|(key, what)| pass_over(key, what));
         // Of two small tensors the values are told.
-        let small = |key: &&str| self.small(key).is_some_and(|values| values.len() <= MAX_CHANNELS);
+        let small = |key: &&str| {
+            self.small(key).is_some_and(|values| self.tensors_beside || values.len() <= MAX_CHANNELS)
+        };
         if !NORMALISATION.iter().all(small) {
             let there =
                 NORMALISATION.iter().filter(|key| self.entries.iter().any(|entry| entry.name == **key));
@@ -194,7 +216,7 @@ impl File {
         let meta = if self.is_own() {
             Metadata::exact(&self.notes)?
         } else {
-            let channels = self.notes.get("mean").map_or(0, |mean| mean.split(',').count());
+            let channels = self.notes.get("mean").and_then(|mean| list(mean)).map_or(0, |mean| mean.len());
             Metadata::believed(&self.notes, false, channels, 0)?.0
         };
         let mut checkpoint = Checkpoint { meta, sha256: self.sha256.clone(), ..Checkpoint::default() };
@@ -344,50 +366,6 @@ fn entries(pickle: &Pickle) -> Vec<Entry> {
         Entry { name, content: tensor.map(source) }
     };
     torch::tensors(pickle).into_iter().map(entry).collect()
-}
-
-/// The plain values of the outermost dict: texts, numbers, lists of numbers, also of NumPy.
-fn notes(pickle: &Pickle) -> Notes {
-    let items = pickle.items(pickle.root()).unwrap_or_default().iter();
-    let note = |&(key, value): &(_, _)| Some((torch::key(pickle, key)?.into_owned(), note(pickle, value)?));
-    items.filter_map(note).take(MAX_NOTES).collect()
-}
-
-/// A plain value as text, unless it is long.
-fn note(pickle: &Pickle, id: Id) -> Option<String> {
-    match pickle.get(id) {
-        Object::Str(text) => (text.len() <= MAX_NOTE).then(|| text.clone()),
-        Object::List(items) | Object::Tuple(items) if (1..=MAX_LIST).contains(&items.len()) => {
-            let one = |&item: &Id| numbers(pickle, item, 1)?.pop();
-            Some(items.iter().map(one).collect::<Option<Vec<_>>>()?.join(","))
-        }
-        _ => Some(numbers(pickle, id, MAX_LIST)?.join(",")),
-    }
-}
-
-/// The Python objects in the outermost dict that are neither tensors nor plain values.
-fn objects(pickle: &Pickle) -> Vec<(String, String)> {
-    let items = pickle.items(pickle.root()).unwrap_or_default().iter();
-    let object = |&(key, value): &(_, _)| {
-        let made = matches!(pickle.get(value), Object::Made(_))
-            && !torch::is_tensor(pickle, value)
-            && note(pickle, value).is_none();
-        made.then(|| Some((shortened(&torch::key(pickle, key)?), pickle.describe(value)))).flatten()
-    };
-    items.filter_map(object).take(MAX_NOTES).collect()
-}
-
-/// A `mean` and a `std` in the outermost dict that are neither numbers nor tensors, and what they are.
-fn no_numbers(pickle: &Pickle) -> Vec<(&'static str, String)> {
-    let items = pickle.items(pickle.root()).unwrap_or_default().iter();
-    let unread = |&(key, value): &(_, _)| {
-        let key = NORMALISATION.into_iter().find(|name| torch::key(pickle, key).as_deref() == Some(name))?;
-        let read = matches!(pickle.get(value), Object::None)
-            || torch::is_tensor(pickle, value)
-            || note(pickle, value).is_some();
-        (!read).then(|| (key, pickle.describe(value)))
-    };
-    items.filter_map(unread).take(MAX_NOTES).collect()
 }
 
 /// What a pickle without tensors holds in their place.

@@ -6,7 +6,7 @@
 
 use super::file::File;
 use super::found::{Expected, Found};
-use super::key::{named, no_such_key, preference};
+use super::key::{is_never_meant, named, no_such_key, preference};
 use super::search::{Search, TIERS};
 use super::tensor::is_batch_counter;
 use crate::error::Result;
@@ -19,7 +19,7 @@ impl File {
     ///
     /// Of several complete networks it is that under `key`; without a key one of just these shapes goes first, then one of
     /// just these names, then the one under the key that is used most (`state_dict`, …), an average (`ema`) or teacher
-    /// last; [`Found::others`] has the rest.
+    /// after them; initial weights and gradients last; [`Found::others`] has the rest.
     ///
     /// # Errors
     /// [`Error::Usage`] for a key under which there is no complete network; [`Error::Input`] where there is none at all,
@@ -29,7 +29,9 @@ impl File {
         let key = key.map(|key| key.trim_end_matches('.'));
         let mut networks = search.networks(false);
         let enough = match key {
-            None => networks.iter().any(|network| search.has_classes(network)),
+            None => {
+                networks.iter().any(|network| search.has_classes(network) && !is_never_meant(&network.key))
+            }
             Some(key) => named(&networks, key).is_some(),
         };
         if !enough {
@@ -51,9 +53,13 @@ impl File {
         let others = networks.iter().filter(|network| network.key != found.key);
         found.others = others.clone().map(|network| network.key.clone()).collect();
         let taken: HashSet<usize> = networks.iter().flat_map(|network| network.entries()).collect();
-        let strangers = (0..self.entries.len()).filter(|entry| !taken.contains(entry));
-        let names = strangers.map(|entry| &self.entries[entry].name);
-        found.passed_over = names.filter(|name| !is_batch_counter(name)).cloned().collect();
+        let stranger =
+            |entry: &usize| !taken.contains(entry) && !is_batch_counter(&self.entries[*entry].name);
+        let (layers, others): (Vec<usize>, Vec<usize>) =
+            (0..self.entries.len()).filter(stranger).partition(|&entry| self.is_parameter(entry));
+        // What may be a layer before counters and the like.
+        let names = layers.into_iter().chain(others).map(|entry| self.entries[entry].name.clone());
+        found.passed_over = names.collect();
         Ok(found)
     }
 
@@ -94,7 +100,13 @@ impl Search<'_> {
             found.extend(ranked.collect::<Vec<_>>());
         }
         found.sort_by_key(|(rank, network)| {
-            (network.doubt.is_some(), *rank, preference(&network.key), network.entries().min())
+            (
+                is_never_meant(&network.key),
+                network.doubt.is_some(),
+                *rank,
+                preference(&network.key),
+                network.entries().min(),
+            )
         });
         found.into_iter().map(|(_, network)| network).collect()
     }

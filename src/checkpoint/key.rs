@@ -8,6 +8,9 @@ use crate::error::Error;
 const KEYS: [&str; 4] = ["state_dict", "model_state_dict", "model", "net"];
 /// Words in keys of networks that stand beside the one that is trained.
 const BESIDE: [&str; 8] = ["ema", "teacher", "swa", "average", "averaged", "target", "momentum", "shadow"];
+/// And in those of what no training has made, or of what is no network: initial weights and gradients.
+const NEVER_MEANT: [&str; 8] =
+    ["init", "initial", "initialization", "initialisation", "grad", "grads", "gradient", "gradients"];
 
 /// The network that is meant by a key: it is its path, or what that begins with, or one of its parts.
 pub(super) fn named<'n>(networks: &'n [Found], key: &str) -> Option<&'n Found> {
@@ -37,6 +40,15 @@ pub(super) fn preference(key: &str) -> (bool, usize) {
 
 /// Whether a key speaks of a network beside the one that is trained.
 pub(super) fn is_beside(key: &str) -> bool {
+    has_word(key, &BESIDE)
+}
+
+/// Whether a key speaks of initial weights or of gradients.
+pub(super) fn is_never_meant(key: &str) -> bool {
+    has_word(key, &NEVER_MEANT)
+}
+
+fn has_word(key: &str, words: &[&str]) -> bool {
     let lower = key.to_ascii_lowercase();
-    lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| BESIDE.contains(&word))
+    lower.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| words.contains(&word))
 }

@@ -78,19 +78,30 @@ impl Metadata {
         let (mean, std) = (notes.get("mean"), notes.get("std"));
         if mean.or(std).is_some() {
             let of = |text: Option<&String>, valid: fn(f32) -> bool| {
-                floats(text?, valid).filter(|values| values.len() == channels)
+                list(text?)
+                    .filter(|values| values.len() == channels && values.iter().all(|&value| valid(value)))
             };
-            let mean = of(mean, |mean| (0.0..=1.0).contains(&mean));
-            let std = of(std, |std| (LEAST_STD..=1.0).contains(&std));
-            if mean.is_some() && std.is_some() {
-                (meta.mean, meta.std) = (mean, std);
-            } else {
-                let key = if notes.contains_key("mean") { "mean" } else { "std" };
-                let why = "no normalisation of pixels in [0, 1] has such";
-                pass_over(
-                    key,
-                    format!("{why} mean and std for {channels} channels (--mean and --std say it)"),
-                );
+            let taken = of(mean, |mean| (0.0..=1.0).contains(&mean))
+                .zip(of(std, |std| (LEAST_STD..=1.0).contains(&std)));
+            match (taken, mean, std) {
+                (Some((mean, std)), ..) => (meta.mean, meta.std) = (Some(mean), Some(std)),
+                (None, Some(mean), Some(std)) => {
+                    let key = if why_not(mean, channels).is_none() && why_not(std, channels).is_some() {
+                        "std"
+                    } else {
+                        "mean"
+                    };
+                    let why = why_not(notes.get(key).unwrap_or(mean), channels).unwrap_or_else(|| {
+                        format!(
+                            "no normalisation of pixels in [0, 1] has such mean and std for {channels} channels"
+                        )
+                    });
+                    pass_over(key, format!("{why} (--mean and --std say it)"));
+                }
+                (None, Some(_), None) => {
+                    pass_over("mean", "no std beside it (--mean and --std say it)".into())
+                }
+                (None, None, _) => pass_over("std", "no mean beside it (--mean and --std say it)".into()),
             }
         }
         for (key, actual) in [("classes", classes), ("channels", channels)] {
@@ -192,6 +203,38 @@ fn positive(text: &str) -> Option<usize> {
 
 fn floats(text: &str, valid: impl Fn(f32) -> bool) -> Option<Vec<f32>> {
     text.split(',').map(|part| part.trim().parse().ok().filter(|&value| valid(value))).collect()
+}
+
+/// The numbers of a text as programs write lists: with or without brackets, separated by commas or spaces.
+pub(super) fn list(text: &str) -> Option<Vec<f32>> {
+    let text = text.trim();
+    let bare = [('[', ']'), ('(', ')')].into_iter().find_map(|(open, close)| {
+        let inner = text.strip_prefix(open)?.strip_suffix(close)?.trim_end();
+        // Python's tuple of one.
+        Some(inner.strip_suffix(',').unwrap_or(inner))
+    });
+    let mut values = Vec::new();
+    for part in bare.unwrap_or(text).split(',') {
+        let before = values.len();
+        for number in part.split_whitespace() {
+            values.push(number.parse().ok()?);
+        }
+        if values.len() == before {
+            return None;
+        }
+    }
+    Some(values)
+}
+
+/// Why a text is not as many numbers as there are channels, if it is not.
+fn why_not(text: &str, channels: usize) -> Option<String> {
+    match list(text) {
+        None => Some("not a list of numbers".to_owned()),
+        Some(values) if values.len() != channels => {
+            Some(format!("{} numbers, the network has {channels} channels", values.len()))
+        }
+        Some(_) => None,
+    }
 }
 
 fn join(values: &[f32]) -> String {

@@ -9,6 +9,7 @@
 //! Nothing in a file is ever executed: PyTorch's pickles go through the machine of `crate::pickle`, which makes plain
 //! values only, and what a file declares about itself is checked before memory is taken for it.
 
+mod beside;
 mod check;
 mod convention;
 mod dtype;
@@ -22,11 +23,13 @@ mod key;
 mod load;
 mod metadata;
 mod mismatch;
+mod notes;
 mod other;
 mod pth;
 mod safetensors;
 mod search;
 mod split;
+mod synonyms;
 mod tensor;
 mod torch;
 mod tree;

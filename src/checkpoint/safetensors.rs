@@ -6,7 +6,7 @@
 
 use super::dtype::Dtype;
 use super::entry::{Entry, Place, Source};
-use super::fault::{Fault, Parsed, tensor_place};
+use super::fault::{Fault, Parsed, shortened, tensor_place};
 use super::format::CUT;
 use super::metadata::Notes;
 use super::tensor::{Checkpoint, Tensor, is_counter};
@@ -88,7 +88,7 @@ pub(super) fn read(bytes: &[u8]) -> Parsed<(Vec<Entry>, Notes)> {
 /// A tensor whose elements are these bytes of the file, or why it is none.
 fn source(name: &str, entry: &Declared, bytes: Range<usize>) -> Parsed<Source> {
     let dtype = Dtype::from_safetensors(&entry.dtype).ok_or_else(|| {
-        let found = format!("`{}`", entry.dtype.escape_debug());
+        let found = format!("elements of type `{}`", shortened(&entry.dtype));
         Fault::new(tensor_place(name), "dtype F32, F64, F16 or BF16", found)
     })?;
     let declared = entry.shape.iter().try_fold(dtype.size(), |product, &extent| product.checked_mul(extent));

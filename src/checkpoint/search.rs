@@ -19,6 +19,7 @@ use super::convention;
 use super::entry::Entry;
 use super::file::File;
 use super::found::{Content, Expected, Found};
+use super::synonyms;
 use super::tensor::is_batch_counter;
 use super::tree::Tree;
 use std::cell::Cell;
@@ -85,7 +86,8 @@ impl<'a> Search<'a> {
     /// A search for tensors none of which is a classifier's.
     pub(super) fn over(file: &'a File, expected: Vec<&'a Expected>) -> Self {
         let name = |&(name, _): &&'a Expected| name.as_str();
-        let translated = convention::translated(&file.entries);
+        let translated =
+            convention::translated(&file.entries).or_else(|| synonyms::translated(&file.entries, &expected));
         let names = match &translated {
             Some(names) => Tree::of(names.iter().map(String::as_str)),
             None => Tree::of(file.entries.iter().map(|entry| entry.name.as_str())),
@@ -297,6 +299,13 @@ impl<'a> Search<'a> {
         };
         let taken: HashSet<usize> = network.entries().collect();
         let modules: HashSet<&str> = taken.iter().filter_map(|&entry| module(entry)).collect();
+        // In a Sequential what has a number of its own stands between the others.
+        let numbered = modules.iter().any(|module| is_number(module));
+        let within = |entry: usize| {
+            module(entry).is_some_and(|module| {
+                modules.contains(module) || numbered && is_number(module) && self.file.is_parameter(entry)
+            })
+        };
         let is_foreign = |&entry: &usize| {
             let found = &self.file.entries[entry];
             // A count beside a layer's weights computes nothing; a scale does.
@@ -305,10 +314,7 @@ impl<'a> Search<'a> {
                 let counts = !source.dtype.is_floating() || COUNTED.contains(&last);
                 counts && source.shape.iter().product::<usize>() <= 1
             });
-            !taken.contains(&entry)
-                && !one
-                && !is_batch_counter(&found.name)
-                && module(entry).is_some_and(|module| modules.contains(module))
+            !taken.contains(&entry) && !one && !is_batch_counter(&found.name) && within(entry)
         };
         (0..self.file.entries.len()).filter(is_foreign).collect()
     }
@@ -322,6 +328,6 @@ impl Pairing {
 }
 
 /// Whether a module's name is its number in a Sequential.
-fn is_number(name: &str) -> bool {
+pub(super) fn is_number(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit())
 }

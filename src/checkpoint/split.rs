@@ -9,7 +9,7 @@
 use super::fault::shortened;
 use super::found::{Content, Expected, Found};
 use super::key::is_beside;
-use super::search::{MAX_UNNAMED, Search, TIERS, Tier};
+use super::search::{MAX_UNNAMED, Search, TIERS, Tier, is_number};
 use super::tree::joined;
 use std::collections::HashSet;
 
@@ -143,14 +143,29 @@ impl<'a> Search<'a> {
     }
 
     /// Weights of layers and means of norms below a module that belong neither to a trunk nor to a layer that could be the
-    /// classifier.
+    /// classifier; of norms without means, and of what else has parameters, those in the part of a classifier, or with a
+    /// number in a Sequential of trunk and classifier.
     fn layers_beside(&self, root: &str, trunks: &[Trunk], layers: &[(usize, Vec<Content>)]) -> Vec<&'a str> {
         let of_trunks = trunks.iter().flat_map(|trunk| trunk.network.entries());
         let of_layers = layers.iter().flat_map(|(_, content)| content).flat_map(|content| content.entries());
         let known: HashSet<usize> = of_trunks.chain(of_layers).collect();
         let path = joined(root, "");
+        let part = |name: &'a str| Some(name.strip_prefix(path.as_str())?.split_once('.')?.0);
+        let parts = |entries: Vec<usize>| -> HashSet<&str> {
+            entries.into_iter().filter_map(|entry| part(&self.file.entries[entry].name)).collect()
+        };
+        let of_trunks = parts(trunks.iter().flat_map(|trunk| trunk.network.entries()).collect());
+        let heads = layers.iter().flat_map(|(_, content)| content).flat_map(|content| content.entries());
+        let heads = parts(heads.collect());
+        let numbered =
+            heads.iter().any(|head| is_number(head)) && of_trunks.iter().any(|name| is_number(name));
+        let between = |name: &'a str| {
+            part(name).is_some_and(|part| heads.contains(part) || numbered && is_number(part))
+        };
         let beside = self.file.entries.iter().enumerate().filter(|(entry, found)| {
-            let is_layer = self.is_weight(*entry) || found.name.rsplit('.').next() == Some("running_mean");
+            let is_layer = self.is_weight(*entry)
+                || found.name.rsplit('.').next() == Some("running_mean")
+                || between(&found.name) && self.file.is_parameter(*entry);
             found.name.starts_with(&path) && is_layer && !known.contains(entry)
         });
         beside.map(|(_, found)| found.name.as_str()).collect()

@@ -131,7 +131,7 @@ fn holds_values(pickle: &Pickle, id: Id) -> bool {
 }
 
 /// The attributes of an object, unless it is a module, whose tensors lie under its code's own names.
-fn attributes(pickle: &Pickle, id: Id) -> Option<&[(Id, Id)]> {
+pub(super) fn attributes(pickle: &Pickle, id: Id) -> Option<&[(Id, Id)]> {
     let Object::Made(made) = pickle.get(id) else { return None };
     let items = pickle.items(made.state?)?;
     (!is_module(pickle, items)).then_some(items)
@@ -159,6 +159,7 @@ fn tensor(pickle: &Pickle, mut id: Id) -> Option<Parsed<TensorRef>> {
             ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state") => {
                 id = *arguments.first()?;
             }
+            ("torch._utils", name) => return Some(Err(unread(pickle, name, arguments)?)),
             // (function, type, arguments, state): a tensor with attributes of its own.
             ("torch._tensor", "_rebuild_from_type_v2") => {
                 let &[function, _, inner, ..] = arguments else { return None };
@@ -177,6 +178,30 @@ fn tensor(pickle: &Pickle, mut id: Id) -> Option<Parsed<TensorRef>> {
         }
     }
     None
+}
+
+/// What a tensor of a kind that is not read is; `None` for what is no tensor.
+fn unread(pickle: &Pickle, function: &str, arguments: &[Id]) -> Option<Fault> {
+    let found = match function {
+        "_rebuild_sparse_tensor" | "_rebuild_sparse_csr_tensor" => {
+            "a sparse tensor (to_dense() makes it plain)".into()
+        }
+        "_rebuild_qtensor" => "a quantised tensor (dequantize() makes it plain)".into(),
+        "_rebuild_meta_tensor_no_storage" => "a tensor on the device meta, which has no elements".into(),
+        "_rebuild_nested_tensor" => "a nested tensor".into(),
+        // Types without a storage class of their own: 8-bit floats, unsigned integers.
+        "_rebuild_tensor_v3" => {
+            let name = arguments.iter().find_map(|&argument| match pickle.get(argument) {
+                Object::Global(global) if global.module == "torch" => Some(global.name.escape_debug()),
+                _ => None,
+            });
+            name.map_or("a tensor of an unknown type".to_owned(), |name| {
+                format!("a tensor of {name} (float() makes it plain)")
+            })
+        }
+        _ => return None,
+    };
+    Some(fault("float32, float64, float16 or bfloat16", found))
 }
 
 /// A tensor from the arguments of its rebuild function: storage, offset, size, stride.

@@ -7,7 +7,7 @@ mod taken;
 pub use id::CheckpointId;
 pub use taken::{Origin, Taken};
 
-use crate::checkpoint::{Expected, File, Found, Listed, Metadata};
+use crate::checkpoint::{Expected, File, Found, Metadata};
 use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::graph::{Graph, Shape};
@@ -101,8 +101,8 @@ impl Model {
                 images.name()
             ));
         }
-        notes.extend(own_normalisation(&file, &found));
-        notes.extend(layers_beside(&file, &found));
+        notes.extend(own_normalisation(&file, &found, meta.mean.is_some()));
+        notes.extend(layers_beside(&file, &found, input, classes));
         check_channels(&file, &found, &expected, images)?;
         let checkpoint = file.read(&found, &expected).map_err(|error| counted(error, images))?;
         let weights = Weights::from_checked(&graph, &checkpoint);
@@ -291,8 +291,14 @@ fn which(file: &File, said: &Said, input: Shape, classes: usize) -> Result<Chose
             Err(_) => {}
         }
     }
-    let names: Vec<&str> = fitting.iter().map(|(arch, _)| arch.name()).collect();
-    match (fitting.pop(), names.len()) {
+    let networks: Vec<String> = fitting
+        .iter()
+        .map(|(arch, found)| match found.key.as_str() {
+            "" => arch.to_string(),
+            key => format!("{arch} under `{}`", key.escape_debug()),
+        })
+        .collect();
+    match (fitting.pop(), networks.len()) {
         (Some((arch, found)), 1) => {
             let other = known.map(|other| (other, format!("its tensors are those of {arch}")));
             chosen(arch, Origin::Tensors, found, other)
@@ -312,8 +318,10 @@ fn which(file: &File, said: &Said, input: Shape, classes: usize) -> Result<Chose
             )))
         }
         _ => {
-            let fitting = names.join(" and of ");
-            Err(Error::usage(format!("{path}: network: expected --arch, found the tensors of {fitting}")))
+            let fitting = networks.join(" and of ");
+            Err(Error::usage(format!(
+                "{path}: network: expected --arch or --key, found the tensors of {fitting}"
+            )))
         }
     }
 }
@@ -416,18 +424,21 @@ fn check_channels(file: &File, found: &Found, expected: &[Expected], images: &Im
 
 /// What is to be said of tensors beside the network that look like a normalisation: a network that begins with one wants
 /// images that are normalised so.
-fn own_normalisation(file: &File, found: &Found) -> Option<String> {
-    let named = |ends: [&str; 2]| {
+fn own_normalisation(file: &File, found: &Found, taken: bool) -> Option<String> {
+    let named = |ends: [&str; 3]| {
         let lower = |name: &str| name.to_ascii_lowercase();
-        let ending =
-            found.passed_over.iter().filter(|name| ends.iter().any(|end| lower(name).ends_with(end)));
+        let ending = found.passed_over.iter().filter(|name| {
+            let counts = taken && ["mean", "std"].contains(&name.as_str());
+            !counts && ends.iter().any(|end| lower(name).ends_with(end))
+        });
         let few = |name: &String| {
             let values = file.small(name).filter(|values| values.len() <= 4)?;
             Some((name.escape_debug().to_string(), values))
         };
         ending.take(MOST_ENDING).find_map(few)
     };
-    let ((mean_name, mean), (std_name, std)) = (named(["mean", "mu"])?, named(["std", "sigma"])?);
+    let ((mean_name, mean), (std_name, std)) =
+        (named(["mean", "mu", "means"])?, named(["std", "sigma", "sds"])?);
     Some(format!(
         "`{mean_name}` = {mean:?} and `{std_name}` = {std:?} lie beside the network; if it normalises images with them, say \
          --mean and --std"
@@ -435,17 +446,21 @@ fn own_normalisation(file: &File, found: &Found) -> Option<String> {
 }
 
 /// What is to be said of layers beside the network's own that no other network of the file has.
-fn layers_beside(file: &File, found: &Found) -> Option<String> {
-    let below = if found.root.is_empty() { String::new() } else { format!("{}.", found.root) };
-    let is_layer = |tensor: &Listed| {
-        let beside = tensor.name.starts_with(&below) && found.passed_over.contains(&tensor.name);
-        beside && tensor.shape.len() > 1 && tensor.name.rsplit('.').next() == Some("weight")
-    };
-    let layers: Vec<String> = file.tensors().filter(is_layer).map(|tensor| tensor.name).take(NAMED).collect();
+fn layers_beside(file: &File, found: &Found, input: Shape, classes: usize) -> Option<String> {
+    if file.layers_beside(found, &[]).is_empty() {
+        return None;
+    }
+    let of = |arch: Arch| Some(file.networks(&arch.build(input, classes).ok()?.expected_tensors()));
+    let others: Vec<Found> = Arch::ALL.into_iter().filter_map(of).flatten().collect();
+    let layers = file.layers_beside(found, &others);
     (!layers.is_empty()).then(|| {
-        let names: Vec<String> = layers.iter().map(|name| format!("`{}`", name.escape_debug())).collect();
-        let names = names.join(", ");
-        format!("{names}: layers beside those of the network are not computed; if it has them, it is another network")
+        let names: Vec<String> =
+            layers.iter().take(NAMED).map(|name| format!("`{}`", name.escape_debug())).collect();
+        let more = if layers.len() > NAMED { ", …" } else { "" };
+        format!(
+            "{}{more}: layers beside those of the network are not computed; if it has them, it is another network",
+            names.join(", ")
+        )
     })
 }
 

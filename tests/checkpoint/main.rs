@@ -6,6 +6,7 @@ mod families;
 mod find;
 mod foreign;
 mod hostile;
+mod layers;
 mod parts;
 
 use safetensors::tensor::TensorView;
