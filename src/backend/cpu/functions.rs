@@ -69,7 +69,7 @@ pub fn normal(x: f32) -> f32 {
     let t = if size > 8.0 { 8.0 } else { size };
     let p = -3.302_763e-7;
     let p = p * t + 6.294_671_5e-6;
-    let p = p * t - 5.020_913_2e-5;
+    let p = p * t - 5.020_913e-5;
     let p = p * t + 1.922_568_2e-4;
     let p = p * t - 2.951_042_5e-6;
     let p = p * t - 0.004_810_699_3;
