@@ -161,7 +161,8 @@ fn stems_that_cannot_be() {
     assert!(text.contains("first convolution 7x7 (--stem imagenet or --stem 7x7-no-pool)"), "{text}");
     let one = format!(" have stems; {ARCH} has one of its own");
     let with = Arch::ALL.into_iter().filter(|arch| arch.has_stems()).map(Arch::name);
-    let why: Vec<&str> = with.chain(["--stem 3x3: ", &one]).collect();
+    let mut why: Vec<&str> = with.collect();
+    why.extend(["--stem 3x3: ", &one]);
     case("eval --dataset digits --images 10 --checkpoint {}/net.safetensors --stem 3x3", &why);
     case(&format!("train --arch {ARCH} --dataset digits --stem 3x3 --out {{}}/o"), &why);
     assert_eq!(names(folder.path()), ["large.safetensors", "net.safetensors", "small.safetensors"]);
