@@ -13,8 +13,11 @@ use synfilter::models::Arch;
 const INPUT: Shape = Shape { c: 3, h: 64, w: 64 };
 const CLASSES: usize = 10;
 
+/// What a tensor is called in a file.
+type Rename<'a> = &'a dyn Fn(&str) -> String;
+
 /// A safetensors file of networks whose values are zeros of 16 bits, their names as the second of each pair makes them.
-fn bytes_of(networks: &[(Arch, &dyn Fn(&str) -> String)]) -> Vec<u8> {
+fn bytes_of(networks: &[(Arch, Rename)]) -> Vec<u8> {
     let named: Vec<(String, Vec<usize>)> = networks
         .iter()
         .flat_map(|(arch, name)| {
