@@ -7,7 +7,7 @@ use crate::input::Input;
 /// nothing. They may be called from any thread.
 pub trait Watch: Sync {
     /// Whether the work is to stop at the next safe point. What is finished then is kept, and the error is
-    /// [`Error::Interrupted`](crate::Error::Interrupted).
+    /// [`Error::Interrupted`].
     fn stop(&self) -> bool {
         false
     }

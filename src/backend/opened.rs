@@ -5,7 +5,7 @@ use super::cpu::select::ConvMode;
 use super::format::NumberFormat;
 #[cfg(feature = "cuda")]
 use super::{cuda::device::Cuda, open::described};
-use crate::error::{Error, Result};
+use crate::error::Result;
 #[cfg(feature = "cuda")]
 use half::{bf16, f16};
 
@@ -77,7 +77,7 @@ impl Device {
     /// The CUDA device of this number.
     ///
     /// # Errors
-    /// [`Error::Device`] if it cannot be opened, or the program was built without CUDA.
+    /// [`Error::Device`](crate::Error::Device) if it cannot be opened, or the program was built without CUDA.
     #[cfg(feature = "cuda")]
     pub fn cuda(ordinal: usize, format: NumberFormat) -> Result<Device> {
         let opened = match format {
@@ -91,12 +91,12 @@ impl Device {
     /// The CUDA device of this number.
     ///
     /// # Errors
-    /// [`Error::Device`]: the program was built without CUDA.
+    /// [`Error::Device`](crate::Error::Device): the program was built without CUDA.
     #[cfg(not(feature = "cuda"))]
     pub fn cuda(ordinal: usize, _: NumberFormat) -> Result<Device> {
         let what =
             "this synfilter is built without CUDA; expected --device cpu, or cargo build --features cuda";
-        Err(Error::Device(format!("--device cuda:{ordinal}: {what}")))
+        Err(crate::Error::Device(format!("--device cuda:{ordinal}: {what}")))
     }
 
     /// The same device in f32, in which all training runs.
@@ -141,7 +141,7 @@ impl Device {
     /// The device in words, for the record.
     ///
     /// # Errors
-    /// [`Error::Device`] where the driver does not answer.
+    /// [`Error::Device`](crate::Error::Device) where the driver does not answer.
     pub fn description(&self) -> Result<String> {
         match &self.opened {
             Opened::Cpu(cpu) => {

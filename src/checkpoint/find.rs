@@ -22,7 +22,7 @@ impl File {
     /// after them; initial weights and gradients last; [`Found::others`] has the rest.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a key under which there is no complete network; [`Error::Input`] where there is none at all,
+    /// [`Error::Usage`](crate::Error::Usage) for a key under which there is no complete network; [`Error::Input`](crate::Error::Input) where there is none at all,
     /// naming what is missing or differs, and names that are there in its place.
     pub fn find(&self, what: &str, expected: &[Expected], key: Option<&str>) -> Result<Found> {
         let search = Search::new(self, expected);

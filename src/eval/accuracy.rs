@@ -80,7 +80,7 @@ impl<'a> Accuracy<'a> {
     /// known.
     ///
     /// # Errors
-    /// As [`Accuracy::under`]; those of [`halving`].
+    /// As [`Accuracy::under`]; those of [`halving()`].
     pub fn halving(self, clean: Option<usize>, clamp: bool) -> Result<Halving> {
         on_device!(self.device, Work::Measuring, |backend| {
             let network = self.network(backend);

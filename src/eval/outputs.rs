@@ -9,7 +9,7 @@ use safetensors::tensor::TensorView;
 use std::io::Write;
 use std::path::Path;
 
-/// Writes `logits` [N, classes], `input_grad` [N, C, H, W] (of the summed cross-entropy, in pixel units) and `labels` [N] as
+/// Writes `logits` `[N, classes]`, `input_grad` `[N, C, H, W]` (of the summed cross-entropy, in pixel units) and `labels` `[N]` as
 /// safetensors. `path` is the file's, to be named in errors.
 ///
 /// # Errors
