@@ -177,7 +177,10 @@ impl Operation for Bend {
         }
         let sign = Sign::Mask(&bits, rectifier.below);
         device.map(batch, x(), Output { data: &mut y, place: *to }, Then { sign, ..Then::default() });
-        written.extend(on.read(&y, *to));
+        let masked = on.read(&y, *to);
+        // From numbers of the format on both sides: the CPU's are not rounded between two operations.
+        let mut y = on.value(&masked, *to);
+        written.extend(masked);
         device.mask(&mut y, &bits, 0.3);
         written.extend(on.read(&y, *to));
         written
