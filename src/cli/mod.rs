@@ -31,6 +31,8 @@ use clap::{Args, Parser, Subcommand};
 use output::{Output, note};
 use std::process::ExitCode;
 use synfilter::Result;
+use synfilter::watch::Watch;
+use terminal::TERMINAL;
 use tracing_subscriber::filter::LevelFilter;
 
 /// Which weights of a trained network are fragile, robust or antifragile: synaptic filtering as a fast engine.
@@ -103,6 +105,8 @@ pub fn main() -> ExitCode {
     match interrupt::install().and_then(|()| run(cli.command, output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
+            // What showed progress goes first.
+            TERMINAL.ends();
             note(&format!("synfilter: {}", one_line(&error.to_string())));
             ExitCode::from(error.exit_code())
         }

@@ -242,8 +242,8 @@ fn of_value(value: &Value, path: &Path) -> Result<Vec<Vec<String>>> {
         // From names to numbers, which may be text.
         Value::Object(classes) if is_from_names(classes) => {
             let numbers = || classes.values().filter_map(number).map(|number| number as usize);
-            let last = numbers().max().unwrap_or(0);
-            let mut found = vec![Vec::new(); classes.len().min(last + 1)];
+            let outputs = numbers().max().map_or(0, |last| last.saturating_add(1));
+            let mut found = vec![Vec::new(); classes.len().min(outputs)];
             for (name, number) in classes.keys().zip(numbers()) {
                 // With more numbers than names one is missing, which is found below.
                 if let Some(class) = found.get_mut(number) {
@@ -251,7 +251,7 @@ fn of_value(value: &Value, path: &Path) -> Result<Vec<Vec<String>>> {
                 }
             }
             match found.iter().position(Vec::is_empty) {
-                Some(at) => Err(missing(last + 1, at)),
+                Some(at) => Err(missing(outputs, at)),
                 None => Ok(found),
             }
         }
@@ -376,6 +376,7 @@ mod tests {
             ("n02119789 1 kit_fox\nn02100735 2 English_setter\n", "line 2: expected numbers from 0 to 1"),
             ("0 cat\n0 dog\n", "line 2: expected each number once"),
             (r#"{"cat": 0, "dog": 2}"#, "none of 1"),
+            (r#"{"cat": 0, "dog": 18446744073709551615}"#, "none of 1"),
             ("{0: 'tench', 1: 'goldfish'}", "a Python dictionary?"),
             ("[[]]", "a name or a list of names"),
             ("[\"a\", ", "classes as JSON"),

@@ -63,7 +63,8 @@ impl<'a> Accuracy<'a> {
     /// What the model makes of the clean images and of those of each attack.
     ///
     /// # Errors
-    /// Those of the device; [`Error::Interrupted`](crate::Error::Interrupted).
+    /// A usage error for images that the model is not for; those of the device;
+    /// [`Error::Interrupted`](crate::Error::Interrupted).
     pub fn under(self, attacks: &[Attack]) -> Result<Evaluation> {
         self.measured(attacks, false)
     }
@@ -82,6 +83,7 @@ impl<'a> Accuracy<'a> {
     /// # Errors
     /// As [`Accuracy::under`]; those of [`halving()`].
     pub fn halving(self, clean: Option<usize>, clamp: bool) -> Result<Halving> {
+        self.model.check_images(self.images)?;
         on_device!(self.device, Work::Measuring, |backend| {
             let network = self.network(backend);
             let correct = |attacks: &[Attack]| {
@@ -95,6 +97,7 @@ impl<'a> Accuracy<'a> {
     }
 
     fn measured(self, attacks: &[Attack], outputs: bool) -> Result<Evaluation> {
+        self.model.check_images(self.images)?;
         on_device!(self.device, Work::Measuring, |backend| {
             let network = self.network(backend);
             self.chunks().evaluate(&network, self.images, self.range(), attacks, outputs)

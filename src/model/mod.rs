@@ -194,6 +194,25 @@ impl Model {
         })
     }
 
+    /// Whether the network is one for images of this shape and so many classes.
+    ///
+    /// # Errors
+    /// A usage error with both.
+    pub fn check_images(&self, images: &Images) -> Result<()> {
+        let (Shape { c, h, w }, classes) = (self.graph.input(), self.graph.classes());
+        if ([c, h, w], classes) == (images.shape, images.classes.len()) {
+            return Ok(());
+        }
+        Err(Error::usage(format!(
+            "{}: expected images of {c}×{h}×{w} and {classes} classes, found {}×{}×{} and {}",
+            self.name,
+            images.shape[0],
+            images.shape[1],
+            images.shape[2],
+            images.class_count()
+        )))
+    }
+
     /// The network with what else is known of its training.
     ///
     /// # Errors

@@ -77,7 +77,10 @@ pub fn labels(
         return fault("layers", format!("all {} of the network", layers.len()), format!("none of {missing}"));
     }
     // The mean over several filters, or the only one's.
-    let which = Some(settings.filters[0]).filter(|_| settings.filters.len() == 1);
+    let which = match settings.filters[..] {
+        [only] => Some(only),
+        _ => None,
+    };
     let layer = |name: &&str| {
         let mut of_layer = of.scores.iter().filter(|score| score.layer.as_deref() == Some(name));
         let (score, se, label) = of_layer.find(|score| score.filter == which)?.get(by);

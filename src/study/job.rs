@@ -6,6 +6,7 @@ use super::execute::Executor;
 use super::images::Store;
 use super::run::{Event, Summary, finished, run};
 use super::spec::Spec;
+use super::state::Record;
 use super::steps::{Step, steps};
 use crate::backend::opened::Device;
 use crate::error::Result;
@@ -50,7 +51,7 @@ impl<'a> Study<'a> {
         let store = Store::new(&self.spec);
         let executor = self.executor(&store);
         let done = finished(&self.steps)?;
-        self.check(&executor)?;
+        self.check(&executor, &done)?;
         let costs = costs(&executor, &self.steps, &done)?;
         Ok(done.iter().map(Option::is_some).zip(costs).collect())
     }
@@ -62,7 +63,7 @@ impl<'a> Study<'a> {
     pub fn run(&self, hear: &mut dyn FnMut(Event)) -> Result<Summary> {
         let store = Store::new(&self.spec);
         let executor = self.executor(&store);
-        self.check(&executor)?;
+        self.check(&executor, &finished(&self.steps)?)?;
         let _lock = Lock::of(&self.spec.out, "study")?;
         let mut execute = |step: &Step| executor.execute(step);
         run(&self.steps, &self.file, &mut execute, hear, &|| self.watch.stop())
@@ -72,9 +73,8 @@ impl<'a> Study<'a> {
         Executor { spec: &self.spec, device: self.device, images, watch: self.watch }
     }
 
-    fn check(&self, executor: &Executor) -> Result<()> {
-        let done = finished(&self.steps)?;
-        let pending = self.steps.iter().zip(&done).filter(|(_, done)| done.is_none());
+    fn check(&self, executor: &Executor, done: &[Option<Record>]) -> Result<()> {
+        let pending = self.steps.iter().zip(done).filter(|(_, done)| done.is_none());
         check(executor, &pending.map(|(step, _)| step).collect::<Vec<_>>())
     }
 }

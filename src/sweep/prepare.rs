@@ -7,8 +7,7 @@ use super::plan::{BN_BATCH, CheckpointPlan, Plan, resolve_layers};
 use super::run::{self, Finished, Keep, Progress};
 use super::task::{Block, Networks, Task};
 use super::{BnMode, Engine, Measure, Settings, Shard, Target};
-use crate::attack::Eps;
-use crate::attack::{Attack, Method};
+use crate::attack::{Attack, Eps, Method};
 use crate::backend::{Backend, SLAB};
 use crate::error::{Error, Result};
 use crate::filter;
@@ -155,7 +154,11 @@ impl<'a, B: Backend> Preparation<'a, B> {
     /// A network, by position.
     fn model(&self, at: usize) -> Result<Rc<Model>> {
         match &self.task.networks {
-            Networks::Given(models) => Ok(models[at].clone()),
+            Networks::Given(models) => {
+                let model = models[at].clone();
+                model.check_images(self.task.images)?;
+                Ok(model)
+            }
             Networks::Files { paths, said, trained } => {
                 let trained = trained.get(at).copied().unwrap_or_default();
                 let model = Model::open(&paths[at], said, self.task.images)?;

@@ -1,6 +1,7 @@
 //! Networks built by hand and images in memory.
 
 use synfilter::data::{DatasetKind, Images, Split, load};
+use synfilter::eval::Accuracy;
 use synfilter::graph::build::{Builder, ConvSpec};
 use synfilter::graph::{Graph, Init, Shape};
 use synfilter::model::{Model, Said};
@@ -49,6 +50,26 @@ fn a_network_of_ones_own_is_swept_and_known_by_its_weights() {
     refused(Model::new("mine", graph(10), none, norm()), "weights: expected 3 tensors, found 0");
     let three = Normalisation { mean: vec![0.1; 3], std: vec![0.3; 3] };
     refused(Model::new("mine", graph(10), Weights::init(&graph(10), 1), three), "of 1 channels");
+}
+
+#[test]
+fn a_network_for_other_images_is_refused() {
+    let images = |side: usize, last: u16| {
+        Images::from_bytes(vec![5; 2 * side * side], [2, 1, side, side], vec![0, last]).unwrap()
+    };
+    let (of, device) = (images(32, 1), Device::cpu());
+    let model = || Model::untrained((Arch::Squeezenet1_1, Stem::Imagenet), &of, 3).unwrap();
+    for (other, needle) in [
+        (images(40, 1), "expected images of 1×32×32 and 2 classes, found 1×40×40 and 2"),
+        (images(32, 4), "and 5 classes"),
+    ] {
+        let sweep = Job::new(&device, &other, [model()]).outlook().unwrap_err();
+        let accuracy = Accuracy::new(&device, &other, &model()).under(&[]).unwrap_err();
+        for error in [sweep, accuracy] {
+            assert_eq!(error.exit_code(), 2, "{error}");
+            assert!(error.to_string().contains(needle), "{error}");
+        }
+    }
 }
 
 #[test]
