@@ -2,9 +2,12 @@
 //! normalised for it, and what of all that was said, found or assumed ([`Taken`]).
 
 mod id;
+mod normalisation;
+mod said;
 mod taken;
 
 pub use id::CheckpointId;
+pub use said::Said;
 pub use taken::{Origin, Taken};
 
 use crate::checkpoint::{Expected, File, Found, Metadata};
@@ -15,29 +18,13 @@ use crate::models::{Arch, Stem, stem_of};
 use crate::network::Normalisation;
 use crate::text::hex;
 use crate::weights::Weights;
+use normalisation::{default_normalisation, normalisation, own_normalisation};
 use sha2::{Digest, Sha256};
 use std::fmt::Display;
 use std::path::Path;
 
 /// Names that a record of passed-over tensors, or of renamed modules, keeps.
 const NAMED: usize = 5;
-/// Names that are looked at for a normalisation.
-const MOST_ENDING: usize = 100;
-
-/// What a user says of a checkpoint; what is left out is found in the file or taken from the data set.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Said {
-    /// The architecture.
-    pub arch: Option<Arch>,
-    /// The stem of a ResNet.
-    pub stem: Option<Stem>,
-    /// The key of the network in the file.
-    pub key: Option<String>,
-    /// Mean of each channel, in pixel units.
-    pub mean: Option<Vec<f32>>,
-    /// Standard deviation of each channel, in pixel units.
-    pub std: Option<Vec<f32>>,
-}
 
 /// A trained network.
 pub struct Model {
@@ -441,29 +428,6 @@ fn check_channels(file: &File, found: &Found, expected: &[Expected], images: &Im
     }
 }
 
-/// What is to be said of tensors beside the network that look like a normalisation: a network that begins with one wants
-/// images that are normalised so.
-fn own_normalisation(file: &File, found: &Found, taken: bool) -> Option<String> {
-    let named = |ends: [&str; 3]| {
-        let lower = |name: &str| name.to_ascii_lowercase();
-        let ending = found.passed_over.iter().filter(|name| {
-            let counts = taken && ["mean", "std"].contains(&name.as_str());
-            !counts && ends.iter().any(|end| lower(name).ends_with(end))
-        });
-        let few = |name: &String| {
-            let values = file.small(name).filter(|values| values.len() <= 4)?;
-            Some((name.escape_debug().to_string(), values))
-        };
-        ending.take(MOST_ENDING).find_map(few)
-    };
-    let ((mean_name, mean), (std_name, std)) =
-        (named(["mean", "mu", "means"])?, named(["std", "sigma", "sds"])?);
-    Some(format!(
-        "`{mean_name}` = {mean:?} and `{std_name}` = {std:?} lie beside the network; if it normalises images with them, say \
-         --mean and --std"
-    ))
-}
-
 /// What is to be said of layers beside the network's own that no other network of the file has.
 fn layers_beside(file: &File, found: &Found, input: Shape, classes: usize) -> Option<String> {
     if file.layers_beside(found, &[]).is_empty() {
@@ -481,78 +445,4 @@ fn layers_beside(file: &File, found: &Found, input: Shape, classes: usize) -> Op
             names.join(", ")
         )
     })
-}
-
-/// How images are normalised, and who says so: the user, else the file, else the data set.
-fn normalisation(
-    path: &Path,
-    choice: &Said,
-    meta: &Metadata,
-    images: &Images,
-) -> Result<(Normalisation, Origin)> {
-    let channels = images.shape[0];
-    let told = |recorded: &Option<Vec<f32>>, said: &Option<Vec<f32>>| recorded.is_some() || said.is_some();
-    let all_told = told(&meta.mean, &choice.mean) && told(&meta.std, &choice.std);
-    let Normalisation { mean, std } = match default_normalisation(images) {
-        Some(default) => default,
-        // Neither is used.
-        None if all_told => Normalisation::none(channels),
-        None => {
-            let what =
-                "normalisation: expected --mean and --std, as neither the file nor a data set tells them";
-            return Err(Error::usage(format!("{}: {what}", path.display())));
-        }
-    };
-    let recorded = |name: &str, recorded: &Option<Vec<f32>>, default| match recorded {
-        Some(values) if values.len() == channels => Ok(values.clone()),
-        Some(values) => {
-            let expected = format!("{channels} values, one per channel");
-            Err(Error::input(path, format!("metadata `{name}`"), expected, values.len()))
-        }
-        None => Ok(default),
-    };
-    let own =
-        Normalisation { mean: recorded("mean", &meta.mean, mean)?, std: recorded("std", &meta.std, std)? };
-    let by = if choice.mean.is_some() || choice.std.is_some() {
-        Origin::Flag
-    } else if meta.mean.is_some() || meta.std.is_some() {
-        Origin::Metadata
-    } else {
-        Origin::Dataset
-    };
-    Ok((choice.over(own)?, by))
-}
-
-/// What images of their data set are normalised with where nothing else is told.
-fn default_normalisation(images: &Images) -> Option<Normalisation> {
-    let (mean, std) = images.dataset?.default_mean_std(images.shape[0]);
-    Some(Normalisation { mean, std })
-}
-
-impl Said {
-    /// `own`, with what was said in its place.
-    ///
-    /// # Errors
-    /// A usage error for another number of values than `own` has, and for values that cannot be: pixels are in [0, 1].
-    pub fn over(&self, own: Normalisation) -> Result<Normalisation> {
-        let channels = own.mean.len();
-        let chosen =
-            |flag: &str, given: &Option<Vec<f32>>, own, valid: fn(f32) -> bool, what: &str| match given {
-                None => Ok(own),
-                Some(values) if values.len() == channels && values.iter().all(|&v| valid(v)) => {
-                    Ok(values.clone())
-                }
-                Some(values) => {
-                    let large = flag == "mean" && values.iter().any(|&v| v > 1.0);
-                    let hint = if large { " (pixels are in [0, 1]: divide by 255)" } else { "" };
-                    Err(Error::usage(format!(
-                        "--{flag}: expected {channels} {what}, one per channel, found {values:?}{hint}"
-                    )))
-                }
-            };
-        Ok(Normalisation {
-            mean: chosen("mean", &self.mean, own.mean, |v| (0.0..=1.0).contains(&v), "numbers from 0 to 1")?,
-            std: chosen("std", &self.std, own.std, |v| v.is_finite() && v > 0.0, "positive numbers")?,
-        })
-    }
 }

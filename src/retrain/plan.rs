@@ -134,6 +134,9 @@ impl Retraining<'_> {
                 labels.by
             ));
         }
+        if self.seeds.is_empty() {
+            return Err(Error::usage("seeds: expected at least one, found none"));
+        }
         if self.seeds.len() < 2 {
             notes.push("one seed shows nothing of the spread over trainings".to_owned());
         }
