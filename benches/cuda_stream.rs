@@ -18,8 +18,7 @@ use synfilter::backend::{
 use synfilter::filter::Mask;
 use synfilter::graph::conv::ConvShape;
 use synfilter::graph::place::Place;
-use synfilter::graph::{Mean, Rectifier};
-use synfilter::graph::{Pool, Shape};
+use synfilter::graph::{Activation, Mean, Pool, Rectifier, Shape};
 
 /// Launches of which the mean is taken, after one that warms up.
 const LAUNCHES: usize = 20;
@@ -112,6 +111,29 @@ fn main() -> Result<(), Box<dyn Error>> {
             Output { data: &mut y, place },
             Then::default(),
         );
+    })?;
+    let mut averages = value(half);
+    let window = Pool { kernel: 2, stride: 2, pad: 0, ceil: false };
+    row.of("mean over windows 2/2", all + bytes(half), || {
+        let windows = Mean::Windows { pool: window, count_pad: true };
+        cuda.avg_pool(batch, windows, input(&x, place), Output { data: &mut averages, place: half });
+    })?;
+    row.of("SiLU", 2 * all, || {
+        cuda.activate(batch, Activation::Silu, input(&x, place), Output { data: &mut y, place });
+    })?;
+    row.of("SiLU, backward", 3 * all, || {
+        let (x, dy, out) = (input(&x, place), input(&add, place), Output { data: &mut y, place });
+        cuda.activate_backward(batch, Activation::Silu, x, dy, out, Then::default());
+    })?;
+    let factor = value(one);
+    row.of("product with a factor per channel", 2 * all + bytes(one), || {
+        let out = Output { data: &mut y, place };
+        cuda.product(batch, input(&x, place), input(&factor, one), out, Then::default());
+    })?;
+    let mut d_factor = value(one);
+    row.of("gradient of such a factor", 2 * all + bytes(one), || {
+        let out = Output { data: &mut d_factor, place: one };
+        cuda.product_sum(batch, input(&x, place), input(&add, place), out, Then::default());
     })?;
     let mut known = Statistics { mean: per_channel(), var: per_channel() };
     row.of("batch norm, statistics", all, || cuda.norm_statistics(batch, input(&x, place), &mut known))?;

@@ -60,7 +60,8 @@ pub trait Infer: Device {
     );
     /// `then` applied to x: scale and shift, ReLU, sums and copies.
     fn map(&self, batch: Batch, x: Input<Self>, out: Output<Self>, then: Then<Self>);
-    /// Applies sign bits to a whole buffer: what [`Sign::Mask`](super::Sign::Mask) does.
+    /// Applies sign bits to all rows of a buffer that have some, as [`Sign::Mask`](super::Sign::Mask) does: a buffer that
+    /// gradients of several values share may be longer than the bits of one of them.
     fn mask(&self, buffer: &mut Self::Values, bits: &Self::Bits, below: f32);
     /// Sign bits of a copied value: those of its source, or all set where the source keeps none.
     fn copy_bits(&self, batch: Batch, from: Option<(&Self::Bits, Place)>, to: (&mut Self::Bits, Place));

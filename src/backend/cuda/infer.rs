@@ -102,8 +102,8 @@ impl<T: Format> Infer for Cuda<T> {
     }
 
     fn mask(&self, buffer: &mut Buffer, bits: &Buffer, below: f32) {
-        let rows = buffer.bytes() / (SLAB * T::BYTES);
-        // SAFETY: as above; there is a word of bits per row.
+        let rows = (buffer.bytes() / (SLAB * T::BYTES)).min(bits.bytes() / size_of::<u64>());
+        // SAFETY: both have that many rows, bits a word for each.
         unsafe { elementwise::mask::<T>(&self.context, buffer.address(), bits.address(), below, rows) };
     }
 
