@@ -59,13 +59,9 @@ impl Operation for Bits {
         let mut written = on.signs(&saved, self.from);
         device.copy_bits(batch, Some((&saved, self.from)), (&mut copied, self.to));
         written.extend(on.signs(&copied, self.to));
-        // A buffer may be longer than the bits: those rows stay as they are.
-        let (whole, longer) = (Place { c: self.to.pixel, offset: 0, step: 1, ..self.to }, 2 * self.to.pixel);
-        let longer = Place { c: longer, pixel: longer, ..whole };
-        let mut y = on.value(&numbers(3, batch.images * longer.rows()), longer);
-        device.mask(&mut y, &copied, 0.0);
-        written.extend(on.read(&y, longer));
-        let mut y = on.value(&numbers(3, len), self.to);
+        // As all buffers of gradients that several values share, longer than the bits.
+        let whole = Place { c: self.to.pixel, offset: 0, step: 1, ..self.to };
+        let mut y = on.value_in(2 * self.to.rows(), &numbers(3, len), self.to);
         device.mask(&mut y, &copied, 0.0);
         written.extend(on.read(&y, whole));
         device.copy_bits(batch, None, (&mut copied, self.to));

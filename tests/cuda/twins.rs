@@ -69,7 +69,12 @@ impl On<'_, Cpu> {
 impl<B: Backend> On<'_, B> {
     /// A value of `[images, C, H, W]`, rounded to the format; everything else in the buffer is filling.
     pub fn value(&self, numbers: &[f32], place: Place) -> B::Values {
-        let mut data = self.device.values(place.rows(), self.batch);
+        self.value_in(place.rows(), numbers, place)
+    }
+
+    /// As [`On::value`], at the beginning of a buffer of so many rows.
+    pub fn value_in(&self, rows: usize, numbers: &[f32], place: Place) -> B::Values {
+        let mut data = self.device.values(rows, self.batch);
         let whole = whole(place);
         self.load(self.lanes, &vec![FILLING; self.lanes.images * place.rows()], &mut data, whole);
         let rounded: Vec<f32> = numbers.iter().map(|&v| (self.round)(v)).collect();
