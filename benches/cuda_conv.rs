@@ -17,7 +17,7 @@ use synfilter::backend::cuda::abi;
 use synfilter::backend::cuda::buffer::Buffer;
 use synfilter::backend::cuda::context::Context;
 use synfilter::backend::cuda::conv_mma::{ConvMma, Half};
-use synfilter::backend::cuda::conv_plan::Plan;
+use synfilter::backend::cuda::conv_plan::ConvPlan;
 use synfilter::backend::cuda::tiles::{self, Launch, Tile};
 use synfilter::backend::cuda::value::PLAIN;
 use synfilter::graph::conv::{ConvShape, Direction};
@@ -49,7 +49,7 @@ fn halves(context: &Arc<Context>, len: usize) -> Buffer {
 
 impl Bench {
     fn new(context: &Arc<Context>, shape: ConvShape, direction: Direction, slabs: usize) -> Option<Self> {
-        let plan = Plan::new(shape, direction)?;
+        let plan = ConvPlan::new(shape, direction)?;
         let (oh, ow) = shape.output();
         let place = |h, w, c| Place { h, w, c, pixel: c, offset: 0, step: 1 };
         let (input, output) = (place(shape.h, shape.w, shape.c), place(oh, ow, shape.k));

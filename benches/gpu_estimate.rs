@@ -13,7 +13,7 @@
 use half::f16;
 use std::collections::BTreeMap;
 use synfilter::backend::SLAB;
-use synfilter::backend::cuda::conv_plan::Plan;
+use synfilter::backend::cuda::conv_plan::ConvPlan;
 use synfilter::backend::cuda::device::Cuda;
 use synfilter::backend::cuda::fill::Fill;
 use synfilter::backend::cuda::tiles::Tile;
@@ -384,7 +384,7 @@ fn convolution(shape: ConvShape, direction: Direction, images: usize, bytes: f64
             ((shape.h, shape.w), Shape { c: shape.k, h, w })
         }
     };
-    let plan = Plan::new(shape, direction).expect("no groups");
+    let plan = ConvPlan::new(shape, direction).expect("no groups");
     let (from, slabs) = (Place::dense(from), images.div_ceil(SLAB));
     let tile = plan.tile(from, slabs, MULTIPROCESSORS);
     let grid = plan.kernel(tile, from, slabs).grid;

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::fs;
 use synfilter::filter::FilterKind;
 use synfilter::invariance::document::{
-    Bin, Checkpoint, Common, Document, Findings, Layer, LayerAgreement, Measure, Role, Share,
+    Bin, Common, ComparedCheckpoint, Findings, InvarianceRecord, Layer, LayerAgreement, Measure, Role, Share,
 };
 use synfilter::invariance::gather::{Gathered, Scored};
 use synfilter::invariance::{Axis, compare, table};
@@ -59,7 +59,7 @@ fn scored(
         layers.iter().map(|(name, index)| Layer { name: (*name).to_owned(), index: *index }).collect();
     let of_layer = |(layer, made): (&Layer, &Made)| score(layer, Some(FilterKind::Pulse), *made);
     let scores: Vec<Score> = layers.iter().zip(scores).map(of_layer).collect();
-    let checkpoint = Checkpoint {
+    let checkpoint = ComparedCheckpoint {
         arch: arch.into(),
         stem: Stem::Imagenet,
         dataset: dataset.into(),
@@ -94,7 +94,7 @@ fn gathered(checkpoints: Vec<Scored>) -> Gathered {
     Gathered { common, checkpoints, notes: vec!["something to know".into()] }
 }
 
-fn compared(checkpoints: Vec<Scored>) -> Document {
+fn compared(checkpoints: Vec<Scored>) -> InvarianceRecord {
     let by = [Which::Adversarial];
     compare(&gathered(checkpoints), Options::default(), &by, Provenance::default()).unwrap()
 }
@@ -118,7 +118,7 @@ fn epochs(scores: &[&[Made]]) -> Vec<Scored> {
 }
 
 #[track_caller]
-fn by_layer(document: &Document) -> &LayerAgreement {
+fn by_layer(document: &InvarianceRecord) -> &LayerAgreement {
     match &document.comparisons[0].findings {
         Findings::ByLayer { agreements, .. } => &agreements[0],
         Findings::ByDepth { .. } => panic!("by depth"),
@@ -322,7 +322,7 @@ fn networks_that_are_unknown_have_no_depth() {
 }
 
 /// Comparisons as "axis: members' names (what is fixed)".
-fn groups(document: &Document) -> Vec<String> {
+fn groups(document: &InvarianceRecord) -> Vec<String> {
     let one = |found: &synfilter::invariance::document::Comparison| {
         let fixed = [
             found.arch.clone(),
@@ -417,15 +417,15 @@ fn what_is_not_recorded_is_not_guessed() {
 #[test]
 fn a_document_is_read_as_it_was_written() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(Document::NAME);
+    let path = folder.path().join(InvarianceRecord::NAME);
     let document = compared(epochs(&[&[F, R, A], &[None, None, None], &[Some(0.1 + 0.2), A, R]]));
     document.write(folder.path()).unwrap();
-    assert_eq!(Document::read(&path).unwrap(), document);
+    assert_eq!(InvarianceRecord::read(&path).unwrap(), document);
     let text = fs::read_to_string(&path).unwrap();
     let refusal = |from: &str, to: &str| {
         assert!(text.contains(from), "{from}");
         fs::write(&path, text.replacen(from, to, 1)).unwrap();
-        let error = Document::read(&path).unwrap_err();
+        let error = InvarianceRecord::read(&path).unwrap_err();
         assert_eq!(error.exit_code(), 3);
         error.to_string()
     };

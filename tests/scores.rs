@@ -4,7 +4,7 @@ use std::path::Path;
 use synfilter::columnar::{TableWriter, Value, read_table};
 use synfilter::filter::FilterKind;
 use synfilter::models::Stem;
-use synfilter::score::curves::{Curve, curves};
+use synfilter::score::curves::{ResponseCurve, curves};
 use synfilter::score::plot::{Screen, plots};
 use synfilter::score::{
     Baseline, Label, Options, SCORE_COLUMNS, SCORES_PARQUET, Score, Which, ranking_table, rankings,
@@ -419,7 +419,7 @@ fn response_curves() {
     let mut records = sweep();
     let found = curves(&records);
     assert_eq!(found.len(), 1);
-    let Curve { filter, density, clean, adv } = &found[0].targets[0].curves[0];
+    let ResponseCurve { filter, density, clean, adv } = &found[0].targets[0].curves[0];
     assert_eq!((*filter, density.as_slice()), (FilterKind::HighPass, &[0.9, 0.5, 0.0][..]));
     assert_eq!((clean.as_deref(), adv.as_deref()), (Some(&[1.0, 0.5, 0.0][..]), Some(&[1.0, 1.5, 0.5][..])));
     let names: Vec<String> = found[0].targets.iter().map(|target| target.name()).collect();

@@ -19,7 +19,8 @@ use synfilter::graph::program::Mode;
 use synfilter::models::Arch;
 use synfilter::network::{Network, Normalisation};
 use synfilter::train::{
-    Data, EpochRecord, Job, Observer, Origin, Progress, Session, TrainFile, TrainSettings, Trained, train,
+    Data, EpochRecord, Job, Observer, Origin, Session, TrainFile, TrainSettings, Trained, TrainingProgress,
+    train,
 };
 use synfilter::weights::Weights;
 use synfilter::{Error, Result};
@@ -217,11 +218,11 @@ fn a_resumed_run_ends_with_the_bytes_of_one_that_never_stopped() {
 struct StopAt<'a> {
     epoch: u32,
     interrupted: &'a AtomicBool,
-    seen: Vec<Progress>,
+    seen: Vec<TrainingProgress>,
 }
 
 impl Observer for StopAt<'_> {
-    fn batch(&mut self, progress: &Progress) {
+    fn batch(&mut self, progress: &TrainingProgress) {
         self.seen.push(progress.clone());
         self.interrupted.store(progress.epoch == self.epoch, Ordering::Relaxed);
     }

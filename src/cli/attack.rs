@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use synfilter::attack::{DEFAULT_EPS, Eps, Method, MethodName};
 use synfilter::filter::FilterKind;
 use synfilter::provenance::command;
-use synfilter::security::{ATTACK_PARQUET, Curves, Document, FilteredCell, Unfinished, table};
+use synfilter::security::{ATTACK_PARQUET, Curves, FilteredCell, SecurityRecord, Unfinished, table};
 use synfilter::sweep::BnMode;
 use synfilter::{Error, Result};
 
@@ -85,7 +85,7 @@ struct Cell {
 struct Printed<'a> {
     folder: &'a Path,
     #[serde(flatten)]
-    document: &'a Document,
+    document: &'a SecurityRecord,
 }
 
 /// Attacks checkpoints.
@@ -95,7 +95,7 @@ struct Printed<'a> {
 /// and the files that are written.
 pub fn run(args: &Args, output: Output) -> Result<()> {
     let (methods, eps) = (methods(args)?, ascending(&args.eps)?);
-    let found = args.out.join(Document::NAME);
+    let found = args.out.join(SecurityRecord::NAME);
     if found.exists() {
         return Err(Error::usage(format!("{}: expected a folder without one, found one", found.display())));
     }
@@ -118,7 +118,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         watch: &TERMINAL,
     };
     let document = curves.run(&args.out).inspect_err(told_on_stop(GOES_ON))?;
-    let (json, parquet) = (args.out.join(Document::NAME), args.out.join(ATTACK_PARQUET));
+    let (json, parquet) = (args.out.join(SecurityRecord::NAME), args.out.join(ATTACK_PARQUET));
     note(&format!("wrote {} and {}", json.display(), parquet.display()));
     let printed = Printed { folder: &args.out, document: &document };
     output.result(&printed, || table(&document))

@@ -5,7 +5,7 @@ use super::score::Labelling;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use synfilter::invariance::{Allowed, Document, compare, gather, table};
+use synfilter::invariance::{Allowed, InvarianceRecord, compare, gather, table};
 use synfilter::provenance::{Provenance, command};
 use synfilter::score::Which;
 use synfilter::{Error, Result};
@@ -67,7 +67,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder).map_err(Error::write(folder))?;
         document.write(folder)?;
-        note(&format!("written to {}", folder.join(Document::NAME).display()));
+        note(&format!("written to {}", folder.join(InvarianceRecord::NAME).display()));
     }
     output.result(&document, || table(&document))
 }

@@ -96,7 +96,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
     note("4 of 4: report");
     let report = folder.join("report.html");
     let title = Some(format!("synfilter demo: {ARCH} on 8,000 of MNIST's digits"));
-    write_html(slice::from_ref(&run), &report, &report::Settings { title, options: Options::default() })?;
+    write_html(
+        slice::from_ref(&run),
+        &report,
+        &report::ReportSettings { title, options: Options::default() },
+    )?;
     let document = Document {
         folder: &folder,
         checkpoint: &checkpoint,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use synfilter::content::Content;
-use synfilter::report::{Picture, Settings, write_figures, write_html};
+use synfilter::report::{Picture, ReportSettings, write_figures, write_html};
 use synfilter::{Error, Result};
 
 /// The flags of `report`.
@@ -69,7 +69,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
             if !args.figure.is_empty() {
                 return Err(Error::usage("--figure: chooses figures of --format svg or png"));
             }
-            let settings = Settings { title: args.title.clone(), options };
+            let settings = ReportSettings { title: args.title.clone(), options };
             let out = args.out.as_deref().unwrap_or(Path::new("report.html"));
             write_html(&args.folders, out, &settings)?
         }

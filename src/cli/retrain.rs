@@ -15,7 +15,7 @@ use synfilter::input::Input;
 use synfilter::provenance::command;
 use synfilter::retrain::document::Training;
 use synfilter::retrain::labels::{Swept, swept};
-use synfilter::retrain::{Document, RETRAIN_PARQUET, Retraining, Settings, table};
+use synfilter::retrain::{RETRAIN_PARQUET, Retraining, RetrainingRecord, RetrainingSettings, table};
 use synfilter::score::Which;
 use synfilter::text::duration;
 use synfilter::{Error, Result};
@@ -72,12 +72,12 @@ pub struct Args {
 struct Printed<'a> {
     folder: &'a Path,
     #[serde(flatten)]
-    document: &'a Document,
+    document: &'a RetrainingRecord,
 }
 
 #[derive(Serialize)]
 struct DryRun<'a> {
-    settings: &'a Settings,
+    settings: &'a RetrainingSettings,
     /// Networks to train.
     networks: usize,
     fragile: usize,
@@ -139,7 +139,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         return dry_run(&retraining, output);
     };
     let document = retraining.run(folder).inspect_err(told_on_stop(GOES_ON))?;
-    let (json, parquet) = (folder.join(Document::NAME), folder.join(RETRAIN_PARQUET));
+    let (json, parquet) = (folder.join(RetrainingRecord::NAME), folder.join(RETRAIN_PARQUET));
     note(&format!("wrote {} and {}", json.display(), parquet.display()));
     output.result(&Printed { folder, document: &document }, || table(&document))
 }

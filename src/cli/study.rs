@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 use synfilter::Result;
-use synfilter::study::{Cost, Event, REPORT_HTML, Step, Study, Summary};
+use synfilter::study::{Cost, Event, REPORT_HTML, Step, Study, StudySummary};
 use synfilter::text::duration;
 
 /// The flags of `study`.
@@ -67,7 +67,7 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
         return dry_run(args, &study, output);
     }
     let started = Instant::now();
-    let Summary { done, skipped } = study.run(&mut told).inspect_err(told_on_stop(GOES_ON))?;
+    let StudySummary { done, skipped } = study.run(&mut told).inspect_err(told_on_stop(GOES_ON))?;
     let (seconds, runs, out) = (started.elapsed().as_secs_f64(), runs(&study.steps), &study.spec.out);
     let document = Document { study: &args.file, out, done, skipped, seconds, runs };
     output.result(&document, || closing(&document))

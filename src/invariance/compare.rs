@@ -2,7 +2,7 @@
 
 use super::axis::Axis;
 use super::depth::{self, Frame};
-use super::document::{Checkpoint, Comparison, Document, Findings, VERSION};
+use super::document::{ComparedCheckpoint, Comparison, Findings, InvarianceRecord, VERSION};
 use super::gather::{Gathered, Scored, short};
 use super::layers;
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ pub fn compare(
     options: Options,
     by: &[Which],
     provenance: Provenance,
-) -> Result<Document> {
+) -> Result<InvarianceRecord> {
     let all = &gathered.checkpoints;
     let mut notes = gathered.notes.clone();
     let mut by_place: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
@@ -103,7 +103,7 @@ pub fn compare(
         let stem = stem.unwrap_or_default();
         Ok(Comparison { over, arch, stem, dataset, seed, epoch, members, names, findings })
     });
-    Ok(Document {
+    Ok(InvarianceRecord {
         version: VERSION,
         options,
         sweeps: gathered.common.clone(),
@@ -114,8 +114,8 @@ pub fn compare(
     })
 }
 
-fn place(checkpoint: &Checkpoint) -> Place {
-    let Checkpoint { arch, stem, dataset, seed, epoch, .. } = checkpoint.clone();
+fn place(checkpoint: &ComparedCheckpoint) -> Place {
+    let ComparedCheckpoint { arch, stem, dataset, seed, epoch, .. } = checkpoint.clone();
     (Some((arch, stem)), Some(dataset), seed, epoch)
 }
 
@@ -131,8 +131,8 @@ fn without(axis: Axis, (arch, dataset, seed, epoch): Place) -> Option<Place> {
 }
 
 /// What a checkpoint is on an axis.
-fn name_on(axis: Axis, checkpoint: &Checkpoint) -> String {
-    let Checkpoint { dataset, seed, epoch, sha256, file, .. } = checkpoint;
+fn name_on(axis: Axis, checkpoint: &ComparedCheckpoint) -> String {
+    let ComparedCheckpoint { dataset, seed, epoch, sha256, file, .. } = checkpoint;
     let number =
         |what, number: Option<u64>| number.map_or(String::new(), |number| format!("{what} {number}"));
     match axis {
@@ -148,8 +148,8 @@ fn name_on(axis: Axis, checkpoint: &Checkpoint) -> String {
 }
 
 /// A checkpoint in words: "resnet18 on digits, seed 0, epoch 3".
-pub fn name(checkpoint: &Checkpoint) -> String {
-    let Checkpoint { dataset, seed, epoch, .. } = checkpoint;
+pub fn name(checkpoint: &ComparedCheckpoint) -> String {
+    let ComparedCheckpoint { dataset, seed, epoch, .. } = checkpoint;
     words(Some(&checkpoint.network()), Some(dataset), *seed, *epoch)
 }
 

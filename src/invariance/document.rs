@@ -19,7 +19,7 @@ pub const VERSION: u32 = 1;
 
 /// What `compare.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Document {
+pub struct InvarianceRecord {
     /// [`VERSION`].
     pub version: u32,
     /// Baseline, τ and z of the scores and labels.
@@ -27,7 +27,7 @@ pub struct Document {
     /// What all sweeps have in common.
     pub sweeps: Common,
     /// The checkpoints, sorted by architecture, data set, seed and epoch, whatever the order of the runs was.
-    pub checkpoints: Vec<Checkpoint>,
+    pub checkpoints: Vec<ComparedCheckpoint>,
     /// The comparisons: epochs, seeds, data sets, architectures, then checkpoints that nothing tells apart.
     pub comparisons: Vec<Comparison>,
     /// What a reader should know: duplicates, differences that were allowed, checkpoints that are in no comparison.
@@ -57,7 +57,7 @@ pub struct Common {
 
 /// A swept checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Checkpoint {
+pub struct ComparedCheckpoint {
     /// The architecture.
     pub arch: String,
     /// Its stem; left out for torchvision's. An architecture with another stem is another one.
@@ -95,7 +95,7 @@ pub struct Checkpoint {
     pub swept_by: String,
 }
 
-impl Checkpoint {
+impl ComparedCheckpoint {
     /// The network in words: "resnet18", "resnet18 (3x3 stem)".
     pub fn network(&self) -> String {
         self.stem.named(&self.arch)
@@ -118,7 +118,7 @@ pub struct Comparison {
     pub seed: Option<u64>,
     /// The epoch of all of them; null also where it is not recorded.
     pub epoch: Option<u32>,
-    /// The compared ones, by position in [`Document::checkpoints`]; everything below lists them in this order.
+    /// The compared ones, by position in [`InvarianceRecord::checkpoints`]; everything below lists them in this order.
     pub members: Vec<usize>,
     /// What each of them is on the axis: "epoch 3", "digits", "resnet18", "seed 1".
     pub names: Vec<String>,
@@ -333,7 +333,7 @@ pub struct LandmarkScore {
     pub label: Option<Label>,
 }
 
-impl Document {
+impl InvarianceRecord {
     /// The name of the file in its folder.
     pub const NAME: &str = "compare.json";
 
@@ -341,8 +341,8 @@ impl Document {
     ///
     /// # Errors
     /// [`Error::Read`]; [`Error::Input`] for another version, or content that is not what this program writes.
-    pub fn read(path: &Path) -> Result<Document> {
-        let document: Document = versioned::read(path, VERSION, "a comparison of sweeps")?;
+    pub fn read(path: &Path) -> Result<InvarianceRecord> {
+        let document: InvarianceRecord = versioned::read(path, VERSION, "a comparison of sweeps")?;
         let count = document.checkpoints.len();
         for comparison in &document.comparisons {
             if let Some(member) = comparison.members.iter().find(|&&member| member >= count) {
@@ -358,6 +358,6 @@ impl Document {
     /// # Errors
     /// [`Error::Write`].
     pub fn write(&self, folder: &Path) -> Result<()> {
-        versioned::write(&folder.join(Document::NAME), self)
+        versioned::write(&folder.join(InvarianceRecord::NAME), self)
     }
 }

@@ -1,6 +1,6 @@
 //! From run folders to scored checkpoints that may be compared with one another.
 
-use super::document::{Checkpoint, Common, Layer};
+use super::document::{Common, ComparedCheckpoint, Layer};
 use crate::attack::Pgd;
 use crate::data::order;
 use crate::error::{Error, Result};
@@ -10,7 +10,7 @@ use crate::score::{Options, Score, score_records};
 use crate::sweep::dir::RunFile;
 use crate::sweep::export::{CELLS_PARQUET, HASH_KEY, is_finished, read_cells, unfinished};
 use crate::sweep::record::Record;
-use crate::sweep::{Scope, Settings};
+use crate::sweep::{Scope, SweepSettings};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ named_choice!(
 #[derive(Clone, Debug)]
 pub struct Scored {
     /// The checkpoint.
-    pub checkpoint: Checkpoint,
+    pub checkpoint: ComparedCheckpoint,
     /// The swept layers, in network order.
     pub layers: Vec<Layer>,
     /// Layer by layer, filter by filter, then combined.
@@ -182,7 +182,7 @@ fn common_settings(first: &Run, rest: &[Run]) -> Result<Common> {
             return Err(differ(folder, other_folder, &difference));
         }
     }
-    let Settings { scope, filters, thresholds, attack, pgd, clamp, bn, .. } = settings.clone();
+    let SweepSettings { scope, filters, thresholds, attack, pgd, clamp, bn, .. } = settings.clone();
     Ok(Common { scope, filters, thresholds, attack, pgd, clamp, bn })
 }
 
@@ -213,11 +213,12 @@ fn agree(runs: &[Run], allowed: &[Allowed]) -> Result<()> {
         }
         let (other, expected) = of_dataset.entry(&settings.dataset).or_insert(run);
         let expected = &expected.settings;
-        let of =
-            |settings: &Settings| (settings.images, settings.dataset_digest.clone(), settings.pick.clone());
+        let of = |settings: &SweepSettings| {
+            (settings.images, settings.dataset_digest.clone(), settings.pick.clone())
+        };
         let same = of(settings) == of(expected);
         if !same && !allowed.contains(&Allowed::Images) {
-            let count = |settings: &Settings| settings.images[1] - settings.images[0];
+            let count = |settings: &SweepSettings| settings.images[1] - settings.images[0];
             let (dataset, hint) = (&settings.dataset, hint(Allowed::Images));
             let difference = match (count(expected), count(settings)) {
                 (a, b) if a == b && settings.pick != expected.pick => {
@@ -250,9 +251,9 @@ fn differences(runs: &[Run]) -> Vec<String> {
         }
     };
     let all =
-        |value: &dyn Fn(&Settings) -> String| runs.iter().map(|(_, run)| value(&run.settings)).collect();
+        |value: &dyn Fn(&SweepSettings) -> String| runs.iter().map(|(_, run)| value(&run.settings)).collect();
     tell("ε", all(&|settings| settings.eps.to_string()));
-    let start = |settings: &Settings| {
+    let start = |settings: &SweepSettings| {
         settings.pgd.and_then(|pgd| pgd.seed).map_or(String::new(), |seed| seed.to_string())
     };
     tell("the seed of PGD's random starts", all(&start));
@@ -319,7 +320,7 @@ pub fn scored(folder: &Path, run: &RunFile, records: &[Record], options: Options
             return Err(Error::input(&path, "layers", "those of the run's settings", "others"));
         }
         let unfiltered = &chunk[0].cell;
-        let checkpoint = Checkpoint {
+        let checkpoint = ComparedCheckpoint {
             arch: settings.arch.clone(),
             stem: settings.stem,
             dataset: settings.dataset.clone(),
@@ -347,7 +348,7 @@ pub fn scored(folder: &Path, run: &RunFile, records: &[Record], options: Options
 fn without_duplicates(mut all: Vec<Scored>, notes: &mut Vec<String>) -> Result<Vec<Scored>> {
     // Runs of older versions do not know the seed: of equals, one that does comes first.
     let identity = |scored: &Scored| {
-        let Checkpoint { arch, stem, dataset, sha256, seed, run, .. } = scored.checkpoint.clone();
+        let ComparedCheckpoint { arch, stem, dataset, sha256, seed, run, .. } = scored.checkpoint.clone();
         ((arch, stem, dataset, sha256), seed.is_none(), run)
     };
     all.sort_by_cached_key(identity);
@@ -371,6 +372,6 @@ fn without_duplicates(mut all: Vec<Scored>, notes: &mut Vec<String>) -> Result<V
 }
 
 fn key(scored: &Scored) -> ((&str, Stem), &str, Option<u64>, Option<u32>, &str) {
-    let Checkpoint { arch, stem, dataset, seed, epoch, sha256, .. } = &scored.checkpoint;
+    let ComparedCheckpoint { arch, stem, dataset, seed, epoch, sha256, .. } = &scored.checkpoint;
     ((arch, *stem), dataset, *seed, *epoch, sha256)
 }

@@ -8,7 +8,7 @@
 //!
 //! [`gather`](mod@gather) reads and scores sweeps and refuses those that mean nothing together, [`compare`](mod@compare) groups
 //! checkpoints that differ in one respect alone, [`statistics`] has Fleiss' κ and Spearman's ρ, [`landmarks`] the roles of
-//! layers. [`Document`] is what `synfilter compare` leaves in its folder as `compare.json`.
+//! layers. [`InvarianceRecord`] is what `synfilter compare` leaves in its folder as `compare.json`.
 
 mod axis;
 pub mod compare;
@@ -24,7 +24,7 @@ mod words;
 
 pub use axis::Axis;
 pub use compare::compare;
-pub use document::Document;
+pub use document::InvarianceRecord;
 pub use gather::{Allowed, gather};
 pub use table::table;
 pub use words::shown;

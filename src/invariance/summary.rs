@@ -1,7 +1,7 @@
 //! All comparisons at a glance.
 
 use super::axis::Axis;
-use super::document::{Comparison, Document, Findings, Measure, Share};
+use super::document::{Comparison, Findings, InvarianceRecord, Measure, Share};
 use super::words::{percent, range, shown};
 use crate::filter::FilterKind;
 use crate::score::{Which, filter_or_combined};
@@ -18,7 +18,7 @@ struct Found<'d> {
 
 /// Axis by axis and score by score, what the comparisons found: of the combined scores, or of the first filter where there
 /// are none. What is over seeds is what chance alone changes.
-pub fn summary(document: &Document) -> String {
+pub fn summary(document: &InvarianceRecord) -> String {
     let headings = [
         "over",
         "comparisons",

@@ -3,8 +3,8 @@
 use super::compare::{name, words};
 use super::depth::BINS;
 use super::document::{
-    Bin, Comparison, DepthAgreement, Document, Findings, Landmark, LandmarkScore, Layer, LayerAgreement,
-    Measure, Pair, Role, Share,
+    Bin, Comparison, DepthAgreement, Findings, InvarianceRecord, Landmark, LandmarkScore, Layer,
+    LayerAgreement, Measure, Pair, Role, Share,
 };
 use super::summary::summary;
 use super::words::{percent, range, shown};
@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Everything that a document holds, but for single scores.
-pub fn table(document: &Document) -> String {
+pub fn table(document: &InvarianceRecord) -> String {
     let mut text = heading(document);
     if document.comparisons.len() > 1 {
         text += &format!("\n{}", summary(document));
@@ -37,8 +37,8 @@ pub fn table(document: &Document) -> String {
     text
 }
 
-fn heading(document: &Document) -> String {
-    let Document { options, sweeps, checkpoints, .. } = document;
+fn heading(document: &InvarianceRecord) -> String {
+    let InvarianceRecord { options, sweeps, checkpoints, .. } = document;
     let mut eps: Vec<f64> = checkpoints.iter().map(|checkpoint| checkpoint.eps).collect();
     eps.sort_by(f64::total_cmp);
     eps.dedup();

@@ -18,15 +18,15 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, Default)]
 pub struct Material {
     /// Swept networks by architecture, data set, seed and epoch.
-    pub networks: Vec<Swept>,
+    pub networks: Vec<SweptNetwork>,
     /// Finished sweeps, by folder.
-    pub sweeps: Vec<Sweep>,
+    pub sweeps: Vec<FinishedSweep>,
     /// Security curves.
-    pub attacks: Vec<Found<security::Document>>,
+    pub attacks: Vec<Found<security::SecurityRecord>>,
     /// Comparisons.
-    pub comparisons: Vec<Found<invariance::Document>>,
+    pub comparisons: Vec<Found<invariance::InvarianceRecord>>,
     /// Selective retrainings.
-    pub retrainings: Vec<Found<retrain::Document>>,
+    pub retrainings: Vec<Found<retrain::RetrainingRecord>>,
     /// Sweeps that are not finished.
     pub unfinished: Vec<PathBuf>,
     /// The files that were read, by path.
@@ -44,7 +44,7 @@ pub struct Found<T> {
 
 /// A finished sweep.
 #[derive(Clone, Debug)]
-pub struct Sweep {
+pub struct FinishedSweep {
     /// Its folder.
     pub folder: PathBuf,
     /// Its `run.json`.
@@ -53,7 +53,7 @@ pub struct Sweep {
 
 /// A swept network.
 #[derive(Clone, Debug)]
-pub struct Swept {
+pub struct SweptNetwork {
     /// The checkpoint and the scores of its layers.
     pub scored: Scored,
     /// Its response curves.
@@ -62,7 +62,7 @@ pub struct Swept {
     pub sweep: usize,
 }
 
-impl Swept {
+impl SweptNetwork {
     /// Whether single channels were filtered.
     pub fn is_of_channels(&self) -> bool {
         self.responses.targets.iter().any(|target| target.channel.is_some())
@@ -88,9 +88,9 @@ impl Places {
     fn take(&mut self, folder: &Path) {
         for (name, places) in [
             (RunFile::NAME, &mut self.sweeps),
-            (security::Document::NAME, &mut self.attacks),
-            (invariance::Document::NAME, &mut self.comparisons),
-            (retrain::Document::NAME, &mut self.retrainings),
+            (security::SecurityRecord::NAME, &mut self.attacks),
+            (invariance::InvarianceRecord::NAME, &mut self.comparisons),
+            (retrain::RetrainingRecord::NAME, &mut self.retrainings),
         ] {
             if folder.join(name).is_file() {
                 places.push(folder.to_owned());
@@ -127,9 +127,9 @@ pub fn gather(folders: &[PathBuf], options: Options) -> Result<Material> {
         if places.is_empty() {
             let expected = [
                 RunFile::NAME,
-                security::Document::NAME,
-                invariance::Document::NAME,
-                retrain::Document::NAME,
+                security::SecurityRecord::NAME,
+                invariance::InvarianceRecord::NAME,
+                retrain::RetrainingRecord::NAME,
             ];
             let expected = expected.join(", ");
             return Err(Error::input(
@@ -149,11 +149,16 @@ pub fn gather(folders: &[PathBuf], options: Options) -> Result<Material> {
         material.take_sweep(folder, options)?;
     }
     let read = &mut material.read;
-    material.attacks = documents(all.attacks, security::Document::NAME, security::Document::read, read)?;
-    material.comparisons =
-        documents(all.comparisons, invariance::Document::NAME, invariance::Document::read, read)?;
+    material.attacks =
+        documents(all.attacks, security::SecurityRecord::NAME, security::SecurityRecord::read, read)?;
+    material.comparisons = documents(
+        all.comparisons,
+        invariance::InvarianceRecord::NAME,
+        invariance::InvarianceRecord::read,
+        read,
+    )?;
     material.retrainings =
-        documents(all.retrainings, retrain::Document::NAME, retrain::Document::read, read)?;
+        documents(all.retrainings, retrain::RetrainingRecord::NAME, retrain::RetrainingRecord::read, read)?;
     let nothing = material.networks.is_empty()
         && material.attacks.is_empty()
         && material.comparisons.is_empty()
@@ -161,7 +166,7 @@ pub fn gather(folders: &[PathBuf], options: Options) -> Result<Material> {
     if let Some(folder) = material.unfinished.first().filter(|_| nothing) {
         return Err(unfinished(folder));
     }
-    let key = |swept: &Swept| {
+    let key = |swept: &SweptNetwork| {
         let of = &swept.scored.checkpoint;
         ((of.arch.clone(), of.stem), of.dataset.clone(), of.seed, of.epoch, of.run.clone())
     };
@@ -183,12 +188,12 @@ impl Material {
         let records = records(&folder, &run)?;
         let scored = scored(&folder, &run, &records, options)?;
         for (scored, responses) in scored.into_iter().zip(curves(&records)) {
-            self.networks.push(Swept { scored, responses, sweep: self.sweeps.len() });
+            self.networks.push(SweptNetwork { scored, responses, sweep: self.sweeps.len() });
         }
         for name in [RunFile::NAME, CELLS_PARQUET] {
             self.read.push(Content::of(&folder.join(name))?);
         }
-        self.sweeps.push(Sweep { folder, run });
+        self.sweeps.push(FinishedSweep { folder, run });
         Ok(())
     }
 }

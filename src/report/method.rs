@@ -1,6 +1,6 @@
 //! The method box: formulae, and every setting of what is shown.
 
-use super::gather::{Material, Sweep};
+use super::gather::{FinishedSweep, Material};
 use super::table::{Cell, Table};
 use super::words;
 use crate::data::order;
@@ -23,7 +23,7 @@ pub fn method(material: &Material, options: Options) -> String {
 /// One row per setting; where sweeps differ in it, each value once.
 fn settings(material: &Material, options: Options) -> Table {
     let mut table = Table::new("Settings of the sweeps and their scores", &["setting", "value"]);
-    let mut row = |name: &str, value: &dyn Fn(&Sweep) -> String| {
+    let mut row = |name: &str, value: &dyn Fn(&FinishedSweep) -> String| {
         let mut values: Vec<String> = Vec::new();
         for sweep in &material.sweeps {
             let value = value(sweep);

@@ -1,9 +1,9 @@
 //! What a report does not have, and the command that makes it.
 
 use super::figure::Section;
-use super::gather::{Material, Swept};
+use super::gather::{Material, SweptNetwork};
 use super::words;
-use crate::invariance::document::Checkpoint;
+use crate::invariance::document::ComparedCheckpoint;
 use std::path::Path;
 
 /// Something that is missing.
@@ -58,7 +58,7 @@ pub fn missing(material: &Material, section: Section) -> Vec<Hint> {
             ));
         }
         Section::Retraining if material.retrainings.is_empty() => {
-            let layers = |swept: &&Swept| !swept.is_of_channels() && !swept.scored.layers.is_empty();
+            let layers = |swept: &&SweptNetwork| !swept.is_of_channels() && !swept.scored.layers.is_empty();
             let of = material.networks.iter().find(layers).map(|swept| &swept.scored.checkpoint);
             let (file, run, dataset) = match of {
                 Some(of) if !of.file.is_empty() => (of.file.as_str(), of.run.as_str(), of.dataset.as_str()),
@@ -92,7 +92,7 @@ fn checkpoints(material: &Material) -> (String, String) {
         return ("FILE,..".to_owned(), "NAME".to_owned());
     };
     let same = material.networks.iter().map(|swept| &swept.scored.checkpoint);
-    let place = |of: &Checkpoint| (of.network(), of.dataset.clone());
+    let place = |of: &ComparedCheckpoint| (of.network(), of.dataset.clone());
     let files = same.filter(|of| place(of) == place(first) && !of.file.is_empty());
     let mut files: Vec<String> = files.map(|of| of.file.clone()).collect();
     files.dedup();

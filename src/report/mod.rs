@@ -33,7 +33,7 @@ use std::path::{Path, PathBuf};
 
 /// How a report is made.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Settings {
+pub struct ReportSettings {
     /// Its title; `None` for one that names the networks.
     pub title: Option<String>,
     /// How scores are made and labelled.
@@ -53,7 +53,7 @@ pub struct Written {
 ///
 /// # Errors
 /// Those of [`gather`](gather::gather); [`Error::Write`], and then an older file stays as it was.
-pub fn write_html(folders: &[PathBuf], out: &Path, settings: &Settings) -> Result<Written> {
+pub fn write_html(folders: &[PathBuf], out: &Path, settings: &ReportSettings) -> Result<Written> {
     let material = gather::gather(folders, settings.options)?;
     let folder = out.parent().unwrap_or(Path::new(""));
     if !folder.as_os_str().is_empty() {

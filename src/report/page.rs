@@ -2,7 +2,7 @@
 
 use super::figure::{Figure, Section};
 use super::figures::figures;
-use super::gather::{Material, Swept};
+use super::gather::{Material, SweptNetwork};
 use super::links::Links;
 use super::missing::{Hint, missing};
 use super::svg::escape;
@@ -141,10 +141,10 @@ fn networks(material: &Material) -> String {
         "antifragile",
         "folder",
     ];
-    let caption = "Swept networks: accuracy without a filter, and layers or channels by their label (adversarial score, \
+    let caption = "SweptNetwork networks: accuracy without a filter, and layers or channels by their label (adversarial score, \
                    mean over the filters)";
     let mut table = Table::new(caption, &heads);
-    for Swept { scored, sweep, .. } in &material.networks {
+    for SweptNetwork { scored, sweep, .. } in &material.networks {
         let of = &scored.checkpoint;
         let labelled = |label: &str| {
             let scores = scored.scores.iter().filter(|score| score.filter.is_none());

@@ -5,10 +5,10 @@ use super::gather::{Found, Material};
 use super::svg::escape;
 use super::table::{Cell, Table};
 use super::words;
-use crate::invariance::Document;
+use crate::invariance::InvarianceRecord;
 use crate::invariance::document::{Findings, LayerAgreement};
 use crate::score::{Label, Ranking, Which, filter_or_combined, rankings};
-use crate::security::{Count, Document as Security};
+use crate::security::{Count, SecurityRecord as Security};
 
 /// Comparisons at a glance, then layer by layer, then landmarks.
 pub fn comparisons(material: &Material) -> String {
@@ -61,7 +61,7 @@ pub fn comparisons(material: &Material) -> String {
     html
 }
 
-fn agreement_table(folder: &str, document: &Document) -> Table {
+fn agreement_table(folder: &str, document: &InvarianceRecord) -> Table {
     let heads = ["over", "of", "networks", "score", "filter", "same label", "Fleiss’ κ", "mean ρ"];
     let mut table = Table::new(format!("Agreement ({folder})"), &heads);
     let number =

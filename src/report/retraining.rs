@@ -6,8 +6,8 @@ use super::svg::escape;
 use super::table::{Cell, Table};
 use super::words;
 use crate::data::order;
-use crate::retrain::Document;
-use crate::retrain::document::{ArmResult, Comparison};
+use crate::retrain::RetrainingRecord;
+use crate::retrain::document::{ArmComparison, ArmResult};
 
 /// All tables of all retrainings.
 pub fn retraining(material: &Material) -> String {
@@ -34,7 +34,7 @@ pub fn retraining(material: &Material) -> String {
     html
 }
 
-fn arms(document: &Document) -> Table {
+fn arms(document: &RetrainingRecord) -> Table {
     let eps = &document.settings.eps;
     let mut heads =
         vec!["arm".to_owned(), "networks".to_owned(), "layers trained".to_owned(), "clean".to_owned()];
@@ -59,7 +59,7 @@ fn arms(document: &Document) -> Table {
     table
 }
 
-fn tests(document: &Document) -> Table {
+fn tests(document: &RetrainingRecord) -> Table {
     let heads = [
         "arm",
         "against",
@@ -72,7 +72,8 @@ fn tests(document: &Document) -> Table {
     ];
     let mut table = Table::new("Paired tests on the same images; differences in percentage points", &heads);
     for of in &document.comparisons {
-        let Comparison { arm, against, eps, difference, seeds, over_images, over_seeds, beyond_noise } = of;
+        let ArmComparison { arm, against, eps, difference, seeds, over_images, over_seeds, beyond_noise } =
+            of;
         let images = eps.map_or("clean".to_owned(), |eps| format!("ε {}", words::eps(eps)));
         let sign = if *difference < 0.0 { "−" } else { "+" };
         let difference_text =
@@ -96,7 +97,7 @@ fn p_value(p: f64) -> String {
     if p < 1e-4 { "<0.0001".to_owned() } else { format!("{p:.4}") }
 }
 
-fn layers(document: &Document) -> Table {
+fn layers(document: &RetrainingRecord) -> Table {
     let labels = &document.settings.labels;
     let heads = ["#", "layer", "score ± se", "label", "selective arm"];
     let mut table = Table::new(format!("Labels by the {} score, mean over the filters", labels.by), &heads);
@@ -118,7 +119,7 @@ fn layers(document: &Document) -> Table {
     table
 }
 
-fn settings(document: &Document) -> Table {
+fn settings(document: &RetrainingRecord) -> Table {
     let of = &document.settings;
     let training = &of.training;
     let [first, end] = of.images;

@@ -1,13 +1,13 @@
 //! Names and numbers in words, the same in all parts of a report.
 
-use super::gather::Swept;
+use super::gather::SweptNetwork;
 use crate::attack::Eps;
-use crate::invariance::document::Checkpoint;
+use crate::invariance::document::ComparedCheckpoint;
 use crate::score::{Score, Which};
 use crate::text::of_training;
 
 /// A network in words: "resnet18 on mnist, seed 0, epoch 4".
-pub fn network(of: &Checkpoint) -> String {
+pub fn network(of: &ComparedCheckpoint) -> String {
     format!("{} on {}{}", of.network(), of.dataset, of_training(of.seed, of.epoch))
 }
 
@@ -58,8 +58,8 @@ pub fn command(words: &[String]) -> String {
 }
 
 /// The columns of a table over networks: what tells them apart, epochs always.
-pub fn facets(networks: &[&Swept]) -> Vec<(&'static str, Vec<String>)> {
-    let of = |value: &dyn Fn(&Checkpoint) -> String| -> Vec<String> {
+pub fn facets(networks: &[&SweptNetwork]) -> Vec<(&'static str, Vec<String>)> {
+    let of = |value: &dyn Fn(&ComparedCheckpoint) -> String| -> Vec<String> {
         networks.iter().map(|swept| value(&swept.scored.checkpoint)).collect()
     };
     let known = |value: Option<String>| value.unwrap_or_else(|| "–".to_owned());

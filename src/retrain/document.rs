@@ -23,17 +23,17 @@ pub const ALPHA: f64 = 0.05;
 
 /// What `retrain.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Document {
+pub struct RetrainingRecord {
     /// [`VERSION`].
     pub version: u32,
     /// What decides the results.
-    pub settings: Settings,
+    pub settings: RetrainingSettings,
     /// The checkpoint that all arms start from, as it was named.
     pub file: String,
     /// The arms, in the order of [`Arm::ALL`].
     pub arms: Vec<ArmResult>,
     /// The selective arm against every other one: on clean images, then for each ε.
-    pub comparisons: Vec<Comparison>,
+    pub comparisons: Vec<ArmComparison>,
     /// [`ALPHA`].
     pub alpha: f64,
     /// What a reader should know about these results, a sentence each.
@@ -47,7 +47,7 @@ pub struct Document {
 
 /// Everything that the results depend on: equal settings, equal results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct RetrainingSettings {
     /// The architecture.
     pub arch: String,
     /// Its stem; left out for torchvision's.
@@ -82,7 +82,7 @@ pub struct Settings {
     pub program: String,
 }
 
-impl Settings {
+impl RetrainingSettings {
     /// The network in words: "resnet18", "resnet18 (3x3 stem)".
     pub fn network(&self) -> String {
         self.stem.named(&self.arch)
@@ -101,7 +101,7 @@ pub struct Labels {
     pub run: String,
     /// The hash of its settings.
     pub hash: String,
-    /// Which of the test images it measured: the first, and one past the last, in the order of [`Settings::images`].
+    /// Which of the test images it measured: the first, and one past the last, in the order of [`RetrainingSettings::images`].
     pub images: [usize; 2],
     /// How it chose them; `None` for all and for the first in file order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -193,7 +193,7 @@ pub struct ArmResult {
     /// The arm whose networks these are, where this one would do just the same; then nothing was computed twice.
     pub same_as: Option<Arm>,
     /// One network per seed, in their order; but one of the checkpoint itself.
-    pub networks: Vec<Network>,
+    pub networks: Vec<RetrainedNetwork>,
     /// Accuracy on clean images.
     pub clean: Summary,
     /// Accuracy on adversarial images, for each ε.
@@ -202,7 +202,7 @@ pub struct ArmResult {
 
 /// One network of an arm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Network {
+pub struct RetrainedNetwork {
     /// The seed; `None` where nothing depends on one.
     pub seed: Option<u64>,
     /// Its file, below the folder of this document; for the checkpoint itself as it was named.
@@ -230,7 +230,7 @@ pub struct Summary {
 
 /// An arm against another one, on the same images: paired tests on what became of every image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Comparison {
+pub struct ArmComparison {
     /// The arm.
     pub arm: Arm,
     /// The arm that it is compared with.
@@ -281,7 +281,7 @@ pub struct OverSeeds {
     pub p: f64,
 }
 
-impl Document {
+impl RetrainingRecord {
     /// The name of the file in its folder.
     pub const NAME: &str = "retrain.json";
 
@@ -289,9 +289,10 @@ impl Document {
     ///
     /// # Errors
     /// [`Error::Read`]; [`Error::Input`] for another version, or content that is not what this program writes.
-    pub fn read(path: &Path) -> Result<Document> {
-        let document: Document = versioned::read(path, VERSION, "the results of selective retraining")?;
-        let Settings { images: [first, end], ref seeds, ref eps, .. } = document.settings;
+    pub fn read(path: &Path) -> Result<RetrainingRecord> {
+        let document: RetrainingRecord =
+            versioned::read(path, VERSION, "the results of selective retraining")?;
+        let RetrainingSettings { images: [first, end], ref seeds, ref eps, .. } = document.settings;
         let images = end.checked_sub(first).filter(|&images| images > 0);
         let images = images.ok_or_else(|| {
             Error::input(path, "images", "a first and a later end", format!("{first} and {end}"))
@@ -324,7 +325,7 @@ impl Document {
     /// # Errors
     /// [`Error::Write`].
     pub fn write(&self, folder: &Path) -> Result<()> {
-        versioned::write(&folder.join(Document::NAME), self)
+        versioned::write(&folder.join(RetrainingRecord::NAME), self)
     }
 }
 
@@ -334,9 +335,9 @@ mod tests {
     use crate::backend::Adam;
     use std::fs;
 
-    fn document() -> Document {
+    fn document() -> RetrainingRecord {
         let count = |correct| Count { correct, loss: Some(0.25) };
-        let network = |seed| Network {
+        let network = |seed| RetrainedNetwork {
             seed,
             file: "selective/seed-7/epoch-0002.safetensors".into(),
             sha256: "ab".into(),
@@ -356,7 +357,7 @@ mod tests {
             }
         };
         let layer = |label| Layer { name: "fc.weight".into(), score: Some(-0.1), se: Some(0.01), label };
-        let settings = Settings {
+        let settings = RetrainingSettings {
             arch: "resnet18".into(),
             stem: Stem::Small,
             dataset: "digits".into(),
@@ -397,12 +398,12 @@ mod tests {
             backend: "cpu".into(),
             program: "1.2.3".into(),
         };
-        Document {
+        RetrainingRecord {
             version: VERSION,
             settings,
             file: "net.safetensors".into(),
             arms: Arm::ALL.map(arm).to_vec(),
-            comparisons: vec![Comparison {
+            comparisons: vec![ArmComparison {
                 arm: Arm::Selective,
                 against: Arm::Full,
                 eps: Some(0.1),
@@ -423,18 +424,18 @@ mod tests {
     fn a_document_is_read_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
         document().write(folder.path()).unwrap();
-        assert_eq!(Document::read(&folder.path().join(Document::NAME)).unwrap(), document());
+        assert_eq!(RetrainingRecord::read(&folder.path().join(RetrainingRecord::NAME)).unwrap(), document());
     }
 
     #[test]
     fn what_it_is_not_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(Document::NAME);
-        let refused = |change: &dyn Fn(&mut Document), expected: &str| {
+        let path = folder.path().join(RetrainingRecord::NAME);
+        let refused = |change: &dyn Fn(&mut RetrainingRecord), expected: &str| {
             let mut document = document();
             change(&mut document);
             document.write(folder.path()).unwrap();
-            let error = Document::read(&path).unwrap_err();
+            let error = RetrainingRecord::read(&path).unwrap_err();
             assert_eq!(error.exit_code(), 3);
             assert!(error.to_string().contains(expected), "{error}\n{expected}");
         };
@@ -450,6 +451,8 @@ mod tests {
         let less = "ε of arm checkpoint: expected 2, found 1";
         refused(&|document| document.arms[0].networks[0].adversarial.truncate(1), less);
         fs::write(&path, r#"{"version": 1, "arch": 3}"#).unwrap();
-        assert!(Document::read(&path).unwrap_err().to_string().contains("content: expected the results"));
+        assert!(
+            RetrainingRecord::read(&path).unwrap_err().to_string().contains("content: expected the results")
+        );
     }
 }

@@ -18,7 +18,7 @@ use std::path::Path;
 pub struct Swept {
     /// Which of them it chose, if it made a choice.
     pub choice: Option<Choice>,
-    /// How they were prepared, as far as settings say it (see [`Settings::prepare`](crate::sweep::Settings::prepare)).
+    /// How they were prepared, as far as settings say it (see [`RetrainingSettings::prepare`](crate::sweep::SweepSettings::prepare)).
     pub prepare: Option<Prepare>,
     /// The same in words, and of what data set; sweeps of versions that did not tell have none.
     pub words: Option<String>,

@@ -1,6 +1,6 @@
 //! What became of every image: kept for each network as soon as it is known, and for all of them in `retrain.parquet`.
 
-use super::document::{Arm, Document, Settings};
+use super::document::{Arm, RetrainingRecord, RetrainingSettings};
 use crate::columnar::{Field, Kind, TableWriter, Value};
 use crate::error::{Error, Result};
 use crate::security::Count;
@@ -130,8 +130,12 @@ impl Outcome {
 ///
 /// # Errors
 /// [`Error::Write`].
-pub fn write_table(folder: &Path, document: &Document, outcomes: &[(Arm, Vec<Outcome>)]) -> Result<()> {
-    let Settings { arch, stem, dataset, images, eps, .. } = &document.settings;
+pub fn write_table(
+    folder: &Path,
+    document: &RetrainingRecord,
+    outcomes: &[(Arm, Vec<Outcome>)],
+) -> Result<()> {
+    let RetrainingSettings { arch, stem, dataset, images, eps, .. } = &document.settings;
     let mut table = TableWriter::create(&folder.join(RETRAIN_PARQUET), COLUMNS, &[])?;
     for (result, (_, outcomes)) in document.arms.iter().zip(outcomes) {
         for (network, outcome) in result.networks.iter().zip(outcomes) {

@@ -1,7 +1,7 @@
 //! What a retraining is, and what there is to do for it.
 
 use super::arms::Arms;
-use super::document::{Arm, Labels, Settings, Training};
+use super::document::{Arm, Labels, RetrainingSettings, Training};
 use super::labels::labels;
 use crate::attack::{Attack, Eps, Method};
 use crate::backend::opened::Device;
@@ -54,9 +54,9 @@ pub struct Retraining<'a> {
 }
 
 /// What there is to do.
-pub struct Plan {
+pub struct RetrainingPlan {
     /// What decides it.
-    pub settings: Settings,
+    pub settings: RetrainingSettings,
     /// What each arm trains.
     pub(super) arms: Arms,
     /// The checkpoint.
@@ -67,7 +67,7 @@ pub struct Plan {
     pub(super) notes: Vec<String>,
 }
 
-impl Plan {
+impl RetrainingPlan {
     /// Layers that are fragile.
     pub fn fragile(&self) -> usize {
         self.settings.labels.layers.iter().filter(|layer| layer.label == Label::Fragile).count()
@@ -103,7 +103,7 @@ impl Plan {
     }
 
     pub(super) fn attacks(&self) -> Vec<Attack> {
-        let Settings { eps, clamp, .. } = &self.settings;
+        let RetrainingSettings { eps, clamp, .. } = &self.settings;
         eps.iter().map(|&eps| Eps(eps).attack(Method::Fgsm, *clamp)).collect()
     }
 }
@@ -113,7 +113,7 @@ impl Retraining<'_> {
     ///
     /// # Errors
     /// An input error for files that are damaged or do not fit, a usage error for settings that cannot be.
-    pub fn plan(&self) -> Result<Plan> {
+    pub fn plan(&self) -> Result<RetrainingPlan> {
         let model = Model::open(self.checkpoint, self.said, self.test)?;
         let Some(known) = model.arch.zip(self.train.dataset) else {
             let found = format!("{} on {}", model.name, self.train.name());
@@ -146,7 +146,7 @@ impl Retraining<'_> {
         if let Some(pair) = eps.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(Error::usage(format!("--eps: expected each once, found {} twice", Eps(pair[0]))));
         }
-        let settings = Settings {
+        let settings = RetrainingSettings {
             arch: model.name.clone(),
             stem: model.stem,
             dataset: known.1.name().to_owned(),
@@ -170,7 +170,7 @@ impl Retraining<'_> {
                 arms.count()
             ));
         }
-        let plan = Plan { settings, arms, model, known, notes };
+        let plan = RetrainingPlan { settings, arms, model, known, notes };
         // Settings that cannot be are known before anything is trained.
         plan.train_settings(Arm::Full, 0, self).check(self.train, self.test)?;
         Ok(plan)

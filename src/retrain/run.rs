@@ -1,8 +1,10 @@
 //! Trains and measures the arms of a retraining, in its folder.
 
-use super::document::{ALPHA, Arm, ArmResult, Comparison, Document, Network as Trained, Settings, VERSION};
+use super::document::{
+    ALPHA, Arm, ArmComparison, ArmResult, RetrainedNetwork, RetrainingRecord, RetrainingSettings, VERSION,
+};
 use super::outcome::{Measured, Outcome, write_table};
-use super::plan::{Plan, Retraining};
+use super::plan::{Retraining, RetrainingPlan};
 use super::statistics::{compare, summary};
 use crate::backend::opened::{Work, on_device};
 use crate::backend::{Backend, Verdicts};
@@ -28,7 +30,7 @@ impl Retraining<'_> {
     ///
     /// # Errors
     /// Those of the device.
-    pub fn seconds(&self, plan: &Plan) -> Result<f64> {
+    pub fn seconds(&self, plan: &RetrainingPlan) -> Result<f64> {
         on_device!(self.device, Work::Training, |backend| {
             let per_image = seconds_per_image(backend, &plan.model, self.test, &plan.attacks())?;
             let measured = per_image * plan.settings.measured() as f64;
@@ -40,7 +42,7 @@ impl Retraining<'_> {
     }
 
     /// What is read: images, and the checkpoint of a plan.
-    pub fn read(&self, plan: &Plan) -> Input {
+    pub fn read(&self, plan: &RetrainingPlan) -> Input {
         self.input.clone().with(vec![plan.model.taken.clone()])
     }
 
@@ -49,11 +51,11 @@ impl Retraining<'_> {
     /// # Errors
     /// As [`Retraining::plan`]; those of the device and of the folder's files; [`Error::Interrupted`] where the watcher stops it,
     /// with what is finished kept.
-    pub fn run(&self, folder: &Path) -> Result<Document> {
+    pub fn run(&self, folder: &Path) -> Result<RetrainingRecord> {
         on_device!(self.device, Work::Training, |backend| self.on(backend, folder))
     }
 
-    fn on<B: Backend>(&self, backend: &B, folder: &Path) -> Result<Document> {
+    fn on<B: Backend>(&self, backend: &B, folder: &Path) -> Result<RetrainingRecord> {
         let (retraining, device) = (self, self.device.description()?);
         let mut plan = retraining.plan()?;
         let _lock = open(folder, &plan.settings)?;
@@ -68,7 +70,7 @@ impl Retraining<'_> {
         }
         let comparisons = comparisons(&plan.settings, &found);
         let Retraining { checkpoint, ref command, .. } = *retraining;
-        let document = Document {
+        let document = RetrainingRecord {
             version: VERSION,
             file: checkpoint.display().to_string(),
             arms,
@@ -86,7 +88,7 @@ impl Retraining<'_> {
 }
 
 /// Makes the folder ready: new, or one in which the same retraining was begun.
-fn open(folder: &Path, settings: &Settings) -> Result<Lock> {
+fn open(folder: &Path, settings: &RetrainingSettings) -> Result<Lock> {
     let lock = Lock::of(folder, "retraining")?;
     // Where the labels lie does not matter: their hash does.
     versioned::settle(&folder.join(SETTINGS), settings, "a retraining", &["/labels/run"])?;
@@ -97,7 +99,7 @@ fn open(folder: &Path, settings: &Settings) -> Result<Lock> {
 fn arm_of<B: Backend>(
     backend: &B,
     retraining: &Retraining,
-    plan: &Plan,
+    plan: &RetrainingPlan,
     folder: &Path,
     arm: Arm,
     device: &str,
@@ -128,7 +130,7 @@ fn arm_of<B: Backend>(
         };
         let outcome = measured(backend, retraining, plan, &path, &keep)?;
         let layers = plan.arms.trained(arm, seed.unwrap_or_default());
-        networks.push(Trained {
+        networks.push(RetrainedNetwork {
             seed,
             file: relative.unwrap_or_else(|| path.display().to_string()),
             sha256: outcome.sha256.clone(),
@@ -140,7 +142,7 @@ fn arm_of<B: Backend>(
         outcomes.push(outcome);
     }
     let images = plan.settings.measured() as f64;
-    let accuracy = |correct: &dyn Fn(&Trained) -> usize| {
+    let accuracy = |correct: &dyn Fn(&RetrainedNetwork) -> usize| {
         summary(&networks.iter().map(|network| correct(network) as f64 / images).collect::<Vec<_>>())
     };
     let clean = accuracy(&|network| network.clean.correct);
@@ -153,7 +155,7 @@ fn arm_of<B: Backend>(
 fn trained<B: Backend>(
     backend: &B,
     retraining: &Retraining,
-    plan: &Plan,
+    plan: &RetrainingPlan,
     (arm, seed): (Arm, u64),
     folder: &Path,
     device: &str,
@@ -170,7 +172,7 @@ fn trained<B: Backend>(
 fn measured<B: Backend>(
     backend: &B,
     retraining: &Retraining,
-    plan: &Plan,
+    plan: &RetrainingPlan,
     path: &Path,
     keep: &Path,
 ) -> Result<Outcome> {
@@ -214,7 +216,7 @@ fn parameters(graph: &Graph, layers: &[String]) -> usize {
 }
 
 /// The selective arm against every other, on the clean images and under every attack.
-fn comparisons(settings: &Settings, found: &[(Arm, Vec<Outcome>)]) -> Vec<Comparison> {
+fn comparisons(settings: &RetrainingSettings, found: &[(Arm, Vec<Outcome>)]) -> Vec<ArmComparison> {
     let of = |arm: Arm| {
         let outcomes = found.iter().find(|(other, _)| *other == arm).map_or(&[][..], |(_, found)| found);
         // The checkpoint itself is paired with the network of every seed.

@@ -1,6 +1,6 @@
 //! Whether one arm is better than another, on the same images: paired tests.
 
-use super::document::{ALPHA, Arm, Comparison, McNemar, OverImages, OverSeeds, Summary};
+use super::document::{ALPHA, Arm, ArmComparison, McNemar, OverImages, OverSeeds, Summary};
 use crate::sweep::Bits;
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal, StudentsT};
 
@@ -59,7 +59,7 @@ pub fn compare(
     eps: Option<f64>,
     seeds: &[u64],
     right: [&[&Bits]; 2],
-) -> Comparison {
+) -> ArmComparison {
     let images = right[0].first().map_or(0, |bits| bits.len());
     let mut differences = vec![0i64; images];
     let (mut tests, mut of_seeds) = (Vec::new(), Vec::new());
@@ -78,7 +78,7 @@ pub fn compare(
     let (over_images, over_seeds) = (over_images(&differences, seeds.len()), over_seeds(&of_seeds));
     let beyond_noise = over_images.p < ALPHA && over_seeds.is_none_or(|test| test.p < ALPHA);
     let difference = summary(&of_seeds).mean;
-    Comparison { arm, against, eps, difference, seeds: tests, over_images, over_seeds, beyond_noise }
+    ArmComparison { arm, against, eps, difference, seeds: tests, over_images, over_seeds, beyond_noise }
 }
 
 #[cfg(test)]

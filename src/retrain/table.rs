@@ -1,12 +1,12 @@
 //! Selective retraining as plain text.
 
-use super::document::{ArmResult, Comparison, Document, Summary};
+use super::document::{ArmComparison, ArmResult, RetrainingRecord, Summary};
 use crate::attack::Eps;
 use crate::score::Label;
 use crate::text::aligned;
 
 /// Accuracy of every arm, then the selective arm against every other one.
-pub fn table(document: &Document) -> String {
+pub fn table(document: &RetrainingRecord) -> String {
     let settings = &document.settings;
     let [first, end] = settings.images;
     let frozen = settings.labels.layers.iter().filter(|layer| layer.label == Label::Fragile).count();
@@ -63,7 +63,7 @@ fn accuracy(summary: &Summary) -> String {
     }
 }
 
-fn comparison(comparison: &Comparison) -> Vec<String> {
+fn comparison(comparison: &ArmComparison) -> Vec<String> {
     let images = match comparison.eps {
         Some(eps) => format!("ε {}", Eps(eps)),
         None => "clean".to_owned(),

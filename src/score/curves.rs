@@ -7,7 +7,7 @@ use crate::sweep::Record;
 
 /// The response of one network to one filter on one target.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Curve {
+pub struct ResponseCurve {
     /// The filter.
     pub filter: FilterKind,
     /// The share of kept weights ρ at each threshold, from the mildest to the most severe.
@@ -18,7 +18,7 @@ pub struct Curve {
     pub adv: Option<Vec<f64>>,
 }
 
-impl Curve {
+impl ResponseCurve {
     /// The largest of all values, at least 1.
     pub fn highest(&self) -> f64 {
         let relative = self.clean.iter().chain(&self.adv).flatten();
@@ -34,7 +34,7 @@ pub struct Response {
     /// The filtered output channel, in channel scope.
     pub channel: Option<usize>,
     /// One curve per filter.
-    pub curves: Vec<Curve>,
+    pub curves: Vec<ResponseCurve>,
 }
 
 impl Response {
@@ -73,7 +73,7 @@ pub fn curves(records: &[Record]) -> Vec<Responses> {
         };
         let curve = |records: &[Record]| {
             let filter = records[0].cell.filter?;
-            Some(Curve {
+            Some(ResponseCurve {
                 filter,
                 density: records.iter().map(|r| r.cell.kept as f64 / r.cell.total as f64).collect(),
                 clean: relative(records, |record| record.cell.correct_clean),

@@ -1,7 +1,7 @@
 //! Makes the security curves of checkpoints, on a device, in a folder.
 
 use super::cell::FilteredCell;
-use super::document::{Count, Curve, Document, Filtered, NetworkCurves, Point, VERSION};
+use super::document::{Count, Filtered, NetworkCurves, Point, SecurityCurve, SecurityRecord, VERSION};
 use super::outcomes::{Outcomes, write_outcomes};
 use super::unfinished::Unfinished;
 use crate::attack::{Attack, Eps, Method};
@@ -60,11 +60,11 @@ impl Curves<'_> {
     /// # Errors
     /// Those of the checkpoints, of the device and of the folder's files; [`Error::Interrupted`](crate::Error::Interrupted) where
     /// the watcher stops it, with every finished block kept.
-    pub fn run(&self, folder: &Path) -> Result<Document> {
+    pub fn run(&self, folder: &Path) -> Result<SecurityRecord> {
         on_device!(self.device, Work::Measuring, |backend| self.on(backend, folder))
     }
 
-    fn on<B: Backend>(&self, backend: &B, folder: &Path) -> Result<Document> {
+    fn on<B: Backend>(&self, backend: &B, folder: &Path) -> Result<SecurityRecord> {
         // What cannot be is known before the first attack: of several checkpoints each is read twice.
         let (mut first, mut ids) = (None, Vec::new());
         let (mut taken, mut stems) = (Vec::new(), Vec::new());
@@ -89,7 +89,7 @@ impl Curves<'_> {
             outcomes.push(bits);
         }
         let device = self.device.description()?;
-        let document = Document {
+        let document = SecurityRecord {
             version: VERSION,
             dataset: self.images.name().to_owned(),
             dataset_digest: self.images.digest.clone(),
@@ -157,7 +157,8 @@ impl Curves<'_> {
         let points: Vec<Point> = points.collect();
         let bits: Vec<_> = adversarial.iter().map(bits).collect();
         let per_curve = self.eps.len().max(1);
-        let curve = |(&attack, points): (&Method, &[Point])| Curve { attack, points: points.to_vec() };
+        let curve =
+            |(&attack, points): (&Method, &[Point])| SecurityCurve { attack, points: points.to_vec() };
         let curves = NetworkCurves {
             file: path.display().to_string(),
             checkpoint,

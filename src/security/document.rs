@@ -17,14 +17,14 @@ pub const VERSION: u32 = 1;
 
 /// What `attack.json` holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Document {
+pub struct SecurityRecord {
     /// [`VERSION`].
     pub version: u32,
     /// The data set.
     pub dataset: String,
     /// SHA-256 of its test images, hexadecimal.
     pub dataset_digest: String,
-    /// How many of them were attacked; [`Document::input`] tells which, and without it they are the first, in file order.
+    /// How many of them were attacked; [`SecurityRecord::input`] tells which, and without it they are the first, in file order.
     pub images: usize,
     /// Whether adversarial images are clipped to [0, 1].
     pub clamp: bool,
@@ -60,7 +60,7 @@ pub struct NetworkCurves {
     /// On the clean images.
     pub clean: Count,
     /// One curve per method, and per seed where it starts at random.
-    pub curves: Vec<Curve>,
+    pub curves: Vec<SecurityCurve>,
 }
 
 impl NetworkCurves {
@@ -93,7 +93,7 @@ pub struct Filtered {
 
 /// Accuracy against ε.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Curve {
+pub struct SecurityCurve {
     /// The attack.
     pub attack: Method,
     /// ε ascending.
@@ -121,7 +121,7 @@ pub struct Count {
     pub loss: Option<f64>,
 }
 
-impl Document {
+impl SecurityRecord {
     /// The name of the file in its folder.
     pub const NAME: &str = "attack.json";
 
@@ -129,8 +129,8 @@ impl Document {
     ///
     /// # Errors
     /// [`Error::Read`]; [`Error::Input`] for another version, or content that is not what this program writes.
-    pub fn read(path: &Path) -> Result<Document> {
-        let document: Document = versioned::read(path, VERSION, "the security curves of networks")?;
+    pub fn read(path: &Path) -> Result<SecurityRecord> {
+        let document: SecurityRecord = versioned::read(path, VERSION, "the security curves of networks")?;
         let images = document.images;
         for network in &document.networks {
             let points =
@@ -148,7 +148,7 @@ impl Document {
     /// # Errors
     /// [`Error::Write`].
     pub fn write(&self, folder: &Path) -> Result<()> {
-        versioned::write(&folder.join(Document::NAME), self)
+        versioned::write(&folder.join(SecurityRecord::NAME), self)
     }
 }
 
@@ -158,7 +158,7 @@ mod tests {
     use crate::attack::Pgd;
     use std::fs;
 
-    fn document() -> Document {
+    fn document() -> SecurityRecord {
         let count = |correct, loss| Count { correct, loss };
         let points = |step_size| {
             [(0.01, 90, Some(0.3)), (0.1, 5, None)].map(|(eps, correct, loss)| Point {
@@ -168,7 +168,7 @@ mod tests {
             })
         };
         let pgd = Pgd { steps: 10, step_size: Some(0.02), seed: Some(u64::MAX) };
-        Document {
+        SecurityRecord {
             version: VERSION,
             dataset: "digits".into(),
             dataset_digest: "ab".into(),
@@ -201,8 +201,8 @@ mod tests {
                 }),
                 clean: count(99, Some(0.01)),
                 curves: vec![
-                    Curve { attack: Method::Fgsm, points: points(None).to_vec() },
-                    Curve { attack: Method::Pgd(pgd), points: points(Some(0.02)).to_vec() },
+                    SecurityCurve { attack: Method::Fgsm, points: points(None).to_vec() },
+                    SecurityCurve { attack: Method::Pgd(pgd), points: points(Some(0.02)).to_vec() },
                 ],
             }],
             provenance: Provenance::default(),
@@ -214,8 +214,8 @@ mod tests {
     fn a_document_is_read_as_it_was_written() {
         let folder = tempfile::tempdir().unwrap();
         document().write(folder.path()).unwrap();
-        let path = folder.path().join(Document::NAME);
-        assert_eq!(Document::read(&path).unwrap(), document());
+        let path = folder.path().join(SecurityRecord::NAME);
+        assert_eq!(SecurityRecord::read(&path).unwrap(), document());
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.contains(r#""name": "fgsm""#) && text.contains(r#""name": "pgd""#), "{text}");
     }
@@ -223,12 +223,12 @@ mod tests {
     #[test]
     fn what_it_is_not_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(Document::NAME);
-        let refusal = |change: &dyn Fn(&mut Document)| {
+        let path = folder.path().join(SecurityRecord::NAME);
+        let refusal = |change: &dyn Fn(&mut SecurityRecord)| {
             let mut document = document();
             change(&mut document);
             document.write(folder.path()).unwrap();
-            let error = Document::read(&path).unwrap_err();
+            let error = SecurityRecord::read(&path).unwrap_err();
             assert_eq!(error.exit_code(), 3);
             error.to_string()
         };
@@ -240,6 +240,6 @@ mod tests {
             "{many}"
         );
         fs::write(&path, r#"{"version": 1, "dataset": 3}"#).unwrap();
-        assert!(Document::read(&path).unwrap_err().to_string().contains("content: expected"));
+        assert!(SecurityRecord::read(&path).unwrap_err().to_string().contains("content: expected"));
     }
 }

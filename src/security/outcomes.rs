@@ -1,6 +1,6 @@
 //! `attack.parquet`: what became of each image, one row per network and attack.
 
-use super::document::{Document, Filtered, NetworkCurves};
+use super::document::{Filtered, NetworkCurves, SecurityRecord};
 use crate::attack::{Method, Pgd};
 use crate::columnar::{Field, Kind, TableWriter, Value};
 use crate::error::{Error, Result};
@@ -45,7 +45,7 @@ pub struct Outcomes {
 ///
 /// # Errors
 /// [`Error::Write`]; a failure where outcomes and document are not of the same images.
-pub fn write_outcomes(folder: &Path, document: &Document, outcomes: &[Outcomes]) -> Result<()> {
+pub fn write_outcomes(folder: &Path, document: &SecurityRecord, outcomes: &[Outcomes]) -> Result<()> {
     let mut table = TableWriter::create(&folder.join(ATTACK_PARQUET), COLUMNS, &[])?;
     for (network, outcomes) in document.networks.iter().zip(outcomes) {
         let mut rows = vec![row(document, network, None, &outcomes.clean)?];
@@ -60,7 +60,7 @@ pub fn write_outcomes(folder: &Path, document: &Document, outcomes: &[Outcomes])
 }
 
 fn row(
-    document: &Document,
+    document: &SecurityRecord,
     network: &NetworkCurves,
     attacked: Option<(&Method, &super::Point)>,
     bits: &Bits,

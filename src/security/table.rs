@@ -1,6 +1,6 @@
 //! Security curves as plain text: a table and a plot.
 
-use super::document::{Curve, Document, NetworkCurves};
+use super::document::{NetworkCurves, SecurityCurve, SecurityRecord};
 use crate::attack::Eps;
 use crate::text::{aligned, of_training};
 use std::fmt::Write;
@@ -14,7 +14,7 @@ const MARKS: [char; 4] = ['o', 'x', '+', '*'];
 const SEVERAL: char = '#';
 
 /// All curves of a document: per network a table, ε by ε, and a plot.
-pub fn table(document: &Document) -> String {
+pub fn table(document: &SecurityRecord) -> String {
     let mut text = String::new();
     for (at, network) in document.networks.iter().enumerate() {
         text += if at > 0 { "\n" } else { "" };
@@ -23,7 +23,7 @@ pub fn table(document: &Document) -> String {
     text
 }
 
-fn network_table(document: &Document, network: &NetworkCurves) -> String {
+fn network_table(document: &SecurityRecord, network: &NetworkCurves) -> String {
     let images = document.images;
     let percent = |correct: usize| format!("{:.2} %", 100.0 * correct as f64 / images.max(1) as f64);
     let training = of_training(network.checkpoint.seed, network.checkpoint.epoch);
@@ -41,7 +41,8 @@ fn network_table(document: &Document, network: &NetworkCurves) -> String {
     let mut rows = vec![vec!["ε".to_owned()]];
     rows[0].extend(network.curves.iter().map(|curve| curve.attack.to_string()));
     for (at, eps) in all_eps(network).into_iter().enumerate() {
-        let cell = |curve: &Curve| curve.points.get(at).map_or(String::new(), |p| percent(p.count.correct));
+        let cell =
+            |curve: &SecurityCurve| curve.points.get(at).map_or(String::new(), |p| percent(p.count.correct));
         rows.push(std::iter::once(Eps(eps).to_string()).chain(network.curves.iter().map(cell)).collect());
     }
     text += &aligned(&rows, |column| column > 0);
@@ -54,7 +55,7 @@ fn all_eps(network: &NetworkCurves) -> Vec<f64> {
 }
 
 /// Accuracy from 100 % down to 0 %, ε by ε at equal distances; at ε = 0 stands the accuracy without an attack.
-fn plot(document: &Document, network: &NetworkCurves) -> String {
+fn plot(document: &SecurityRecord, network: &NetworkCurves) -> String {
     let eps = all_eps(network);
     let images = document.images.max(1);
     let row = |correct: usize| ROWS - (ROWS * correct + images / 2) / images;

@@ -1,8 +1,8 @@
 //! What the steps of a study would cost.
 
 use super::execute::Executor;
-use super::spec::Network as Described;
-use super::state::Record;
+use super::spec::NetworkSpec as Described;
+use super::state::StepRecord;
 use super::steps::{Step, Task, Work};
 use crate::attack::{Attack, Eps, Method};
 use crate::backend::opened::{Work as At, on_device};
@@ -33,7 +33,7 @@ pub struct Cost {
 ///
 /// # Errors
 /// Those of images and device.
-pub fn costs(executor: &Executor, steps: &[Step], done: &[Option<Record>]) -> Result<Vec<Cost>> {
+pub fn costs(executor: &Executor, steps: &[Step], done: &[Option<StepRecord>]) -> Result<Vec<Cost>> {
     let kind = |step: &Step| {
         let of = step.work.network().map(|network| {
             let Described { arch, stem, data, .. } = executor.spec.networks[network];

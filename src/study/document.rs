@@ -51,21 +51,21 @@ impl<T> At<T> {
 
 /// The text of a document and its name.
 #[derive(Clone, Debug)]
-pub struct Document {
+pub struct StudyFile {
     /// The file.
     pub path: PathBuf,
     /// Its content.
     pub text: String,
 }
 
-impl Document {
+impl StudyFile {
     /// Reads a file.
     ///
     /// # Errors
     /// [`Error::Read`].
-    pub fn read(path: &Path) -> Result<Document> {
+    pub fn read(path: &Path) -> Result<StudyFile> {
         let text = fs::read_to_string(path).map_err(Error::read(path))?;
-        Ok(Document { path: path.to_owned(), text })
+        Ok(StudyFile { path: path.to_owned(), text })
     }
 
     /// The whole document, parsed.
@@ -91,7 +91,7 @@ impl Document {
 
 /// A table of the document that is being read: whatever of it nobody asks for is a mistake.
 pub struct Section<'d> {
-    document: &'d Document,
+    document: &'d StudyFile,
     name: String,
     line: usize,
     entries: BTreeMap<&'d str, (usize, &'d Spanned<DeValue<'d>>)>,
@@ -100,11 +100,11 @@ pub struct Section<'d> {
 
 impl<'d> Section<'d> {
     /// The document itself.
-    pub fn root(document: &'d Document, table: &'d Spanned<DeTable<'d>>) -> Section<'d> {
+    pub fn root(document: &'d StudyFile, table: &'d Spanned<DeTable<'d>>) -> Section<'d> {
         Section::new(document, String::new(), 1, table.get_ref())
     }
 
-    fn new(document: &'d Document, name: String, line: usize, table: &'d DeTable<'d>) -> Section<'d> {
+    fn new(document: &'d StudyFile, name: String, line: usize, table: &'d DeTable<'d>) -> Section<'d> {
         let entries = table.iter().map(|(key, value)| {
             let line = document.line(key.span());
             (&**key.get_ref(), (line, value))

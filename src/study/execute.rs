@@ -2,7 +2,7 @@
 
 use super::images::{Read, Store};
 use super::run::Done;
-use super::spec::{Retrain, Spec, Train};
+use super::spec::{RetrainSpec, Spec, TrainSpec};
 use super::steps::{Folders, Step, Task, Work, checkpoint_of};
 use super::words;
 use crate::atomic_file::AtomicFile;
@@ -83,7 +83,7 @@ impl Executor<'_> {
     }
 
     /// The settings of a network's training.
-    pub fn train_settings(&self, train: &Train, network: usize, images: &Images) -> TrainSettings {
+    pub fn train_settings(&self, train: &TrainSpec, network: usize, images: &Images) -> TrainSettings {
         let of = &self.spec.networks[network];
         TrainSettings {
             epochs: of.epochs.last().map_or(0, |(epoch, _)| *epoch),
@@ -98,7 +98,7 @@ impl Executor<'_> {
     }
 
     /// Settings as those of a network's retraining, but from initial weights: what it takes and whether it can be done.
-    pub fn retrain_settings(&self, retrain: &Retrain, network: usize, images: &Images) -> TrainSettings {
+    pub fn retrain_settings(&self, retrain: &RetrainSpec, network: usize, images: &Images) -> TrainSettings {
         let of = &self.spec.networks[network];
         TrainSettings {
             epochs: retrain.epochs,
@@ -261,7 +261,7 @@ impl Executor<'_> {
             watch: self.watch,
         };
         let document = retraining.run(&step.folder)?;
-        let outputs = [retrain::Document::NAME, RETRAIN_PARQUET].map(|name| step.folder.join(name));
+        let outputs = [retrain::RetrainingRecord::NAME, RETRAIN_PARQUET].map(|name| step.folder.join(name));
         Ok(Done {
             inputs: vec![checkpoint, labels.join(CELLS_PARQUET)],
             outputs: outputs.to_vec(),
@@ -279,7 +279,7 @@ impl Executor<'_> {
         let from = spec.retrain.iter().flat_map(|retrain| &retrain.from);
         for epoch in from.filter(|epoch| network.epochs.iter().any(|(other, _)| other == *epoch)) {
             let folder = Folders::of(spec, at).retrain(*epoch);
-            let document = retrain::Document::read(&folder.join(retrain::Document::NAME))?;
+            let document = retrain::RetrainingRecord::read(&folder.join(retrain::RetrainingRecord::NAME))?;
             let arms = document.arms.iter().filter(|result| {
                 matches!(result.arm, retrain::Arm::Selective | retrain::Arm::Full) && result.same_as.is_none()
             });
@@ -291,7 +291,7 @@ impl Executor<'_> {
     fn report(&self, step: &Step) -> Result<Done> {
         let spec = self.spec;
         let path = step.folder.join(REPORT_HTML);
-        let settings = report::Settings { title: None, options: spec.score };
+        let settings = report::ReportSettings { title: None, options: spec.score };
         let written = report::write_html(slice::from_ref(&spec.out), &path, &settings)?;
         Ok(Done {
             inputs: written.read.into_iter().map(|content| content.path).collect(),
@@ -327,7 +327,7 @@ impl Executor<'_> {
             watch: self.watch,
         };
         let document = curves.run(&step.folder)?;
-        let outputs = [security::Document::NAME, ATTACK_PARQUET].map(|name| step.folder.join(name));
+        let outputs = [security::SecurityRecord::NAME, ATTACK_PARQUET].map(|name| step.folder.join(name));
         let device = document.provenance.device;
         Ok(Done { inputs: checkpoints, outputs: outputs.to_vec(), device, command, seed: 0 })
     }
@@ -355,7 +355,7 @@ impl Executor<'_> {
         document.write(&step.folder)?;
         Ok(Done {
             inputs: runs.iter().map(|run| run.join(CELLS_PARQUET)).collect(),
-            outputs: vec![step.folder.join(invariance::Document::NAME)],
+            outputs: vec![step.folder.join(invariance::InvarianceRecord::NAME)],
             device: HOST.to_owned(),
             command,
             seed: 0,

@@ -4,9 +4,9 @@ use super::check::check;
 use super::cost::{Cost, costs};
 use super::execute::Executor;
 use super::images::Store;
-use super::run::{Event, Summary, finished, run};
+use super::run::{Event, StudySummary, finished, run};
 use super::spec::Spec;
-use super::state::Record;
+use super::state::StepRecord;
 use super::steps::{Step, steps};
 use crate::backend::opened::Device;
 use crate::error::Result;
@@ -60,7 +60,7 @@ impl<'a> Study<'a> {
     ///
     /// # Errors
     /// Those of [`run`], and of what the steps need: refused before the first of them begins.
-    pub fn run(&self, hear: &mut dyn FnMut(Event)) -> Result<Summary> {
+    pub fn run(&self, hear: &mut dyn FnMut(Event)) -> Result<StudySummary> {
         let store = Store::new(&self.spec);
         let executor = self.executor(&store);
         self.check(&executor, &finished(&self.steps)?)?;
@@ -73,7 +73,7 @@ impl<'a> Study<'a> {
         Executor { spec: &self.spec, device: self.device, images, watch: self.watch }
     }
 
-    fn check(&self, executor: &Executor, done: &[Option<Record>]) -> Result<()> {
+    fn check(&self, executor: &Executor, done: &[Option<StepRecord>]) -> Result<()> {
         let pending = self.steps.iter().zip(done).filter(|(_, done)| done.is_none());
         check(executor, &pending.map(|(step, _)| step).collect::<Vec<_>>())
     }

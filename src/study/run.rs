@@ -1,6 +1,6 @@
 //! Runs the steps of a study in order, each once, and keeps a record of each.
 
-use super::state::Record;
+use super::state::StepRecord;
 use super::steps::Step;
 use crate::atomic_file::remove_leftovers;
 use crate::content::Content;
@@ -36,7 +36,7 @@ pub enum Event<'e> {
 
 /// How a run ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
+pub struct StudySummary {
     /// Steps that were done before.
     pub skipped: usize,
     /// Steps that were done now.
@@ -46,12 +46,12 @@ pub struct Summary {
 /// The steps, with the records of those that are done: no key, output or step before them has changed.
 ///
 /// # Errors
-/// Those of [`Record::read`].
-pub fn finished(steps: &[Step]) -> Result<Vec<Option<Record>>> {
-    let mut found: Vec<Option<Record>> = Vec::new();
+/// Those of [`StepRecord::read`].
+pub fn finished(steps: &[Step]) -> Result<Vec<Option<StepRecord>>> {
+    let mut found: Vec<Option<StepRecord>> = Vec::new();
     for step in steps {
         let ready = step.after.iter().all(|&at| found[at].is_some());
-        let record = if ready { Record::read(step)?.filter(|record| record.is_of(step)) } else { None };
+        let record = if ready { StepRecord::read(step)?.filter(|record| record.is_of(step)) } else { None };
         found.push(record);
     }
     Ok(found)
@@ -68,11 +68,11 @@ pub fn run(
     execute: &mut dyn FnMut(&Step) -> Result<Done>,
     hear: &mut dyn FnMut(Event),
     stop: &dyn Fn() -> bool,
-) -> Result<Summary> {
+) -> Result<StudySummary> {
     let study = Content::of(study)?;
     let mut is_done: Vec<bool> = finished(steps)?.iter().map(Option::is_some).collect();
     let pending = is_done.iter().filter(|done| !**done).count();
-    let mut summary = Summary { skipped: steps.len() - pending, done: 0 };
+    let mut summary = StudySummary { skipped: steps.len() - pending, done: 0 };
     let mut failure = None;
     let mut number = 0;
     for (at, step) in steps.iter().enumerate() {
@@ -101,7 +101,7 @@ pub fn run(
         let seconds = started.elapsed().as_secs_f64();
         let contents =
             |files: &[PathBuf]| files.iter().map(|file| Content::of(file)).collect::<Result<Vec<_>>>();
-        let record = Record {
+        let record = StepRecord {
             step: step.name.clone(),
             key: step.key.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

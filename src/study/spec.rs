@@ -28,7 +28,7 @@
 //! ```
 
 pub use super::data_set::Data;
-use super::document::{At, Document, Place, Section, at_least, flag, named, number, text, whole};
+use super::document::{At, Place, Section, StudyFile, at_least, flag, named, number, text, whole};
 use crate::attack::{DEFAULT_EPS, DEFAULT_STEPS, MAX_STEPS, Method, MethodName, Pgd};
 use crate::attack::{Eps, StepSize};
 use crate::backend::Optimizer;
@@ -49,28 +49,28 @@ use toml::de::DeValue;
 #[derive(Clone, Debug)]
 pub struct Spec {
     /// The file.
-    pub document: Document,
+    pub document: StudyFile,
     /// The folder of everything.
     pub out: PathBuf,
     /// The data sets.
     pub data: Vec<Data>,
     /// The networks: data set by data set, architecture by architecture, seed by seed.
-    pub networks: Vec<Network>,
+    pub networks: Vec<NetworkSpec>,
     /// How they are trained, unless they are given.
-    pub train: Option<Train>,
+    pub train: Option<TrainSpec>,
     /// How they are swept.
-    pub sweep: Sweep,
+    pub sweep: SweepSpec,
     /// How they are scored.
     pub score: Options,
     /// How their security curves are drawn, if they are.
-    pub attack: Option<Attack>,
+    pub attack: Option<AttackSpec>,
     /// How they are retrained, if they are.
-    pub retrain: Option<Retrain>,
+    pub retrain: Option<RetrainSpec>,
 }
 
 /// A network on a data set.
 #[derive(Clone, Debug)]
-pub struct Network {
+pub struct NetworkSpec {
     /// The architecture.
     pub arch: Arch,
     /// Its stem.
@@ -83,7 +83,7 @@ pub struct Network {
     pub epochs: Vec<(u32, Option<At<PathBuf>>)>,
 }
 
-impl Network {
+impl NetworkSpec {
     /// The network in words: "resnet18", "resnet18 (3x3 stem)".
     pub fn name(&self) -> String {
         self.stem.named(self.arch.name())
@@ -92,7 +92,7 @@ impl Network {
 
 /// How networks are trained.
 #[derive(Clone, Debug)]
-pub struct Train {
+pub struct TrainSpec {
     /// Epochs from one checkpoint to the next.
     pub save_every: u32,
     /// Images per step.
@@ -109,7 +109,7 @@ pub struct Train {
 
 /// How networks are swept.
 #[derive(Clone, Debug)]
-pub struct Sweep {
+pub struct SweepSpec {
     /// The filters.
     pub filters: Vec<FilterKind>,
     /// Thresholds of each.
@@ -138,7 +138,7 @@ pub struct Sweep {
 
 /// Selective retraining with its controls.
 #[derive(Clone, Debug)]
-pub struct Retrain {
+pub struct RetrainSpec {
     /// The analysed epochs that it starts from.
     pub from: Vec<u32>,
     /// Epochs of training after each.
@@ -159,14 +159,14 @@ pub struct Retrain {
 
 /// The security curves of a network's last epoch.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Attack {
+pub struct AttackSpec {
     /// The attacks, a curve for each.
     pub methods: Vec<Method>,
     /// Their sizes, ascending.
     pub eps: Vec<Eps>,
 }
 
-impl Sweep {
+impl SweepSpec {
     /// How adversarial images of a network are made; a random start has the seed of the network.
     pub fn method(&self, seed: u64) -> Method {
         self.pgd.map_or(Method::Fgsm, |pgd| Method::Pgd(Pgd { seed: pgd.seed.map(|_| seed), ..pgd }))
@@ -179,7 +179,7 @@ impl Spec {
     /// # Errors
     /// [`Error::Read`]; [`Error::Input`] with line and key of the first thing that cannot be.
     pub fn read(path: &Path, out: Option<&Path>) -> Result<Spec> {
-        let document = Document::read(path)?;
+        let document = StudyFile::read(path)?;
         let table = document.parse()?;
         let root = Section::root(&document, &table);
         let own = root.optional("out", "a folder", text)?;
@@ -211,14 +211,14 @@ impl Spec {
 
     /// A network in words, which is also its folder below the study's: `digits/resnet18/seed-0`.
     pub fn name(&self, network: usize) -> String {
-        let Network { arch, stem, data, seed, .. } = &self.networks[network];
+        let NetworkSpec { arch, stem, data, seed, .. } = &self.networks[network];
         let stem = stem.told().map_or(String::new(), |stem| format!("-{stem}"));
         format!("{}/{arch}{stem}/seed-{seed}", self.data[*data].name)
     }
 }
 
 /// The networks: trained, with the training's settings, or given as checkpoints.
-fn networks(root: &Section, data: &[Data]) -> Result<(Vec<Network>, Option<Train>)> {
+fn networks(root: &Section, data: &[Data]) -> Result<(Vec<NetworkSpec>, Option<TrainSpec>)> {
     let given = root.sections("checkpoint")?;
     let (networks, train) = (root.section("networks")?, root.section("train")?);
     if given.is_empty() {
@@ -233,14 +233,14 @@ fn networks(root: &Section, data: &[Data]) -> Result<(Vec<Network>, Option<Train
         let expected = "either this section or [[checkpoint]], whose networks are trained already";
         return Err(root.fault(&place, expected, "both"));
     }
-    let mut all: Vec<Network> = Vec::new();
+    let mut all: Vec<NetworkSpec> = Vec::new();
     for section in given {
         let place = section.place();
         let (found, epoch, file) = checkpoint(section, data)?;
-        let of = |n: &Network| (n.arch, n.stem, n.data, n.seed);
-        let same = |n: &&mut Network| of(n) == of(&found);
+        let of = |n: &NetworkSpec| (n.arch, n.stem, n.data, n.seed);
+        let same = |n: &&mut NetworkSpec| of(n) == of(&found);
         match all.iter_mut().find(same) {
-            None => all.push(Network { epochs: vec![(epoch, Some(file))], ..found }),
+            None => all.push(NetworkSpec { epochs: vec![(epoch, Some(file))], ..found }),
             Some(network) if network.epochs.iter().any(|(other, _)| *other == epoch) => {
                 let found = format!("two of epoch {epoch}");
                 return Err(root.fault(&place, "one checkpoint for each epoch of a network", found));
@@ -252,7 +252,7 @@ fn networks(root: &Section, data: &[Data]) -> Result<(Vec<Network>, Option<Train
     Ok((all, None))
 }
 
-fn combinations(section: Section, data: usize, epochs: &[u32]) -> Result<Vec<Network>> {
+fn combinations(section: Section, data: usize, epochs: &[u32]) -> Result<Vec<NetworkSpec>> {
     let archs = section.list("arch", &Arch::ALL.map(Arch::name).join(", "), named::<Arch>)?;
     let archs = some(&section, "arch", archs, "at least one architecture")?;
     let stem = stem(&section, &archs)?;
@@ -266,7 +266,7 @@ fn combinations(section: Section, data: usize, epochs: &[u32]) -> Result<Vec<Net
         for &arch in &archs {
             for &seed in &seeds {
                 let epochs = epochs.iter().map(|&epoch| (epoch, None)).collect();
-                all.push(Network { arch, stem, data, seed, epochs });
+                all.push(NetworkSpec { arch, stem, data, seed, epochs });
             }
         }
     }
@@ -285,7 +285,7 @@ fn stem(section: &Section, archs: &[Arch]) -> Result<Stem> {
     }
 }
 
-fn training(section: Section) -> Result<(Vec<u32>, Train)> {
+fn training(section: Section) -> Result<(Vec<u32>, TrainSpec)> {
     let epochs = section.list("epochs", "a whole number of at least 1", at_least(1))?;
     let listed = epochs.clone().map_or(Vec::new(), |list| list.value);
     if let Some(pair) = listed.windows(2).find(|pair| pair[0].value >= pair[1].value) {
@@ -319,7 +319,7 @@ fn training(section: Section) -> Result<(Vec<u32>, Train)> {
     let place = section.place();
     section.finish()?;
     let value = |at: Option<At<f64>>| at.map(|at| at.value);
-    let train = Train {
+    let train = TrainSpec {
         save_every: save_every(&epochs),
         batch: batch.map_or(100, |batch: At<usize>| batch.value),
         optimizer: optimizer(method, value(lr), value(momentum), value(weight_decay).unwrap_or(0.0)),
@@ -345,7 +345,7 @@ fn save_every(epochs: &[u32]) -> u32 {
     }
 }
 
-fn checkpoint(section: Section, data: &[Data]) -> Result<(Network, u32, At<PathBuf>)> {
+fn checkpoint(section: Section, data: &[Data]) -> Result<(NetworkSpec, u32, At<PathBuf>)> {
     let file = section.required("file", "a file with weights", text)?.map(PathBuf::from);
     let arch = section.required("arch", &Arch::ALL.map(Arch::name).join(", "), named::<Arch>)?;
     let stem = stem(&section, &[arch.value])?;
@@ -361,10 +361,10 @@ fn checkpoint(section: Section, data: &[Data]) -> Result<(Network, u32, At<PathB
     let epoch = section.required("epoch", "a whole number of at least 0", whole::<u32>)?;
     section.finish()?;
     let seed = seed.map_or(0, |seed| seed.value);
-    Ok((Network { arch: arch.value, stem, data, seed, epochs: Vec::new() }, epoch.value, file))
+    Ok((NetworkSpec { arch: arch.value, stem, data, seed, epochs: Vec::new() }, epoch.value, file))
 }
 
-fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {
+fn sweep(section: Section, networks: &[NetworkSpec]) -> Result<SweepSpec> {
     let filters = section.list("filters", "high-pass, low-pass or pulse", named::<FilterKind>)?;
     let filters = match filters {
         None => FilterKind::ALL.to_vec(),
@@ -420,7 +420,7 @@ fn sweep(section: Section, networks: &[Network]) -> Result<Sweep> {
         return Err(section.fault(&seed.place, "pick = \"stratified\" beside it", "first"));
     }
     section.finish()?;
-    Ok(Sweep {
+    Ok(SweepSpec {
         filters,
         thresholds: thresholds.map_or(25, |count| count.value),
         scope,
@@ -462,7 +462,7 @@ fn descent(section: &Section, wanted: bool) -> Result<Option<Pgd>> {
 }
 
 /// Security curves.
-fn attack(section: Section) -> Result<Attack> {
+fn attack(section: Section) -> Result<AttackSpec> {
     let names = section.list("methods", "fgsm or pgd", named::<MethodName>)?;
     let names = match names {
         None => vec![MethodName::Fgsm, MethodName::Pgd],
@@ -494,16 +494,21 @@ fn attack(section: Section) -> Result<Attack> {
     };
     eps.sort_by(|a, b| a.0.total_cmp(&b.0));
     section.finish()?;
-    Ok(Attack { methods, eps })
+    Ok(AttackSpec { methods, eps })
 }
 
 /// Selective retraining.
-fn retrain(section: Section, networks: &[Network], train: Option<&Train>, sweep: &Sweep) -> Result<Retrain> {
+fn retrain(
+    section: Section,
+    networks: &[NetworkSpec],
+    train: Option<&TrainSpec>,
+    sweep: &SweepSpec,
+) -> Result<RetrainSpec> {
     let place = section.place();
     let whole_sweep = "a sweep of all layers, whose labels it needs";
     let found = match sweep {
-        Sweep { scope, .. } if *scope != Scope::Layer => Some(format!("scope = \"{scope}\"")),
-        Sweep { layers: Some(_), .. } => Some("a choice of layers".to_owned()),
+        SweepSpec { scope, .. } if *scope != Scope::Layer => Some(format!("scope = \"{scope}\"")),
+        SweepSpec { layers: Some(_), .. } => Some("a choice of layers".to_owned()),
         _ => None,
     };
     if let Some(found) = found {
@@ -531,7 +536,7 @@ fn retrain(section: Section, networks: &[Network], train: Option<&Train>, sweep:
     let eps = eps.map(|eps| some(&section, "eps", Some(eps), "at least one size")).transpose()?;
     let by = section.optional("by", "clean, adversarial or difference", named::<Which>)?;
     section.finish()?;
-    Ok(Retrain {
+    Ok(RetrainSpec {
         from,
         epochs,
         batch: train.map_or(100, |train| train.batch),
@@ -555,7 +560,7 @@ fn size(value: &DeValue) -> Option<Eps> {
 }
 
 /// Whether every network has a layer.
-fn check_layer(section: &Section, layer: &At<String>, scope: Scope, networks: &[Network]) -> Result<()> {
+fn check_layer(section: &Section, layer: &At<String>, scope: Scope, networks: &[NetworkSpec]) -> Result<()> {
     let mut archs: Vec<Arch> = Vec::new();
     for network in networks {
         if archs.contains(&network.arch) {
@@ -629,6 +634,6 @@ fn no_twins<'a, T: PartialEq + Display + 'a>(
 }
 
 /// The error of a setting that turned out not to be possible, told with its place in the file.
-pub fn at_place(document: &Document, place: &Place, expected: impl Display, error: &Error) -> Error {
+pub fn at_place(document: &StudyFile, place: &Place, expected: impl Display, error: &Error) -> Error {
     document.fault(place, expected, error)
 }

@@ -14,7 +14,7 @@ use std::io::{ErrorKind, Write};
 
 /// What a finished step leaves beside its results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct StepRecord {
     /// [`Step::name`].
     pub step: String,
     /// [`Step::key`].
@@ -39,12 +39,12 @@ pub struct Record {
     pub seconds: f64,
 }
 
-impl Record {
+impl StepRecord {
     /// The record of a step, if there is one.
     ///
     /// # Errors
     /// [`Error::Read`]; [`Error::Input`] if it is not what this program wrote.
-    pub fn read(step: &Step) -> Result<Option<Record>> {
+    pub fn read(step: &Step) -> Result<Option<StepRecord>> {
         let path = step.record();
         match fs::read(&path) {
             Ok(text) => serde_json::from_slice(&text)

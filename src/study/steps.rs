@@ -8,7 +8,7 @@
 //! report, after everything
 //! ```
 
-use super::spec::{Network, Spec};
+use super::spec::{NetworkSpec, Spec};
 use crate::attack::Method;
 use crate::data::{Choice, How};
 use crate::score::Which;
@@ -295,7 +295,7 @@ fn comparable(spec: &Spec) -> bool {
         .iter()
         .flat_map(|network| network.epochs.iter().map(move |(epoch, _)| (network, *epoch)))
         .collect();
-    let differences = |(a, i): &(&Network, u32), (b, j): &(&Network, u32)| {
+    let differences = |(a, i): &(&NetworkSpec, u32), (b, j): &(&NetworkSpec, u32)| {
         [(a.arch, a.stem) != (b.arch, b.stem), a.data != b.data, a.seed != b.seed, i != j]
             .into_iter()
             .filter(|&differ| differ)
@@ -305,6 +305,6 @@ fn comparable(spec: &Spec) -> bool {
 }
 
 /// The file of a given checkpoint.
-fn given(network: &Network, at: usize) -> Option<String> {
+fn given(network: &NetworkSpec, at: usize) -> Option<String> {
     network.epochs[at].1.as_ref().map(|file| file.value.display().to_string())
 }

@@ -1,6 +1,6 @@
 //! The command that does what one step of a study does, word by word.
 
-use super::spec::{Attack, Network, Retrain, Spec, Train};
+use super::spec::{AttackSpec, NetworkSpec, RetrainSpec, Spec, TrainSpec};
 use super::steps::{Folders, checkpoint_of};
 use crate::attack::{Eps, Method, MethodName, Pgd};
 use crate::backend::Optimizer;
@@ -39,14 +39,14 @@ impl Words {
         self.set(name, values.join(","));
     }
 
-    fn network(&mut self, network: &Network) {
+    fn network(&mut self, network: &NetworkSpec) {
         self.set("arch", network.arch);
         if let Some(stem) = network.stem.told() {
             self.set("stem", stem);
         }
     }
 
-    fn data(&mut self, spec: &Spec, network: &Network) {
+    fn data(&mut self, spec: &Spec, network: &NetworkSpec) {
         let data = &spec.data[network.data];
         self.set("dataset", data.kind);
         if let Some(dir) = &data.dir {
@@ -135,7 +135,7 @@ impl Words {
 }
 
 /// `synfilter train` of a network.
-pub fn train(spec: &Spec, train: &Train, network: usize, device: &Device) -> Vec<String> {
+pub fn train(spec: &Spec, train: &TrainSpec, network: usize, device: &Device) -> Vec<String> {
     let of = &spec.networks[network];
     let mut words = Words::of("train");
     words.network(of);
@@ -175,7 +175,7 @@ pub fn sweep(
     let sweep = &spec.sweep;
     let mut words = Words::of("sweep");
     words.measured(spec, network, [checkpoint_of(spec, network, epoch).display()]);
-    if let Network { seed, epochs, .. } = &spec.networks[network]
+    if let NetworkSpec { seed, epochs, .. } = &spec.networks[network]
         && let (epoch, Some(_)) = &epochs[epoch]
     {
         words.set("checkpoint-epoch", epoch);
@@ -200,7 +200,7 @@ pub fn sweep(
 /// `synfilter attack` of the checkpoints of a network.
 pub fn attack(
     spec: &Spec,
-    attack: &Attack,
+    attack: &AttackSpec,
     network: usize,
     checkpoints: &[PathBuf],
     out: &Path,
@@ -231,7 +231,7 @@ pub fn attack(
 /// `synfilter retrain` of an epoch of a network.
 pub fn retrain(
     spec: &Spec,
-    retrain: &Retrain,
+    retrain: &RetrainSpec,
     network: usize,
     epoch: usize,
     out: &Path,

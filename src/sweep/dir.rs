@@ -1,8 +1,8 @@
 //! The folder of a run: `run.json` says what it holds, so that nothing else is ever mixed in.
 
 use super::journal::{Journal, journals_in};
-use super::plan::{CheckpointPlan, Plan};
-use super::record::Settings;
+use super::plan::{CheckpointPlan, SweepPlan};
+use super::record::SweepSettings;
 use super::shard::Shard;
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
@@ -19,7 +19,7 @@ pub struct RunFile {
     /// Hash of the settings.
     pub hash: String,
     /// The settings.
-    pub settings: Settings,
+    pub settings: SweepSettings,
     /// Images per block.
     pub block: usize,
     /// How the run came about.
@@ -39,7 +39,7 @@ impl RunFile {
 
     /// The file of a run of `plan`.
     pub fn new(
-        plan: &Plan,
+        plan: &SweepPlan,
         provenance: Provenance,
         input: Option<Input>,
         merged_from: Vec<Provenance>,
@@ -78,8 +78,8 @@ impl RunFile {
     ///
     /// # Errors
     /// An input error naming `folder` if the file's parts contradict one another.
-    pub fn into_plan(self, folder: &Path) -> Result<Plan> {
-        Plan::new(self.settings, self.block, self.plan).map_err(|error| {
+    pub fn into_plan(self, folder: &Path) -> Result<SweepPlan> {
+        SweepPlan::new(self.settings, self.block, self.plan).map_err(|error| {
             Error::input(folder.join(RunFile::NAME), "plan", "one that fits the settings", error)
         })
     }
@@ -134,7 +134,7 @@ impl RunDir {
     /// shard (or one of another division) was started in it and `resume` is not given; see also [`Journal::open`].
     pub fn open(
         path: &Path,
-        plan: &mut Plan,
+        plan: &mut SweepPlan,
         shard: Shard,
         resume: bool,
         provenance: Provenance,
@@ -157,7 +157,7 @@ impl RunDir {
             if found.plan != plan.checkpoints {
                 return Err(Error::input(&name, "plan", "the plan of these checkpoints", "another"));
             }
-            *plan = Plan::new(plan.settings.clone(), found.block, found.plan)
+            *plan = SweepPlan::new(plan.settings.clone(), found.block, found.plan)
                 .map_err(|error| Error::input(&name, "block", "a size that can be", error))?;
         }
         let other_division = journals_in(path)?.into_iter().find(|(_, found)| found.count() != shard.count());

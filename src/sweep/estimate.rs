@@ -1,7 +1,7 @@
 //! How long a sweep would take: a few of its steps are run, the others are put between them.
 
 use super::plan::{BN_BATCH, TargetPlan};
-use super::{BnMode, Engine, Measure, Plan, Shard};
+use super::{BnMode, Engine, Measure, Shard, SweepPlan};
 use crate::backend::{Backend, SLAB};
 use crate::error::Result;
 use std::ops::Range;
@@ -16,7 +16,7 @@ const SAMPLES: usize = 5;
 ///
 /// # Errors
 /// Those of the engine.
-pub(super) fn seconds<B: Backend>(plan: &Plan, shard: Shard, engine: &mut Engine<B>) -> Result<f64> {
+pub(super) fn seconds<B: Backend>(plan: &SweepPlan, shard: Shard, engine: &mut Engine<B>) -> Result<f64> {
     let targets = &plan.checkpoints[0].targets;
     let [first, end] = plan.settings.images;
     let group = if plan.settings.bn == BnMode::Batch { BN_BATCH } else { SLAB };
@@ -61,7 +61,7 @@ fn time_base<B: Backend>(engine: &mut Engine<B>, images: &Range<usize>) -> Resul
 }
 
 /// Seconds of one variant on the current block: the middle one of the distinct.
-fn time_variant<B: Backend>(plan: &Plan, target: &TargetPlan, engine: &mut Engine<B>) -> Result<f64> {
+fn time_variant<B: Backend>(plan: &SweepPlan, target: &TargetPlan, engine: &mut Engine<B>) -> Result<f64> {
     let variants = target.variants(&plan.settings)?;
     let distinct = target.census.distinct();
     let Some(&middle) = distinct.get(distinct.len() / 2) else { return Ok(0.0) };

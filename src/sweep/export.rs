@@ -5,7 +5,7 @@
 
 use super::journal::Ledger;
 use super::measure::Outcome;
-use super::plan::{Plan, TargetPlan, Unit};
+use super::plan::{SweepPlan, TargetPlan, Unit};
 use super::record::{CELL_COLUMNS, Cell, Record};
 use crate::atomic_file::AtomicFile;
 use crate::columnar::{Metadata, TableWriter, Value, read_table};
@@ -28,7 +28,7 @@ pub const SETTINGS_KEY: &str = "synfilter.settings";
 ///
 /// # Errors
 /// A failure if a unit is missing, what [`Ledger::load`] reports, [`Error::Write`].
-pub fn export(folder: &Path, plan: &Plan, ledger: &Ledger) -> Result<usize> {
+pub fn export(folder: &Path, plan: &SweepPlan, ledger: &Ledger) -> Result<usize> {
     let jsonl_path = folder.join(CELLS_JSONL);
     let metadata = [(HASH_KEY, plan.hash.clone()), (SETTINGS_KEY, plan.settings.canonical_json())];
     let mut jsonl = AtomicFile::create(&jsonl_path)?;
@@ -99,7 +99,7 @@ pub fn read_cells(path: &Path) -> Result<(Metadata, Vec<Record>)> {
 
 /// What each network of a target did on all images, its blocks joined in order.
 fn joined(
-    plan: &Plan,
+    plan: &SweepPlan,
     ledger: &Ledger,
     checkpoint: usize,
     target: Option<usize>,
@@ -114,7 +114,7 @@ fn joined(
 }
 
 fn record(
-    plan: &Plan,
+    plan: &SweepPlan,
     checkpoint: usize,
     filtered: Option<(&TargetPlan, &Variant)>,
     (kept, total): (u64, u64),

@@ -1,7 +1,7 @@
 //! The front door of sweeps: a job says what is swept, on what, and how; it runs in a folder.
 
 use super::dir::RunFile;
-use super::plan::{Counts, Plan};
+use super::plan::{Counts, SweepPlan};
 use super::prepare::{Preparation, summary};
 use super::run::{Finished, Keep};
 use super::shard::Shard;
@@ -31,7 +31,7 @@ pub struct Run {
     /// The folder.
     pub folder: PathBuf,
     /// What there was to do.
-    pub plan: Plan,
+    pub plan: SweepPlan,
     /// What is done.
     pub finished: Finished,
 }
@@ -40,7 +40,7 @@ pub struct Run {
 #[derive(Clone, Debug)]
 pub struct Outlook {
     /// The plan.
-    pub plan: Plan,
+    pub plan: SweepPlan,
     /// Of the shard.
     pub counts: Counts,
     /// Seconds that the shard would take, from a few measured steps.

@@ -9,7 +9,7 @@
 //! pass over it, and whoever resumes the journal cuts it off first.
 
 use super::measure::Outcome;
-use super::plan::{Plan, Unit};
+use super::plan::{SweepPlan, Unit};
 use super::shard::Shard;
 use crate::bits::{Bits, FixedSum};
 use crate::error::{Error, Result};
@@ -58,7 +58,7 @@ impl Journal {
     /// # Errors
     /// A usage error if it exists and `resume` is not given, a failure if another process has it open, an input
     /// error for lines that are not of this plan, [`Error::Write`].
-    pub fn open(path: &Path, plan: &Plan, resume: bool) -> Result<Journal> {
+    pub fn open(path: &Path, plan: &SweepPlan, resume: bool) -> Result<Journal> {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
         let opened =
@@ -92,7 +92,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Error::Write`]; the journal still ends with its last whole line.
-    pub fn append(&mut self, plan: &Plan, unit: &Unit, outcomes: &UnitOutcomes) -> Result<()> {
+    pub fn append(&mut self, plan: &SweepPlan, unit: &Unit, outcomes: &UnitOutcomes) -> Result<()> {
         let line = line(plan, unit, outcomes);
         let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
@@ -106,7 +106,7 @@ impl Journal {
 }
 
 /// The line of a unit, with its line end.
-pub fn line(plan: &Plan, unit: &Unit, outcomes: &UnitOutcomes) -> String {
+pub fn line(plan: &SweepPlan, unit: &Unit, outcomes: &UnitOutcomes) -> String {
     let outcomes = outcomes.iter().map(|(variant, outcome)| LineOutcome {
         variant: *variant,
         clean: outcome.clean.to_hex(),
@@ -138,7 +138,7 @@ impl Ledger {
     /// # Errors
     /// [`Error::Read`]; an input error for a line that is not of this plan, and for two lines that tell different
     /// things about one unit.
-    pub fn read(folders: &[&Path], plan: &Plan) -> Result<Ledger> {
+    pub fn read(folders: &[&Path], plan: &SweepPlan) -> Result<Ledger> {
         let mut ledger = Ledger { files: Vec::new(), lines: HashMap::new() };
         for folder in folders {
             for (path, _) in journals_in(folder)? {
@@ -185,7 +185,7 @@ impl Ledger {
     ///
     /// # Errors
     /// A failure if the unit is not finished; [`Error::Read`] or an input error if its line is no longer there.
-    pub fn load(&self, plan: &Plan, unit: &Unit) -> Result<UnitOutcomes> {
+    pub fn load(&self, plan: &SweepPlan, unit: &Unit) -> Result<UnitOutcomes> {
         let (file, place) = self
             .lines
             .get(unit)
@@ -213,7 +213,7 @@ pub fn journals_in(folder: &Path) -> Result<Vec<(PathBuf, Shard)>> {
 
 /// Reads and checks every whole line of a journal; `each` gets its unit and its bytes' place. Returns where the last
 /// whole line ends.
-fn scan(path: &Path, plan: &Plan, each: &mut dyn FnMut(Unit, Range<u64>) -> Result<()>) -> Result<u64> {
+fn scan(path: &Path, plan: &SweepPlan, each: &mut dyn FnMut(Unit, Range<u64>) -> Result<()>) -> Result<u64> {
     let mut reader = BufReader::new(File::open(path).map_err(Error::read(path))?);
     let (mut bytes, mut end) = (Vec::new(), 0);
     for number in 1.. {
@@ -231,7 +231,7 @@ fn scan(path: &Path, plan: &Plan, each: &mut dyn FnMut(Unit, Range<u64>) -> Resu
 }
 
 /// A line of the journal, checked against the plan: its configuration, its unit, its networks and their images.
-fn parse(bytes: &[u8], plan: &Plan, path: &Path, place: &str) -> Result<(Unit, UnitOutcomes)> {
+fn parse(bytes: &[u8], plan: &SweepPlan, path: &Path, place: &str) -> Result<(Unit, UnitOutcomes)> {
     let bad = |expected: &dyn std::fmt::Display, found: &dyn std::fmt::Display| {
         Error::input(path, place, expected, found)
     };

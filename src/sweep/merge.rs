@@ -3,7 +3,7 @@
 use super::dir::RunFile;
 use super::export::export;
 use super::journal::{Ledger, journals_in, line};
-use super::plan::{Plan, Unit};
+use super::plan::{SweepPlan, Unit};
 use super::shard::Shard;
 use crate::atomic_file::AtomicFile;
 use crate::error::{Error, Result};
@@ -83,7 +83,7 @@ pub fn merge(parts: &[PathBuf], out: &Path, provenance: Provenance) -> Result<us
 
 /// "12 of 40 units are missing: …; shards that are not finished: 2/3 (no journal)".
 fn describe_missing(
-    plan: &Plan,
+    plan: &SweepPlan,
     folders: &[&Path],
     ledger: &Ledger,
     missing: &[&Unit],

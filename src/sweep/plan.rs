@@ -1,7 +1,7 @@
 //! What a sweep has to compute: its units, their networks, and who computes which.
 
 use super::measure::Target;
-use super::record::{Scope, Settings};
+use super::record::{Scope, SweepSettings};
 use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::filter::{self, Census, Variant, WeightRange};
@@ -49,7 +49,7 @@ impl TargetPlan {
     ///
     /// # Errors
     /// A usage error for filters or thresholds that cannot be.
-    pub fn variants(&self, settings: &Settings) -> Result<Vec<Variant>> {
+    pub fn variants(&self, settings: &SweepSettings) -> Result<Vec<Variant>> {
         filter::variants(&settings.filters, settings.thresholds, self.range)
     }
 }
@@ -71,7 +71,7 @@ impl CheckpointPlan {
     /// A usage error for a layer that is not among the tensors, an input error for weights that cannot be filtered
     /// (see [`WeightRange::of`]).
     pub fn of(
-        settings: &Settings,
+        settings: &SweepSettings,
         tensors: &[(&str, &[f32])],
         channels: &[usize],
         file: &Path,
@@ -181,9 +181,9 @@ pub struct Unit {
 
 /// A whole sweep.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct SweepPlan {
     /// What was asked for.
-    pub settings: Settings,
+    pub settings: SweepSettings,
     /// The hash of the settings.
     pub hash: String,
     /// Images per block. No result depends on it.
@@ -205,13 +205,13 @@ pub struct Counts {
     pub network_images: u64,
 }
 
-impl Plan {
+impl SweepPlan {
     /// A sweep with `settings` in blocks of `block` images over `checkpoints`.
     ///
     /// # Errors
     /// A usage error for settings that cannot be: no image, no target, ε outside [0, 1], a block of no image, or one
     /// that would cut a batch of batch norm, and plans that do not belong to the settings.
-    pub fn new(settings: Settings, block: usize, checkpoints: Vec<CheckpointPlan>) -> Result<Plan> {
+    pub fn new(settings: SweepSettings, block: usize, checkpoints: Vec<CheckpointPlan>) -> Result<SweepPlan> {
         filter::check_settings(&settings.filters, settings.thresholds)?;
         let [first, end] = settings.images;
         if first >= end {
@@ -229,7 +229,7 @@ impl Plan {
             };
             return Err(Error::usage(format!("image block: expected {expected}, found {block}")));
         }
-        let plan = Plan { hash: settings.hash(), settings, block, checkpoints };
+        let plan = SweepPlan { hash: settings.hash(), settings, block, checkpoints };
         match plan.inconsistency() {
             Some(what) => Err(Error::usage(format!("plan: {what}"))),
             None => Ok(plan),

@@ -3,10 +3,10 @@
 use super::dir::RunFile;
 use super::engine::bytes_per_image;
 use super::estimate;
-use super::plan::{BN_BATCH, CheckpointPlan, Plan, resolve_layers};
-use super::run::{self, Finished, Keep, Progress};
+use super::plan::{BN_BATCH, CheckpointPlan, SweepPlan, resolve_layers};
+use super::run::{self, Finished, Keep, SweepProgress};
 use super::task::{Block, Networks, Task};
-use super::{BnMode, Engine, Measure, Settings, Shard, Target};
+use super::{BnMode, Engine, Measure, Shard, SweepSettings, Target};
 use crate::attack::{Attack, Eps, Method};
 use crate::backend::{Backend, SLAB};
 use crate::error::{Error, Result};
@@ -42,10 +42,10 @@ impl<'a, B: Backend> Preparation<'a, B> {
     ///
     /// # Errors
     /// A usage error for choices that cannot be, an input error for checkpoints that do not fit.
-    pub(super) fn plan(&self) -> Result<Plan> {
+    pub(super) fn plan(&self) -> Result<SweepPlan> {
         let choices = &self.task.choices;
         filter::check_settings(&choices.filters, choices.thresholds)?;
-        let mut settings: Option<Settings> = None;
+        let mut settings: Option<SweepSettings> = None;
         let (mut plans, mut block) = (Vec::new(), 0);
         self.taken.take();
         for at in 0..self.task.networks.len() {
@@ -82,14 +82,14 @@ impl<'a, B: Backend> Preparation<'a, B> {
             self.last.replace(Some((at, model)));
         }
         let settings = settings.ok_or_else(|| Error::usage("--checkpoint: expected at least one"))?;
-        Plan::new(settings, block, plans)
+        SweepPlan::new(settings, block, plans)
     }
 
     /// Seconds that a shard of the plan would take, from a few of its steps.
     ///
     /// # Errors
     /// Those of the engine.
-    pub(super) fn seconds(&self, plan: &Plan, shard: Shard) -> Result<f64> {
+    pub(super) fn seconds(&self, plan: &SweepPlan, shard: Shard) -> Result<f64> {
         estimate::seconds(plan, shard, &mut self.engine(plan, 0)?)
     }
 
@@ -97,7 +97,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
     ///
     /// # Errors
     /// An input error if the file is no longer the one that was planned.
-    fn engine(&self, plan: &Plan, at: usize) -> Result<Engine<'a, B>> {
+    fn engine(&self, plan: &SweepPlan, at: usize) -> Result<Engine<'a, B>> {
         let model = match self.last.take() {
             Some((last, model)) if last == at => model,
             _ => self.model(at)?,
@@ -114,7 +114,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
     ///
     /// # Errors
     /// Those of [`run::sweep`].
-    pub(super) fn run(&self, plan: &mut Plan, keep: Keep) -> Result<Finished> {
+    pub(super) fn run(&self, plan: &mut SweepPlan, keep: Keep) -> Result<Finished> {
         if keep.folder.is_dir()
             && let Some(found) = RunFile::read(keep.folder)?
         {
@@ -131,7 +131,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
             Ok(Box::new(self.engine(&planned, at)?) as Box<dyn Measure + 'a>)
         };
         let mut begun = false;
-        let mut progress = |progress: &Progress| {
+        let mut progress = |progress: &SweepProgress| {
             if !std::mem::replace(&mut begun, true) {
                 let (units, unit) = (progress.network_images, "network-images");
                 watch.begins(&Part { what: "sweep", units, unit, before: 0 });
@@ -199,9 +199,9 @@ impl<'a, B: Backend> Preparation<'a, B> {
         all.div_ceil(blocks) * whole
     }
 
-    fn settings(&self, model: &Model, layers: Vec<String>) -> Settings {
+    fn settings(&self, model: &Model, layers: Vec<String>) -> SweepSettings {
         let Task { choices, images, reading, device, .. } = self.task;
-        Settings {
+        SweepSettings {
             checkpoints: vec![model.id()],
             arch: model.name.clone(),
             stem: model.stem,
@@ -236,7 +236,7 @@ fn targets(plan: &CheckpointPlan) -> Vec<Target> {
 }
 
 /// What a sweep has to do, on one line.
-pub fn summary(plan: &Plan, shard: Shard) -> String {
+pub fn summary(plan: &SweepPlan, shard: Shard) -> String {
     let (settings, counts) = (&plan.settings, plan.counts(shard));
     let share = if shard == Shard::WHOLE { String::new() } else { format!("shard {shard}: ") };
     format!(

@@ -1,4 +1,4 @@
-//! What a sweep was asked to do ([`Settings`]) and what it found ([`Cell`], [`Record`]).
+//! What a sweep was asked to do ([`SweepSettings`]) and what it found ([`Cell`], [`Record`]).
 
 use crate::attack::{Method, Pgd};
 use crate::bits::Bits;
@@ -39,7 +39,7 @@ named_choice!(
 /// Everything that the cells of a sweep depend on. Two runs with equal settings have equal results; results with
 /// different settings are never mixed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct SweepSettings {
     /// The checkpoints, in the order in which they are swept.
     pub checkpoints: Vec<CheckpointId>,
     /// The architecture of all of them.
@@ -92,7 +92,7 @@ pub struct Settings {
     pub version: String,
 }
 
-impl Settings {
+impl SweepSettings {
     /// The network in words: "resnet18", "resnet18 (3x3 stem)".
     pub fn network(&self) -> String {
         self.stem.named(&self.arch)
@@ -115,8 +115,8 @@ impl Settings {
     }
 
     /// The first setting in which `found` differs, as "name: expected …, found …".
-    pub fn first_difference(&self, found: &Settings) -> Option<String> {
-        let json = |settings: &Settings| serde_json::to_value(settings).unwrap_or_default();
+    pub fn first_difference(&self, found: &SweepSettings) -> Option<String> {
+        let json = |settings: &SweepSettings| serde_json::to_value(settings).unwrap_or_default();
         difference("", &json(self), &json(found))
     }
 }
@@ -379,8 +379,8 @@ impl<I: Iterator<Item = Value>> Row<I> {
 mod tests {
     use super::*;
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> SweepSettings {
+        SweepSettings {
             checkpoints: vec![CheckpointId {
                 sha256: "ab".into(),
                 key: None,
@@ -420,7 +420,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains(r#""filters":["high-pass","low-pass","pulse"]"#), "{text}");
-        let back: Settings = serde_json::from_str(&text).unwrap();
+        let back: SweepSettings = serde_json::from_str(&text).unwrap();
         assert_eq!(back, settings());
         assert_eq!(back.hash(), settings().hash());
         assert_eq!(settings().hash().len(), 64);
@@ -428,7 +428,7 @@ mod tests {
 
     #[test]
     fn every_setting_changes_the_hash_and_is_named() {
-        type Change = fn(&mut Settings);
+        type Change = fn(&mut SweepSettings);
         let changes: [(Change, &str); 20] = [
             (
                 |s| s.checkpoints[0].sha256 = "00".into(),
@@ -473,12 +473,13 @@ mod tests {
             !["pgd", "seed"].iter().any(|key| settings().canonical_json().contains(key)),
             "the hash of runs without them stays what it was"
         );
-        let pgd = |steps, seed| Settings { pgd: Some(Pgd { steps, step_size: None, seed }), ..settings() };
-        let differs = |a: Settings, b: Settings| a.first_difference(&b).unwrap();
+        let pgd =
+            |steps, seed| SweepSettings { pgd: Some(Pgd { steps, step_size: None, seed }), ..settings() };
+        let differs = |a: SweepSettings, b: SweepSettings| a.first_difference(&b).unwrap();
         assert_eq!(differs(pgd(3, None), pgd(4, None)), "pgd.steps: expected 3, found 4");
         assert_eq!(differs(pgd(3, None), pgd(3, Some(1))), "pgd.seed: expected null, found 1");
         assert!(differs(pgd(3, None), settings()).starts_with("pgd: expected {"));
-        let back: Settings = serde_json::from_str(&pgd(3, Some(u64::MAX)).canonical_json()).unwrap();
+        let back: SweepSettings = serde_json::from_str(&pgd(3, Some(u64::MAX)).canonical_json()).unwrap();
         assert_eq!(back, pgd(3, Some(u64::MAX)));
     }
 

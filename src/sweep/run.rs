@@ -4,7 +4,7 @@ use super::dir::RunDir;
 use super::export::export;
 use super::journal::{Ledger, UnitOutcomes};
 use super::measure::{Measure, Outcome};
-use super::plan::{Plan, Unit};
+use super::plan::{SweepPlan, Unit};
 use super::shard::Shard;
 use crate::error::{Error, Result};
 use crate::filter::Mask;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// How far a run is.
 #[derive(Clone, Debug)]
-pub struct Progress<'p> {
+pub struct SweepProgress<'p> {
     /// The unit at hand.
     pub unit: &'p Unit,
     /// What it filters, in words.
@@ -65,9 +65,9 @@ pub struct Keep<'j> {
 /// [`RunDir::open`], the measure or the journal report.
 pub fn sweep<'m>(
     keep: Keep<'_>,
-    plan: &mut Plan,
+    plan: &mut SweepPlan,
     open: &mut dyn FnMut(usize) -> Result<Box<dyn Measure + 'm>>,
-    progress: &mut dyn FnMut(&Progress),
+    progress: &mut dyn FnMut(&SweepProgress),
     stop: &dyn Fn() -> bool,
 ) -> Result<Finished> {
     let mut dir = RunDir::open(keep.folder, plan, keep.shard, keep.resume, keep.provenance, keep.input)?;
@@ -81,10 +81,10 @@ pub fn sweep<'m>(
 
 /// Computes the shard's units that no journal in its folder has.
 fn run<'m>(
-    plan: &Plan,
+    plan: &SweepPlan,
     dir: &mut RunDir,
     open: &mut dyn FnMut(usize) -> Result<Box<dyn Measure + 'm>>,
-    progress: &mut dyn FnMut(&Progress),
+    progress: &mut dyn FnMut(&SweepProgress),
     stop: &dyn Fn() -> bool,
 ) -> Result<()> {
     let ledger = Ledger::read(&[&dir.path], plan)?;
@@ -100,7 +100,7 @@ fn run<'m>(
         let target = target.as_deref().unwrap_or("unfiltered network");
         let mut report = |units_done, network_images_done| {
             let units = units.len();
-            progress(&Progress { unit, target, units_done, units, network_images_done, network_images });
+            progress(&SweepProgress { unit, target, units_done, units, network_images_done, network_images });
         };
         if stop() {
             return Err(Error::Interrupted);
@@ -156,7 +156,7 @@ impl Loaded<'_> {
 
 /// Measures the distinct variants of one target on the current block.
 fn measure_target(
-    plan: &Plan,
+    plan: &SweepPlan,
     unit: &Unit,
     target: usize,
     measure: &mut dyn Measure,

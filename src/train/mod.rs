@@ -67,7 +67,7 @@ pub struct Job<'a> {
 
 /// How far an epoch is.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
+pub struct TrainingProgress {
     /// The epoch at hand, counted from 1.
     pub epoch: u32,
     /// Epochs of the run.
@@ -87,14 +87,14 @@ pub struct Progress {
 /// Who hears how a run goes on.
 pub trait Observer {
     /// A batch is finished.
-    fn batch(&mut self, progress: &Progress);
+    fn batch(&mut self, progress: &TrainingProgress);
     /// An epoch is finished; it has been logged.
     fn epoch(&mut self, record: &EpochRecord);
 }
 
 /// Nobody.
 impl Observer for () {
-    fn batch(&mut self, _: &Progress) {}
+    fn batch(&mut self, _: &TrainingProgress) {}
     fn epoch(&mut self, _: &EpochRecord) {}
 }
 
@@ -235,7 +235,7 @@ impl Epochs<'_> {
                 )));
             }
             let images = ((i + 1) * settings.batch) as f64;
-            self.observer.batch(&Progress {
+            self.observer.batch(&TrainingProgress {
                 epoch,
                 epochs: settings.epochs,
                 batch: i + 1,

@@ -1,6 +1,6 @@
 //! A training on a device, with somebody who watches.
 
-use super::{Data, EpochRecord, Job, Observer, Progress, TrainSettings, Trained, train};
+use super::{Data, EpochRecord, Job, Observer, TrainSettings, Trained, TrainingProgress, train};
 use crate::backend::Backend;
 use crate::backend::opened::{Device, Work, on_device};
 use crate::error::Result;
@@ -49,7 +49,7 @@ struct Told<'a> {
 }
 
 impl Observer for Told<'_> {
-    fn batch(&mut self, progress: &Progress) {
+    fn batch(&mut self, progress: &TrainingProgress) {
         // There is something to do, and nothing that could still be refused.
         if let Some(input) = self.input.take() {
             self.watch.taken(&input);

@@ -7,17 +7,17 @@ use std::path::Path;
 use synfilter::attack::{Method, Pgd};
 use synfilter::columnar::read_table;
 use synfilter::security::outcomes::COLUMNS;
-use synfilter::security::{ATTACK_PARQUET, Document};
+use synfilter::security::{ATTACK_PARQUET, SecurityRecord};
 use synfilter::sweep::Bits;
 
 const ATTACK: &str = "attack --dataset digits --images 130 --checkpoint {}/net.safetensors";
 
-fn document(folder: &Path) -> Document {
-    Document::read(&folder.join(Document::NAME)).unwrap()
+fn document(folder: &Path) -> SecurityRecord {
+    SecurityRecord::read(&folder.join(SecurityRecord::NAME)).unwrap()
 }
 
 /// Right images of every point, method by method.
-fn correct(document: &Document, network: usize) -> Vec<Vec<usize>> {
+fn correct(document: &SecurityRecord, network: usize) -> Vec<Vec<usize>> {
     let curves = &document.networks[network].curves;
     curves.iter().map(|curve| curve.points.iter().map(|point| point.count.correct).collect()).collect()
 }
@@ -44,7 +44,7 @@ fn curves_are_those_of_eval_and_each_image_is_kept() {
         assert!(text.contains(word), "{word}: {text}");
     }
     let found = document(&folder.path().join("a"));
-    assert_eq!(names(folder.path().join("a")), [Document::NAME, ATTACK_PARQUET]);
+    assert_eq!(names(folder.path().join("a")), [SecurityRecord::NAME, ATTACK_PARQUET]);
     assert_eq!(found.provenance.command[..2], ["synfilter", "attack"]);
     let network = &found.networks[0];
     let methods: Vec<Method> = network.curves.iter().map(|curve| curve.attack).collect();
@@ -203,6 +203,6 @@ fn settings_that_cannot_be() {
     assert_eq!(names(folder.path()), ["net.safetensors"]);
 
     fs::create_dir(folder.path().join("out")).unwrap();
-    fs::write(folder.path().join("out").join(Document::NAME), "{}").unwrap();
+    fs::write(folder.path().join("out").join(SecurityRecord::NAME), "{}").unwrap();
     case("", 2, &["attack.json", "expected a folder without one"]);
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use synfilter::checkpoint::Checkpoint;
 use synfilter::columnar::read_table;
 use synfilter::retrain::outcome::COLUMNS;
-use synfilter::retrain::{Arm, Document, RETRAIN_PARQUET};
+use synfilter::retrain::{Arm, RETRAIN_PARQUET, RetrainingRecord};
 
 const RETRAIN: &str = "retrain --checkpoint {}/train/epoch-0001.safetensors --labels {}/sweep --dataset digits --epochs 1 --seeds 4,9 --eps 0.05,0.1";
 
@@ -19,8 +19,8 @@ fn folder_with_sweep(sweep: &str) -> tempfile::TempDir {
     folder
 }
 
-fn document(folder: &Path) -> Document {
-    Document::read(&folder.join(Document::NAME)).unwrap()
+fn document(folder: &Path) -> RetrainingRecord {
+    RetrainingRecord::read(&folder.join(RetrainingRecord::NAME)).unwrap()
 }
 
 #[test]

@@ -11,7 +11,7 @@ use synfilter::backend::cuda::abi::{self, Working};
 use synfilter::backend::cuda::buffer::Buffer;
 use synfilter::backend::cuda::context::Context;
 use synfilter::backend::cuda::conv_mma::{ConvMma, Half};
-use synfilter::backend::cuda::conv_plan::Plan;
+use synfilter::backend::cuda::conv_plan::ConvPlan;
 use synfilter::backend::cuda::tiles::Tile;
 use synfilter::backend::cuda::value::PLAIN;
 use synfilter::graph::conv::{ConvShape, Direction};
@@ -182,7 +182,7 @@ impl Ready {
         let (x, x_map) = value("x", &case, from);
         let (old, old_map) = value("old", &case, to);
         let (add, add_map) = value("add", &case, place([to.h, to.w, to.c], [1, 2, 1]));
-        let plan = Plan::new(case.shape, case.direction).expect("a convolution without groups");
+        let plan = ConvPlan::new(case.shape, case.direction).expect("a convolution without groups");
         let mut weights = Map::zeros([k, c, r, s]);
         let mut working = vec![0; plan.len()];
         let numbers = uniform_tensor("weights", weights.data.len());
@@ -400,5 +400,5 @@ fn few_outputs() {
 #[test]
 fn grouped_convolutions_have_no_plan() {
     let grouped = ConvShape { groups: 2, ..shape([64, 64, 4, 4, 3, 3, 1, 1]) };
-    assert!(Plan::new(grouped, Direction::Forward).is_none());
+    assert!(ConvPlan::new(grouped, Direction::Forward).is_none());
 }

@@ -15,7 +15,7 @@ use synfilter::input::Input;
 use synfilter::model::{Model, Said};
 use synfilter::models::{Arch, Stem};
 use synfilter::score::Options;
-use synfilter::security::{Curves, Document, FilteredCell};
+use synfilter::security::{Curves, FilteredCell, SecurityRecord};
 use synfilter::sweep::export::{CELLS_JSONL, CELLS_PARQUET};
 use synfilter::sweep::{Choices, Job, Shard, merge};
 use synfilter::watch::{Part, Watch};
@@ -201,7 +201,7 @@ fn security_curves_that_are_stopped_go_on_and_agree_with_accuracy() {
     let error = curves(&ear).run(&out).unwrap_err();
     assert!(matches!(error, Error::Interrupted), "{error}");
     let found = curves(&()).run(&out).unwrap();
-    assert_eq!(Document::read(&out.join(Document::NAME)).unwrap(), found);
+    assert_eq!(SecurityRecord::read(&out.join(SecurityRecord::NAME)).unwrap(), found);
 
     let model = Model::open(&checkpoints[0], &Said::default(), &images).unwrap();
     let attacks = eps.map(|eps| eps.attack(Method::Fgsm, true));

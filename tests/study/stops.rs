@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use synfilter::lock::Lock;
-use synfilter::study::{Done, Event, Record, Step, finished, run};
+use synfilter::study::{Done, Event, Step, StepRecord, finished, run};
 use synfilter::{Error, Result};
 
 /// Where a process ends.
@@ -54,7 +54,7 @@ fn output(step: &Step) -> PathBuf {
 }
 
 /// One process; what it began.
-fn process(folder: &Path, steps: &[Step], end: End) -> (Result<synfilter::study::Summary>, Vec<String>) {
+fn process(folder: &Path, steps: &[Step], end: End) -> (Result<synfilter::study::StudySummary>, Vec<String>) {
     let mut fake = Fake { steps, end, begun: Vec::new(), fails: None };
     let study = folder.join("study.toml");
     let result = run(steps, &study, &mut |step| fake.execute(step), &mut |_| {}, &|| false);
@@ -73,7 +73,7 @@ fn tree(folder: &Path) -> BTreeMap<PathBuf, String> {
                 continue;
             }
             let mut text = fs::read_to_string(&path).unwrap().replace(&folder.display().to_string(), "");
-            if let Ok(mut record) = serde_json::from_str::<Record>(&text) {
+            if let Ok(mut record) = serde_json::from_str::<StepRecord>(&text) {
                 record.seconds = 0.0;
                 text = serde_json::to_string(&record).unwrap();
             }
@@ -180,7 +180,7 @@ fn records_say_what_was_done() {
     let folder = tempfile::tempdir().unwrap();
     let steps = graph(folder.path(), STUDY);
     process(folder.path(), &steps, End::Never).0.unwrap();
-    let record = Record::read(&steps[1]).unwrap().unwrap();
+    let record = StepRecord::read(&steps[1]).unwrap().unwrap();
     assert_eq!((&record.step, &record.key), (&steps[1].name, &steps[1].key));
     assert_eq!((&*record.version, record.seed), (env!("CARGO_PKG_VERSION"), 3));
     assert_eq!(record.command, ["synfilter", "eps"]);

@@ -100,8 +100,8 @@ fn named(scope: Scope) -> Option<Vec<String>> {
     (scope == Scope::Channel).then(|| LAYERS[1..].iter().map(|name| name.to_string()).collect())
 }
 
-pub fn settings(scope: Scope) -> Settings {
-    Settings {
+pub fn settings(scope: Scope) -> SweepSettings {
+    SweepSettings {
         checkpoints: [10, 20]
             .map(|epoch| CheckpointId {
                 sha256: format!("{epoch:064x}"),
@@ -148,7 +148,7 @@ pub fn weights(checkpoint: usize) -> [Vec<f32>; 3] {
     [spread(20, 1), spread(50, 2), vec![0.5; 4]]
 }
 
-pub fn plan_with(settings: Settings, block: usize) -> Plan {
+pub fn plan_with(settings: SweepSettings, block: usize) -> SweepPlan {
     let checkpoints = (0..settings.checkpoints.len()).map(|checkpoint| {
         let weights = weights(checkpoint);
         let tensors: Vec<(&str, &[f32])> =
@@ -156,10 +156,10 @@ pub fn plan_with(settings: Settings, block: usize) -> Plan {
         CheckpointPlan::of(&settings, &tensors, &OUTPUTS, Path::new("net.safetensors")).unwrap()
     });
     let checkpoints = checkpoints.collect();
-    Plan::new(settings, block, checkpoints).unwrap()
+    SweepPlan::new(settings, block, checkpoints).unwrap()
 }
 
-pub fn plan(block: usize) -> Plan {
+pub fn plan(block: usize) -> SweepPlan {
     plan_with(settings(Scope::Layer), block)
 }
 
@@ -176,7 +176,7 @@ pub fn job(folder: &Path, shard: Shard, resume: bool) -> Keep<'_> {
 }
 
 /// Sweeps with the fake; stops it after `fail_after` networks. Returns how many it measured, too.
-pub fn sweep_until(job: Keep<'_>, plan: &mut Plan, fail_after: usize) -> (Result<Finished>, usize) {
+pub fn sweep_until(job: Keep<'_>, plan: &mut SweepPlan, fail_after: usize) -> (Result<Finished>, usize) {
     let measured = Counter::new(0);
     let mut open = |checkpoint| -> Result<Box<dyn Measure + '_>> {
         Ok(Box::new(Fake { checkpoint, block: None, target: None, measured: &measured, fail_after }))
@@ -185,7 +185,7 @@ pub fn sweep_until(job: Keep<'_>, plan: &mut Plan, fail_after: usize) -> (Result
     (result, measured.get())
 }
 
-pub fn sweep_all(folder: &Path, plan: &mut Plan, resume: bool) -> Finished {
+pub fn sweep_all(folder: &Path, plan: &mut SweepPlan, resume: bool) -> Finished {
     sweep_until(job(folder, Shard::WHOLE, resume), plan, usize::MAX).0.unwrap()
 }
 

@@ -135,7 +135,7 @@ fn a_place_that_cannot_be_written_is_named() {
 
 #[test]
 fn settings_that_cannot_be_are_refused() {
-    type Change = fn(&mut Settings, &mut usize);
+    type Change = fn(&mut SweepSettings, &mut usize);
     let changes: [(Change, &str); 8] = [
         (
             |s, _| s.checkpoints[1] = s.checkpoints[0].clone(),
@@ -152,7 +152,7 @@ fn settings_that_cannot_be_are_refused() {
     for (change, expected) in changes {
         let (mut settings, mut block) = (settings(Scope::Layer), 20);
         change(&mut settings, &mut block);
-        let error = Plan::new(settings, block, plan(20).checkpoints).unwrap_err();
+        let error = SweepPlan::new(settings, block, plan(20).checkpoints).unwrap_err();
         assert!(error.to_string().starts_with(expected), "{error}");
         assert_eq!(error.exit_code(), 2);
     }
@@ -192,7 +192,7 @@ fn settings_that_cannot_be_are_refused() {
     for damage in damages {
         let mut plans = sound.clone();
         damage(&mut plans[0].targets);
-        let error = Plan::new(settings(Scope::Channel), 20, plans).unwrap_err().to_string();
+        let error = SweepPlan::new(settings(Scope::Channel), 20, plans).unwrap_err().to_string();
         assert!(error.starts_with("plan: checkpoint 0: expected layers"), "{error}");
     }
     for shard in ["0/3", "4/3", "1/0", "1", "a/b", "", "-1/2", "1/2/3"] {

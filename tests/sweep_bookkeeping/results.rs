@@ -269,7 +269,7 @@ fn an_interruption_keeps_what_is_finished() {
         Ok(Box::new(Fake { checkpoint, block: None, target: None, measured: &measured, fail_after }))
     };
     let mut last = (0, 0);
-    let mut progress = |progress: &Progress| {
+    let mut progress = |progress: &SweepProgress| {
         assert!(last <= (progress.units_done, progress.network_images_done));
         last = (progress.units_done, progress.network_images_done);
         // In the middle of the third unit.
@@ -286,7 +286,7 @@ fn an_interruption_keeps_what_is_finished() {
     assert_eq!(fs::read_to_string(journal(folder.path())).unwrap().lines().count(), 2);
 
     let (mut first, mut last) = (None, None);
-    let mut progress = |progress: &Progress| {
+    let mut progress = |progress: &SweepProgress| {
         first.get_or_insert(progress.units_done);
         last = Some((
             progress.units_done,

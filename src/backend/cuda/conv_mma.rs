@@ -3,7 +3,7 @@
 use super::abi::{self, size};
 use super::buffer::Buffer;
 use super::context::Context;
-use super::conv_plan::Plan;
+use super::conv_plan::ConvPlan;
 use super::tiles::Tile;
 use crate::graph::place::Place;
 use bytemuck::{Pod, Zeroable};
@@ -42,7 +42,7 @@ const HALVES_OF_PIECE: usize = 8;
 
 /// One direction of a convolution on a device.
 pub struct ConvMma {
-    plan: Plan,
+    plan: ConvPlan,
     /// The working weights; zero until something is written.
     pub weights: Buffer,
     /// Pixels, and first pixels of strips, in the order of their work.
@@ -70,7 +70,7 @@ impl Half {
 
 impl ConvMma {
     /// Room for the working weights of `plan`.
-    pub fn new(context: &Arc<Context>, plan: Plan) -> Self {
+    pub fn new(context: &Arc<Context>, plan: ConvPlan) -> Self {
         let weights = Buffer::zeros(context, 2 * plan.len());
         let orders = plan.orders().map(|order| Buffer::of(context, order));
         ConvMma { plan, weights, orders: Arc::new(orders) }
@@ -83,7 +83,7 @@ impl ConvMma {
     }
 
     /// How it is computed.
-    pub fn plan(&self) -> &Plan {
+    pub fn plan(&self) -> &ConvPlan {
         &self.plan
     }
 
@@ -106,7 +106,7 @@ impl ConvMma {
         unsafe { self.launch_with(context, tile, half, x, y, slabs, then) };
     }
 
-    /// As [`ConvMma::launch`], with one of [`Plan::tiles`].
+    /// As [`ConvMma::launch`], with one of [`ConvPlan::tiles`].
     ///
     /// # Safety
     /// As there.

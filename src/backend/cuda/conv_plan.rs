@@ -36,7 +36,7 @@ enum Form {
 
 /// One direction of a convolution, as the matrix kernels compute it.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct ConvPlan {
     /// How its working weights lie.
     pub working: Working,
     form: Form,
@@ -89,7 +89,7 @@ impl Axis {
     }
 }
 
-impl Plan {
+impl ConvPlan {
     /// How to compute one direction of `shape`, or nothing where it has groups.
     pub fn new(shape: ConvShape, direction: Direction) -> Option<Self> {
         let ConvShape { c, k, h, w, r, s, stride, pad, groups } = shape;
@@ -100,7 +100,7 @@ impl Plan {
         let backward = direction == Direction::BackwardInput;
         let (inputs, outputs) = if backward { (k, c) } else { (c, k) };
         let axis = |taps, size| Axis { backward, taps, stride, pad, size };
-        let mut plan = Plan {
+        let mut plan = ConvPlan {
             working: Working::zeroed(),
             form: if backward { Form::Backward } else { Form::Forward },
             height: if backward { h } else { oh },
@@ -232,7 +232,7 @@ impl Plan {
         }
     }
 
-    /// The kernel for one of [`Plan::tiles`].
+    /// The kernel for one of [`ConvPlan::tiles`].
     pub fn kernel(&self, tile: Tile, from: Place, slabs: usize) -> Chosen {
         let (module, source) = match (self.form, tile) {
             (_, Tile::K128P4 | Tile::K64P4) => ("conv_strip", ""),

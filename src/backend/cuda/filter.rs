@@ -4,7 +4,7 @@ use super::abi::{self, Working, size};
 use super::buffer::Buffer;
 use super::context::Context;
 use super::conv_mma::{ConvMma, Half};
-use super::conv_plan::Plan;
+use super::conv_plan::ConvPlan;
 use super::conv2d::ConvFma;
 use super::format::Format;
 use super::launch::Grid;
@@ -90,7 +90,7 @@ struct Masters {
 
 impl Convolver {
     fn new<T: Format>(context: &Arc<Context>, shape: ConvShape, direction: Direction) -> Self {
-        match T::HALF.zip(Plan::new(shape, direction)) {
+        match T::HALF.zip(ConvPlan::new(shape, direction)) {
             Some((half, plan)) => Convolver::Matrix(Box::new(ConvMma::new(context, plan)), half),
             None => Convolver::Fma(ConvFma::new(context, shape, direction)),
         }

@@ -1,7 +1,7 @@
 //! Channels: the most fragile and the most antifragile ones, with the errors of their scores.
 
 use super::super::figure::{Figure, Section, Tile, slug};
-use super::super::gather::{Material, Swept};
+use super::super::gather::{Material, SweptNetwork};
 use super::super::scale::{Scale, labelled, range};
 use super::super::svg::{Anchor, Canvas};
 use super::super::words;
@@ -19,14 +19,14 @@ pub fn figures(material: &Material) -> Vec<Figure> {
     material.networks.iter().filter(|swept| swept.is_of_channels()).flat_map(of_network).collect()
 }
 
-fn of_network(swept: &Swept) -> Vec<Figure> {
+fn of_network(swept: &SweptNetwork) -> Vec<Figure> {
     rankings(&swept.scored.scores, Which::Adversarial, TOP)
         .iter()
         .map(|ranking| figure(swept, ranking))
         .collect()
 }
 
-fn figure(swept: &Swept, ranking: &Ranking) -> Figure {
+fn figure(swept: &SweptNetwork, ranking: &Ranking) -> Figure {
     let of = &swept.scored.checkpoint;
     let undefined = match ranking.undefined {
         0 => String::new(),

@@ -1,7 +1,7 @@
 //! Heat maps: layers in network order × epochs (and seeds), one tile per score, with the labels as shapes.
 
 use super::super::figure::{Figure, Key, Section, Tile, slug};
-use super::super::gather::{Material, Swept};
+use super::super::gather::{Material, SweptNetwork};
 use super::super::svg::{Anchor, Canvas, Frame};
 use super::super::words;
 use super::labels::{draw_label, label_keys};
@@ -26,16 +26,17 @@ pub fn figures(material: &Material) -> Vec<Figure> {
     let mut figures = Vec::new();
     for networks in of_one_training(material) {
         // Of layers: channels have a ranking.
-        let of_layers =
-            |swept: &&Swept| swept.responses.targets.iter().any(|t| t.channel.is_none() && t.layer.is_some());
-        let networks: Vec<&Swept> = networks.into_iter().filter(of_layers).collect();
+        let of_layers = |swept: &&SweptNetwork| {
+            swept.responses.targets.iter().any(|t| t.channel.is_none() && t.layer.is_some())
+        };
+        let networks: Vec<&SweptNetwork> = networks.into_iter().filter(of_layers).collect();
         let kinds = std::iter::once(None).chain(FilterKind::ALL.map(Some));
         figures.extend(kinds.filter_map(|filter| figure(&networks, filter)));
     }
     figures
 }
 
-fn figure(networks: &[&Swept], filter: Option<FilterKind>) -> Option<Figure> {
+fn figure(networks: &[&SweptNetwork], filter: Option<FilterKind>) -> Option<Figure> {
     let first = &networks.first()?.scored.checkpoint;
     // Layers by their place; a sweep may have left some out.
     let mut layers: BTreeMap<usize, &str> = BTreeMap::new();
@@ -157,7 +158,7 @@ impl Map<'_> {
 }
 
 /// Swept networks that differ in seed and epoch alone, in the order of the material.
-fn of_one_training(material: &Material) -> impl Iterator<Item = Vec<&Swept>> {
+fn of_one_training(material: &Material) -> impl Iterator<Item = Vec<&SweptNetwork>> {
     let chunks = material.networks.chunk_by(|a, b| {
         let (a, b) = (&a.scored.checkpoint, &b.scored.checkpoint);
         (&a.arch, a.stem, &a.dataset) == (&b.arch, b.stem, &b.dataset)

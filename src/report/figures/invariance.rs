@@ -8,7 +8,9 @@ use super::super::svg::{Anchor, Canvas, Frame};
 use super::super::words;
 use super::security::axes;
 use crate::filter::FilterKind;
-use crate::invariance::document::{Comparison, DepthAgreement, Document, Findings, Landmark, Measure};
+use crate::invariance::document::{
+    Comparison, DepthAgreement, Findings, InvarianceRecord, Landmark, Measure,
+};
 use crate::invariance::shown;
 use crate::score::Which;
 
@@ -89,7 +91,7 @@ pub fn agreements(comparison: &Comparison) -> Vec<Agreement> {
     }
 }
 
-fn agreement(at: usize, document: &Document) -> Option<Figure> {
+fn agreement(at: usize, document: &InvarianceRecord) -> Option<Figure> {
     let rows: Vec<(String, Vec<Agreement>)> =
         document.comparisons.iter().map(|comparison| (heading(comparison), agreements(comparison))).collect();
     if rows.is_empty() {

@@ -1,11 +1,11 @@
 //! Response curves: one tile per layer, a panel per filter.
 
 use super::super::figure::{CHARACTER, Figure, Key, Section, Tile, slug};
-use super::super::gather::{Material, Swept};
+use super::super::gather::{Material, SweptNetwork};
 use super::super::scale::Scale;
 use super::super::svg::{Anchor, Canvas, Frame};
 use super::super::words;
-use crate::score::curves::{Curve, Response};
+use crate::score::curves::{Response, ResponseCurve};
 use crate::score::{Label, Which, rankings};
 use std::collections::BTreeSet;
 
@@ -23,11 +23,12 @@ pub fn figures(material: &Material) -> Vec<Figure> {
     material.networks.iter().filter_map(|swept| figure(material, swept)).collect()
 }
 
-fn figure(material: &Material, swept: &Swept) -> Option<Figure> {
+fn figure(material: &Material, swept: &SweptNetwork) -> Option<Figure> {
     let of = &swept.scored.checkpoint;
     let targets = shown(swept);
     let first = targets.first()?;
-    let highest = targets.iter().flat_map(|target| &target.curves).map(Curve::highest).fold(1.0, f64::max);
+    let highest =
+        targets.iter().flat_map(|target| &target.curves).map(ResponseCurve::highest).fold(1.0, f64::max);
     let columns = if targets.len() < 3 { targets.len() } else { 3 };
     let what = match (first.layer.is_some(), first.channel.is_some()) {
         (_, true) => "channels at the ends of the ranking",
@@ -63,7 +64,7 @@ fn figure(material: &Material, swept: &Swept) -> Option<Figure> {
 }
 
 /// The targets that are drawn: all layers; of channels the ends of the ranking by adversarial score.
-fn shown(swept: &Swept) -> Vec<&Response> {
+fn shown(swept: &SweptNetwork) -> Vec<&Response> {
     let ranked: BTreeSet<(String, usize)> = rankings(&swept.scored.scores, Which::Adversarial, CHANNELS)
         .into_iter()
         .flat_map(|ranking| ranking.most_fragile.into_iter().chain(ranking.most_antifragile))
@@ -76,7 +77,7 @@ fn shown(swept: &Swept) -> Vec<&Response> {
     swept.responses.targets.iter().filter(is_shown).collect()
 }
 
-fn tile(swept: &Swept, target: &Response, highest: f64) -> Tile {
+fn tile(swept: &SweptNetwork, target: &Response, highest: f64) -> Tile {
     let name = match target.channel {
         Some(channel) => {
             format!("{}, channel {channel}", words::layer(target.layer.as_deref().unwrap_or_default()))
@@ -120,7 +121,7 @@ fn tile(swept: &Swept, target: &Response, highest: f64) -> Tile {
     }
 }
 
-fn panel(canvas: &mut Canvas, curve: &Curve, frame: Frame, y: &Scale) {
+fn panel(canvas: &mut Canvas, curve: &ResponseCurve, frame: Frame, y: &Scale) {
     let Frame { x: left, width, .. } = frame;
     let (right, base) = (left + width, y.place(0.0));
     canvas.text("m", (left, TOP - 6.0), Anchor::Start, curve.filter.name());
@@ -152,7 +153,7 @@ fn panel(canvas: &mut Canvas, curve: &Curve, frame: Frame, y: &Scale) {
 }
 
 /// All values in ten-thousandths, for the page's script: clean; adversarial; density.
-fn values(curve: &Curve) -> String {
+fn values(curve: &ResponseCurve) -> String {
     let list = |values: &[f64]| {
         values.iter().map(|value| format!("{:.0}", value * 1e4)).collect::<Vec<_>>().join(" ")
     };

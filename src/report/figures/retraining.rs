@@ -5,8 +5,8 @@ use super::super::gather::Material;
 use super::super::scale::{Scale, labelled, range};
 use super::super::svg::{Anchor, Canvas};
 use super::super::words;
-use crate::retrain::Document;
-use crate::retrain::document::{ArmResult, Network, Summary};
+use crate::retrain::RetrainingRecord;
+use crate::retrain::document::{ArmResult, RetrainedNetwork, Summary};
 use crate::security::Count;
 use crate::text::of_training;
 
@@ -20,7 +20,7 @@ pub fn figures(material: &Material) -> Vec<Figure> {
     material.retrainings.iter().map(|found| figure(&found.document)).collect()
 }
 
-fn figure(document: &Document) -> Figure {
+fn figure(document: &RetrainingRecord) -> Figure {
     let settings = &document.settings;
     let name = network(document);
     let clean = tile(document, "clean images", |network| network.clean, |result| result.clean);
@@ -55,20 +55,20 @@ fn figure(document: &Document) -> Figure {
 }
 
 /// What was retrained, in words.
-pub fn network(document: &Document) -> String {
+pub fn network(document: &RetrainingRecord) -> String {
     let settings = &document.settings;
     let training = of_training(settings.checkpoint.seed, settings.checkpoint.epoch);
     format!("{} on {}{training}", settings.network(), settings.dataset)
 }
 
 fn tile(
-    document: &Document,
+    document: &RetrainingRecord,
     title: &str,
-    count: impl Fn(&Network) -> Count,
+    count: impl Fn(&RetrainedNetwork) -> Count,
     summary: impl Fn(&ArmResult) -> Summary,
 ) -> Tile {
     let images = document.settings.measured();
-    let percent = |network: &Network| 100.0 * count(network).correct as f64 / images as f64;
+    let percent = |network: &RetrainedNetwork| 100.0 * count(network).correct as f64 / images as f64;
     let mut values: Vec<f64> = Vec::new();
     for result in &document.arms {
         let Summary { mean, sd } = summary(result);

@@ -7,7 +7,7 @@ use super::super::scale::{Scale, labelled};
 use super::super::svg::{Anchor, Canvas, Frame};
 use super::super::words;
 use crate::attack::Method;
-use crate::security::{Curve, Document, NetworkCurves};
+use crate::security::{NetworkCurves, SecurityCurve, SecurityRecord};
 use crate::text::of_training;
 
 const TILE: (f64, f64) = (350.0, 250.0);
@@ -15,10 +15,10 @@ const PLOT: Frame = Frame { x: 44.0, y: 26.0, width: 294.0, height: 178.0 };
 
 /// One figure per data set and number of images, with all networks of all documents.
 pub fn figures(material: &Material) -> Vec<Figure> {
-    let mut groups: Vec<Vec<&Document>> = Vec::new();
+    let mut groups: Vec<Vec<&SecurityRecord>> = Vec::new();
     for found in &material.attacks {
         let document = &found.document;
-        let same = |group: &&mut Vec<&Document>| images(group[0]) == images(document);
+        let same = |group: &&mut Vec<&SecurityRecord>| images(group[0]) == images(document);
         match groups.iter_mut().find(same) {
             Some(group) => group.push(document),
             None => groups.push(vec![document]),
@@ -28,11 +28,11 @@ pub fn figures(material: &Material) -> Vec<Figure> {
 }
 
 /// What decides whether accuracies mean the same.
-fn images(document: &Document) -> (&str, usize, bool) {
+fn images(document: &SecurityRecord) -> (&str, usize, bool) {
     (&document.dataset_digest, document.images, document.clamp)
 }
 
-fn figure(at: usize, group: &[&Document]) -> Figure {
+fn figure(at: usize, group: &[&SecurityRecord]) -> Figure {
     let networks: Vec<&NetworkCurves> = group.iter().flat_map(|document| &document.networks).collect();
     let mut kinds: Vec<String> = Vec::new();
     for curve in networks.iter().flat_map(|network| &network.curves) {
@@ -43,7 +43,7 @@ fn figure(at: usize, group: &[&Document]) -> Figure {
     }
     let points = networks.iter().flat_map(|network| &network.curves).flat_map(|curve| &curve.points);
     let largest = points.map(|point| point.eps).fold(0.0, f64::max);
-    let Document { dataset, images, .. } = group[0];
+    let SecurityRecord { dataset, images, .. } = group[0];
     let clip = if group[0].clamp { "clipped to [0, 1]" } else { "not clipped" };
     Figure {
         name: slug(&format!("security {dataset} {}", at + 1)),
@@ -129,7 +129,7 @@ fn tile(kind: &str, networks: &[&NetworkCurves], images: usize, largest: f64) ->
 }
 
 /// ε and correct images, from no attack on.
-fn points(network: &NetworkCurves, curve: &Curve) -> Vec<(f64, usize)> {
+fn points(network: &NetworkCurves, curve: &SecurityCurve) -> Vec<(f64, usize)> {
     let clean = (0.0, network.clean.correct);
     std::iter::once(clean).chain(curve.points.iter().map(|point| (point.eps, point.count.correct))).collect()
 }

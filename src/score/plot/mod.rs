@@ -2,7 +2,7 @@
 
 mod canvas;
 
-use super::curves::{Curve, Response, Responses};
+use super::curves::{Response, ResponseCurve, Responses};
 use crate::text::of_training;
 use canvas::{Canvas, Line, SEVERAL, coloured, sampled};
 use std::fmt::Write;
@@ -61,7 +61,7 @@ fn legend(screen: Screen) -> String {
 }
 
 /// The highest value of an axis: a multiple of a quarter.
-fn top<'c>(curves: impl Iterator<Item = &'c Curve>) -> f64 {
+fn top<'c>(curves: impl Iterator<Item = &'c ResponseCurve>) -> f64 {
     let highest = curves.fold(1.0, |highest: f64, curve| highest.max(curve.highest()));
     (highest * 4.0).ceil() / 4.0
 }
@@ -163,7 +163,7 @@ fn plot(target: &Response, screen: Screen) -> String {
     text
 }
 
-fn lines(curve: &Curve) -> Vec<Line<'_>> {
+fn lines(curve: &ResponseCurve) -> Vec<Line<'_>> {
     let kinds = [(Some(&curve.density), DENSITY), (curve.adv.as_ref(), ADV), (curve.clean.as_ref(), CLEAN)];
     let line = |(values, (mark, colour)): (Option<_>, (char, u8))| {
         values.map(|values: &Vec<f64>| Line { values, mark, colour })
