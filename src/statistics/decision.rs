@@ -147,3 +147,67 @@ impl Estimate {
         if fourths > 0.0 { squares * squares / fourths } else { 0.0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bits::Bits;
+    use crate::statistics::Sample;
+
+    #[test]
+    fn intervals_decide() {
+        let bounds = Bounds { tau: 0.01, margin: 0.03 };
+        for (score, se, expected) in [
+            (-0.051, 0.02, Decision::Decided(Label::Fragile)),
+            (-0.049, 0.02, Decision::Undecided),
+            (0.051, 0.02, Decision::Decided(Label::Antifragile)),
+            (0.0, 0.014, Decision::Decided(Label::Robust)),
+            (0.0, 0.015, Decision::Undecided),
+            (-0.009, 0.01, Decision::Decided(Label::Robust)),
+            // Known to lie between τ and m: small, and yet it counts.
+            (0.02, 0.001, Decision::Decided(Label::Antifragile)),
+            (0.01, 0.0, Decision::Decided(Label::Robust)),
+        ] {
+            assert_eq!(bounds.decide(score, se, 2.0), expected, "{score} ± {se}");
+        }
+    }
+
+    #[test]
+    fn guards_hold_labels_back_and_say_why() {
+        let bounds = Bounds { tau: 0.0, margin: 0.02 };
+        let right = |count: usize| -> Bits { (0..400).map(|image| image < count).collect() };
+        // A score of so many images of equal influence, known well.
+        let of = |images: usize| {
+            let influence = |i: usize| if i < images { [0.1, -0.1][i % 2] } else { 0.0 };
+            Estimate { value: 0.5, influence: (0..400).map(influence).collect() }
+        };
+        let judge = |estimate: Option<&Estimate>, which, clean, adv| {
+            let (clean, adv) = (right(clean), right(adv));
+            bounds.judge(estimate, which, &Pool::new(Sample::whole(400), &clean, &adv), 3.0)
+        };
+        let antifragile = Decision::Decided(Label::Antifragile);
+        assert_eq!(judge(Some(&of(30)), Which::Clean, 100, 0), antifragile);
+        assert_eq!(judge(Some(&of(28)), Which::Clean, 100, 0), Decision::Held(Guard::FewImages));
+        assert_eq!(judge(Some(&of(0)), Which::Clean, 100, 0), Decision::Held(Guard::FewImages));
+        assert_eq!(judge(Some(&of(30)), Which::Clean, 99, 200), Decision::Held(Guard::FewRight));
+        assert_eq!(judge(Some(&of(30)), Which::Adversarial, 99, 200), antifragile);
+        assert_eq!(judge(Some(&of(30)), Which::Difference, 200, 99), Decision::Held(Guard::FewRight));
+        for (which, clean, adv, expected) in [
+            (Which::Clean, 0, 9, Label::UndefinedClean),
+            (Which::Adversarial, 0, 0, Label::UndefinedAdversarial),
+            (Which::Difference, 0, 9, Label::UndefinedClean),
+            (Which::Difference, 9, 0, Label::UndefinedAdversarial),
+        ] {
+            assert_eq!(judge(None, which, clean, adv), Decision::Undefined(expected));
+        }
+        let held = Decision::Held(Guard::FewImages);
+        assert_eq!((held.word(), antifragile.word()), ("undecided", "antifragile"));
+        assert_eq!(held.to_string(), "undecided: the score rests on fewer than 30 images");
+        assert_eq!(
+            Decision::Undefined(Label::UndefinedClean).to_string(),
+            "undefined: the unfiltered clean accuracy is 0"
+        );
+        let skewed = Estimate { value: 0.0, influence: vec![3.0, 1.0, 1.0, 1.0] };
+        assert!((skewed.effective_images() - 144.0 / 84.0).abs() < 1e-12);
+    }
+}

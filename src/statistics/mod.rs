@@ -12,6 +12,7 @@
 //! | [`rule`], [`decision`] | what has to be known before a layer is left, and whether it is |
 //! | [`reach`] | whether it ever can be, from the unfiltered network's outcomes |
 
+mod asked;
 pub mod decision;
 pub mod estimate;
 mod label;
@@ -24,12 +25,13 @@ pub mod simpson;
 pub mod target;
 mod which;
 
-pub use decision::{Decision, Finding, Guard};
+pub use asked::{Asked, Over};
+pub use decision::{Bounds, Decision, Finding, Guard};
 pub use estimate::Estimate;
 pub use label::Label;
 pub use pool::Pool;
 pub use reach::Reach;
-pub use rule::{Asked, Over, Rule, Until};
+pub use rule::{Rule, Until};
 pub use sample::{Sample, Seen};
 pub use target::{Curve, Estimates, Point};
 pub use which::{Baseline, Which};

@@ -15,13 +15,13 @@
 //!
 //! Stopping at a given standard error needs no correction: it does not look at the score (Chow, Robbins 1965).
 
+use super::asked::Asked;
 use super::decision::{Bounds, Decision, Finding};
 use super::pool::Pool;
 use super::target::Estimates;
 use super::which::{Baseline, Which};
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
-use crate::named_choice::named_choice;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 use std::fmt;
@@ -68,124 +68,19 @@ impl FromStr for Until {
     }
 }
 
-named_choice!(
-    /// Over which filters a score has to be known.
-    Over, "filters" {
-        /// The mean over the filters that are swept.
-        Combined = "combined",
-        /// Each filter by itself.
-        Filters = "filters",
-        /// Both.
-        All = "all"
-    }
-);
-
-/// Which scores of a layer have to be known.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Asked {
-    /// At least one, each once, in the order of [`Which::ALL`].
-    scores: Vec<Which>,
-    over: Over,
-}
-
-impl Asked {
-    /// These scores, in any order, over these filters.
-    ///
-    /// # Errors
-    /// A usage error for no score.
-    pub fn new(scores: &[Which], over: Over) -> Result<Asked> {
-        let scores: Vec<Which> = Which::ALL.into_iter().filter(|which| scores.contains(which)).collect();
-        if scores.is_empty() {
-            return Err(Error::usage("by: expected at least one score, found none"));
-        }
-        Ok(Asked { scores, over })
-    }
-
-    /// The scores that are asked for of a target that is swept with these filters. One filter has no combined score, and
-    /// its own stands for it.
-    pub fn of(&self, filters: &[FilterKind]) -> Vec<(Option<FilterKind>, Which)> {
-        let combined = (self.over != Over::Filters && filters.len() > 1).then_some(None);
-        let each = self.over != Over::Combined || filters.len() == 1;
-        let each = filters.iter().filter(|_| each).map(|&filter| Some(filter));
-        each.chain(combined)
-            .flat_map(|filter| self.scores.iter().map(move |&which| (filter, which)))
-            .collect()
+impl From<Until> for String {
+    fn from(until: Until) -> String {
+        until.to_string()
     }
 }
 
-impl Default for Asked {
-    /// The three combined scores.
-    fn default() -> Self {
-        Asked { scores: Which::ALL.to_vec(), over: Over::Combined }
+impl TryFrom<String> for Until {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        text.parse()
     }
 }
-
-impl fmt::Display for Asked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words: Vec<String> = Vec::new();
-        if self.scores.len() < Which::ALL.len() {
-            words.extend(self.scores.iter().map(Which::to_string));
-        }
-        if self.over != Over::Combined || words.is_empty() {
-            words.push(self.over.to_string());
-        }
-        f.pad(&words.join(","))
-    }
-}
-
-impl FromStr for Asked {
-    type Err = Error;
-
-    /// Scores (clean, adversarial, difference; all three if none is named) and over which filters (combined, filters, all;
-    /// combined if nothing is said), with commas between them: "adversarial", "clean,adversarial", "difference,all", "all".
-    fn from_str(text: &str) -> Result<Self> {
-        let (mut scores, mut over) = (Vec::new(), None);
-        for word in text.split(',').map(str::trim) {
-            let again = match (word.parse::<Which>(), word.parse::<Over>()) {
-                (Ok(which), _) => {
-                    scores.contains(&which) || {
-                        scores.push(which);
-                        false
-                    }
-                }
-                (_, Ok(named)) => over.replace(named).is_some(),
-                _ => {
-                    return Err(Error::usage(format!(
-                        "by: expected scores (clean, adversarial, difference) and combined, filters or all, found \"{word}\""
-                    )));
-                }
-            };
-            if again {
-                return Err(Error::usage(format!(
-                    "by: expected each once and one choice of filters, found \"{text}\""
-                )));
-            }
-        }
-        let scores = if scores.is_empty() { &Which::ALL[..] } else { &scores };
-        Asked::new(scores, over.unwrap_or(Over::Combined))
-    }
-}
-
-/// Text, for serde.
-macro_rules! as_text {
-    ($($type:ty),+) => {$(
-        impl From<$type> for String {
-            fn from(value: $type) -> String {
-                value.to_string()
-            }
-        }
-
-        impl TryFrom<String> for $type {
-            type Error = Error;
-
-            fn try_from(text: String) -> Result<Self> {
-                text.parse()
-            }
-        }
-    )+};
-}
-as_text!(Until, Asked);
 
 /// When a sweep leaves a layer. Part of the settings of a run: which images its networks see depends on it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -297,5 +192,112 @@ impl Rule {
             (_, Until::Se(target), score) => score.is_some_and(|(_, se)| se <= target),
         };
         findings.iter().filter(|finding| asked.contains(&(finding.filter, finding.which))).all(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statistics::{Guard, Label};
+
+    fn close(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-6, "{found}, expected {expected}");
+    }
+
+    #[test]
+    fn critical_values_spend_alpha() {
+        // Quantiles by Python's statistics.NormalDist.
+        let rule = Rule::default();
+        let at = |look, looks| rule.critical(look, looks, 26, &FilterKind::ALL);
+        close(at(1, 4), 2.999977);
+        close(at(3, 4), 2.999977);
+        close(at(4, 4), 2.034512);
+        close(at(1, 1), 1.959964);
+        let family = Rule { family_wise: true, ..Rule::default() };
+        close(family.critical(4, 4, 26, &FilterKind::ALL), 3.461497);
+        let strict = Rule { alpha: 0.01, ..Rule::default() };
+        close(strict.critical(1, 2, 26, &FilterKind::ALL), 3.460087);
+        let precise = Rule { until: Until::Se(0.005), family_wise: true, ..Rule::default() };
+        assert_eq!(precise.critical(1, 4, 26, &FilterKind::ALL), 1.96);
+        // All looks together, by Bonferroni.
+        let normal = Normal::standard();
+        let spent: f64 = (1..=7).map(|look| 2.0 * normal.sf(at(look, 7))).sum();
+        assert!((spent - 0.05).abs() < 1e-9, "{spent}");
+    }
+
+    #[test]
+    fn a_rule_reads_back_and_is_checked() {
+        let rule = Rule { until: Until::Se(0.005), by: "adversarial".parse().unwrap(), ..Rule::default() };
+        let json = serde_json::to_string(&rule).unwrap();
+        assert_eq!(
+            json,
+            "{\"until\":\"se=0.005\",\"by\":\"adversarial\",\"baseline\":\"density\",\"tau\":0.0,\"margin\":0.02,\
+             \"alpha\":0.05,\"family_wise\":false}"
+        );
+        assert_eq!(serde_json::from_str::<Rule>(&json).unwrap(), rule);
+        assert!(rule.check().is_ok() && Rule::default().check().is_ok());
+        for (rule, expected) in [
+            (
+                Rule { tau: 0.02, ..Rule::default() },
+                "margin: expected more than tau, which is 0.02, found 0.02",
+            ),
+            (Rule { tau: -1.0, ..Rule::default() }, "tau: expected a number of at least 0, found -1"),
+            (Rule { alpha: 1.0, ..Rule::default() }, "alpha: expected a number between 0 and 1, found 1"),
+            (
+                Rule { margin: f64::NAN, ..Rule::default() },
+                "margin: expected more than tau, which is 0, found NaN",
+            ),
+            (
+                Rule { until: Until::Se(0.0), ..Rule::default() },
+                "until: expected a standard error above 0, found 0",
+            ),
+        ] {
+            let error = rule.check().unwrap_err();
+            assert_eq!((error.to_string().as_str(), error.exit_code()), (expected, 2));
+        }
+        for text in ["", "se=", "se=0", "se=-1", "se=nan", "se=inf", "se", "precise"] {
+            let error = text.parse::<Until>().unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!("until: expected decided, or se=X with X above 0, found \"{text}\"")
+            );
+        }
+        assert_eq!("decided".parse::<Until>().unwrap(), Until::Decided);
+    }
+
+    #[test]
+    fn a_layer_is_left_when_all_that_is_asked_is_known_at_once() {
+        let finding = |filter, which, se, decision| Finding {
+            filter,
+            which,
+            score: Some((0.1, se)),
+            critical: 3.0,
+            decision,
+        };
+        let [high, low] = [FilterKind::HighPass, FilterKind::LowPass];
+        let decided = Decision::Decided(Label::Robust);
+        let mut findings = vec![
+            finding(Some(high), Which::Clean, 0.1, Decision::Undecided),
+            finding(None, Which::Clean, 0.01, decided),
+            finding(None, Which::Adversarial, 0.02, Decision::Undecided),
+            Finding {
+                score: None,
+                ..finding(None, Which::Difference, 0.0, Decision::Undefined(Label::UndefinedClean))
+            },
+        ];
+        let finished = |findings: &[Finding], by: &str, until| {
+            Rule { by: by.parse().unwrap(), until, ..Rule::default() }.finished(findings, &[high, low])
+        };
+        assert!(!finished(&findings, "combined", Until::Decided));
+        assert!(
+            finished(&findings, "clean", Until::Decided) && finished(&findings, "difference", Until::Decided)
+        );
+        assert!(!finished(&findings, "clean,all", Until::Decided));
+        assert!(finished(&findings, "combined", Until::Se(0.02)));
+        assert!(!finished(&findings, "combined", Until::Se(0.019)));
+        findings[2].decision = Decision::Held(Guard::FewImages);
+        assert!(!finished(&findings, "combined", Until::Se(0.02)));
+        findings[2].decision = decided;
+        assert!(finished(&findings, "combined", Until::Decided));
     }
 }

@@ -111,3 +111,128 @@ impl Estimate {
         Some(Estimate { value, influence: influence.collect() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Random;
+    use crate::statistics::{Sample, simpson};
+
+    /// Outcomes of the unfiltered network, clean and attacked, and of `points` networks on all images.
+    fn outcomes(images: usize, points: usize) -> (Bits, Bits, Vec<Bits>) {
+        let mut random = Random::new(11, 0);
+        let ease: Vec<f32> = (0..images).map(|_| random.uniform()).collect();
+        let clean = ease.iter().map(|&ease| ease > 0.2).collect();
+        let adv = ease.iter().map(|&ease| ease > 0.6).collect();
+        let networks = (0..points).map(|k| {
+            let lost = k as f32 / points as f32;
+            ease.iter().map(|&ease| ease + 0.4 * random.uniform() > 0.5 + lost).collect()
+        });
+        (clean, adv, networks.collect())
+    }
+
+    fn seen_of(bits: &Bits, sample: Sample, seen: Seen) -> Bits {
+        let all: Vec<bool> = bits.iter().collect();
+        sample.saw(seen).map(|position| all[position]).collect()
+    }
+
+    fn thinned(networks: &[Bits], sample: Sample) -> Vec<(Seen, Bits)> {
+        let of = |(k, bits)| (Seen::Variant(k), seen_of(bits, sample, Seen::Variant(k)));
+        networks.iter().enumerate().map(of).collect()
+    }
+
+    fn estimate(networks: &[(Seen, Bits)], weights: &[f64], unfiltered: &Bits, pool: &Pool) -> Estimate {
+        let networks = networks.iter().map(|(seen, bits)| (*seen, bits));
+        Estimate::sampled(networks, weights, unfiltered, pool).unwrap()
+    }
+
+    #[test]
+    fn without_thinning_nothing_changes() {
+        let (clean, adv, networks) = outcomes(333, 9);
+        let weights = simpson::weights(9);
+        let pool = Pool::new(Sample::whole(333), &clean, &adv);
+        let found = estimate(&thinned(&networks, pool.sample()), &weights, &adv, &pool);
+        let today = Estimate::relative(networks.iter(), &weights, &adv).unwrap();
+        let bits = |estimate: &Estimate| -> Vec<u64> {
+            let numbers = [estimate.value, estimate.standard_error()];
+            numbers.iter().chain(&estimate.influence).map(|number| number.to_bits()).collect()
+        };
+        assert_eq!(bits(&found), bits(&today));
+        // Nor where every network keeps all weights.
+        let pool = Pool::new(Sample::new(333, 4).unwrap(), &clean, &adv);
+        let all: Vec<(Seen, Bits)> = networks.iter().map(|bits| (Seen::All, bits.clone())).collect();
+        assert_eq!(bits(&estimate(&all, &weights, &adv, &pool)), bits(&today));
+        let never: Bits = (0..333).map(|_| false).collect();
+        let none = Estimate::sampled(
+            thinned(&networks, pool.sample()).iter().map(|(s, b)| (*s, b)),
+            &weights,
+            &never,
+            &pool,
+        );
+        assert_eq!(none, None);
+    }
+
+    #[test]
+    fn influences_are_derivatives() {
+        // Weighing one image more by h, in its stratum, among those that were seen and in the unfiltered accuracy, moves the
+        // ratio by h/M times its influence; the root of n/(n−1) widens that within the images of a stratum that were seen.
+        let (clean, adv, networks) = outcomes(8 * 64 + 30, 11);
+        let sample = Sample::new(clean.len(), 4).unwrap();
+        let (weights, images) = (simpson::weights(11), clean.len());
+        let pool = Pool::new(sample, &clean, &adv);
+        assert_eq!(pool.strata().sizes.len(), 3);
+        let x: Vec<bool> = adv.iter().collect();
+        let stratum = |i: usize| usize::from(pool.strata().of[i]);
+        let all: Vec<Vec<bool>> = networks.iter().map(|bits| bits.iter().collect()).collect();
+        let ratio = |image: usize, h: f64| {
+            let weight = |i: usize| if i == image { 1.0 + h } else { 1.0 };
+            let sum =
+                |keep: &dyn Fn(usize) -> bool| (0..images).filter(|&i| keep(i)).map(weight).sum::<f64>();
+            let accuracy = |k: usize| -> f64 {
+                let saw: Vec<bool> = (0..images).map(|i| (i / 64 + k) % 4 == 0).collect();
+                let within = |z| {
+                    sum(&|i| stratum(i) == z) * sum(&|i| saw[i] && stratum(i) == z && all[k][i])
+                        / sum(&|i| saw[i] && stratum(i) == z)
+                };
+                (0..3).map(within).sum()
+            };
+            weights.iter().enumerate().map(|(k, w)| w * accuracy(k)).sum::<f64>() / sum(&|i| x[i])
+        };
+        let found = estimate(&thinned(&networks, sample), &weights, &adv, &pool);
+        assert!((found.value - ratio(0, 0.0)).abs() < 1e-12);
+        let slopes: Vec<f64> =
+            (0..images).map(|i| (ratio(i, 1e-4) - ratio(i, -1e-4)) / 2e-4 * images as f64).collect();
+        for image in 0..images {
+            let alike = (0..images).filter(|&i| (i / 64 % 4, stratum(i)) == (image / 64 % 4, stratum(image)));
+            let alike: Vec<f64> = alike.map(|i| slopes[i]).collect();
+            let n = alike.len() as f64;
+            let mean = alike.iter().sum::<f64>() / n;
+            let expected = mean + (slopes[image] - mean) * (n / (n - 1.0)).sqrt();
+            assert!((found.influence[image] - expected).abs() < 1e-5, "{image}: {expected} {found:?}");
+        }
+        assert!(found.influence.iter().sum::<f64>().abs() < 1e-9);
+    }
+
+    #[test]
+    fn networks_of_all_images_add_as_they_did() {
+        let (clean, adv, networks) = outcomes(600, 7);
+        let sample = Sample::new(600, 8).unwrap();
+        let pool = Pool::new(sample, &clean, &adv);
+        let weights = simpson::weights(7);
+        let mut mixed = thinned(&networks, sample);
+        (mixed[0], mixed[4]) = ((Seen::All, clean.clone()), (Seen::All, networks[4].clone()));
+        let found = estimate(&mixed, &weights, &clean, &pool);
+        let (whole, part): (Vec<_>, Vec<_>) =
+            mixed.into_iter().zip(&weights).partition(|((seen, _), _)| *seen == Seen::All);
+        let alone = |some: Vec<((Seen, Bits), &f64)>| {
+            let (networks, weights): (Vec<_>, Vec<&f64>) = some.into_iter().unzip();
+            let weights: Vec<f64> = weights.into_iter().copied().collect();
+            estimate(&networks, &weights, &clean, &pool)
+        };
+        let (whole, part) = (alone(whole), alone(part));
+        assert!((found.value - whole.value - part.value).abs() < 1e-12);
+        for (image, influence) in found.influence.iter().enumerate() {
+            assert!((influence - whole.influence[image] - part.influence[image]).abs() < 1e-12);
+        }
+    }
+}
