@@ -74,6 +74,7 @@ pub mod report;
 pub mod retrain;
 pub mod score;
 pub mod security;
+pub mod statistics;
 pub mod study;
 pub mod sweep;
 pub mod tape;

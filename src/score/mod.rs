@@ -12,12 +12,11 @@
 //! [`estimate`]'s.
 
 pub mod curves;
-pub mod estimate;
 pub mod plot;
 mod ranking;
-pub mod simpson;
 mod table;
 
+pub use crate::statistics::{Baseline, Label, Which, estimate, simpson};
 pub use ranking::{Ranked, Ranking, ranking_table, rankings};
 pub use table::table;
 
@@ -25,86 +24,15 @@ use crate::columnar::{Field, Kind, TableWriter, Value};
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
 use crate::models::Stem;
+use crate::statistics::{Curve, Estimate, Estimates, Point, Pool, Sample, Seen};
 use crate::sweep::Run;
 use crate::sweep::export::{CELLS_PARQUET, HASH_KEY, read_cells};
 use crate::sweep::record::{Record, filter_name};
-use estimate::Estimate;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
 use std::path::Path;
-use std::str::FromStr;
 
 /// The name of the table of scores in a run's folder.
 pub const SCORES_PARQUET: &str = "scores.parquet";
-
-/// What accuracy is compared with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Baseline {
-    /// The share of kept weights ρ, as the authors' own analysis does.
-    Density,
-    /// The unfiltered network: 1.
-    Unfiltered,
-}
-
-impl fmt::Display for Baseline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Baseline::Density => "density",
-            Baseline::Unfiltered => "unfiltered",
-        })
-    }
-}
-
-impl FromStr for Baseline {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        [Baseline::Density, Baseline::Unfiltered]
-            .into_iter()
-            .find(|baseline| baseline.to_string() == name)
-            .ok_or_else(|| {
-                Error::usage(format!("unknown baseline \"{name}\": expected density or unfiltered"))
-            })
-    }
-}
-
-/// One of the three scores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Which {
-    /// The clean score S.
-    Clean,
-    /// The adversarial score Sε.
-    Adversarial,
-    /// The difference score SΔ.
-    Difference,
-}
-
-impl Which {
-    /// All of them.
-    pub const ALL: [Which; 3] = [Which::Clean, Which::Adversarial, Which::Difference];
-}
-
-impl fmt::Display for Which {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Which::Clean => "clean",
-            Which::Adversarial => "adversarial",
-            Which::Difference => "difference",
-        })
-    }
-}
-
-impl FromStr for Which {
-    type Err = Error;
-
-    fn from_str(name: &str) -> Result<Self> {
-        Which::ALL.into_iter().find(|which| which.to_string() == name).ok_or_else(|| {
-            Error::usage(format!("unknown score \"{name}\": expected clean, adversarial or difference"))
-        })
-    }
-}
 
 /// How scores are made and labelled.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -142,71 +70,6 @@ impl Options {
         } else {
             Label::Robust
         }
-    }
-}
-
-/// What filtering a layer does to the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Label {
-    /// It loses.
-    Fragile,
-    /// It neither loses nor gains beyond doubt.
-    Robust,
-    /// It gains.
-    Antifragile,
-    /// There is no score: the unfiltered network gets no clean image right.
-    UndefinedClean,
-    /// There is no score: the unfiltered network gets no adversarial image right.
-    UndefinedAdversarial,
-}
-
-impl Label {
-    /// The label in one word.
-    pub fn word(self) -> &'static str {
-        match self {
-            Label::Fragile => "fragile",
-            Label::Robust => "robust",
-            Label::Antifragile => "antifragile",
-            Label::UndefinedClean | Label::UndefinedAdversarial => "undefined",
-        }
-    }
-}
-
-impl fmt::Display for Label {
-    /// The word; for a score that is missing, with the reason.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Label::UndefinedClean => "undefined: the unfiltered clean accuracy is 0",
-            Label::UndefinedAdversarial => "undefined: the unfiltered adversarial accuracy is 0",
-            label => label.word(),
-        })
-    }
-}
-
-impl Label {
-    /// All of them, in the order from fragile to antifragile, the undefined last.
-    pub const ALL: [Label; 5] = [
-        Label::Fragile,
-        Label::Robust,
-        Label::Antifragile,
-        Label::UndefinedClean,
-        Label::UndefinedAdversarial,
-    ];
-}
-
-impl Serialize for Label {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Label {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Label, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Label::ALL
-            .into_iter()
-            .find(|label| label.to_string() == text)
-            .ok_or_else(|| serde::de::Error::custom(format!("unknown label \"{text}\"")))
     }
 }
 
@@ -418,11 +281,19 @@ pub fn score_records(records: &[Record], options: Options, path: &Path) -> Resul
             let (expected, found) = (unfiltered.cell.images, odd.cell.images);
             return Err(Error::input(path, place("images"), expected, found));
         }
+        let outcomes =
+            |record: &&Record| [record.clean.len(), record.adv.len()] != [unfiltered.cell.images; 2];
+        if let Some(odd) = checkpoint.iter().find(outcomes) {
+            let (expected, found) = (unfiltered.cell.images, odd.clean.len().min(odd.adv.len()));
+            return Err(Error::input(path, place("outcomes"), expected, found));
+        }
+        let pool = Pool::new(Sample::whole(unfiltered.cell.images), &unfiltered.clean, &unfiltered.adv);
         for layer in cells.chunk_by(same_target) {
-            let mut parts = Vec::new();
+            let mut curves = Vec::new();
             for curve in layer.chunk_by(|a, b| a.cell.filter == b.cell.filter) {
                 let found: Vec<Option<usize>> = curve.iter().map(|record| record.cell.k).collect();
-                if curve.len() < 2 || !found.iter().copied().eq((0..curve.len()).map(Some)) {
+                let sound = curve.len() >= 2 && found.iter().copied().eq((0..curve.len()).map(Some));
+                let Some(filter) = curve[0].cell.filter.filter(|_| sound) else {
                     let filter = filter_name(curve[0].cell.filter);
                     let name = layer[0].cell.layer.as_deref().unwrap_or("network");
                     let channel = layer[0].cell.channel.map_or(String::new(), |at| format!(" channel {at}"));
@@ -433,16 +304,12 @@ pub fn score_records(records: &[Record], options: Options, path: &Path) -> Resul
                         "k = 0, 1, 2, …",
                         found,
                     ));
-                }
-                let part = Part::of(curve, unfiltered, options.baseline);
-                scores.push(part.score(curve[0].cell.filter, &layer[0], options));
-                parts.push((curve[0].cell.filter, part));
+                };
+                curves.push(measured(curve, filter));
             }
-            if parts.len() > 1 {
-                let over = parts.iter().filter_map(|(filter, _)| *filter).collect();
-                let parts: Vec<&Part> = parts.iter().map(|(_, part)| part).collect();
-                scores.push(Score { over, ..Part::mean(&parts).score(None, &layer[0], options) });
-            }
+            let over: Vec<FilterKind> = curves.iter().map(|curve| curve.filter).collect();
+            let estimates = Estimates::of(&curves, &pool, options.baseline);
+            scores.extend(estimates.iter().map(|part| score(part, &over, &layer[0], options)));
         }
     }
     Ok(scores)
@@ -453,72 +320,54 @@ fn same_target(a: &Record, b: &Record) -> bool {
     (&a.cell.layer, a.cell.channel) == (&b.cell.layer, b.cell.channel)
 }
 
-/// The clean and the adversarial score of a layer under one filter, undefined where the unfiltered accuracy is 0.
-struct Part {
-    clean: Option<Estimate>,
-    adv: Option<Estimate>,
+/// The curve of one filter, all of whose networks were measured on all images.
+fn measured(curve: &[Record], filter: FilterKind) -> Curve<'_> {
+    let points = curve.iter().map(|record| Point {
+        seen: Seen::All,
+        kept: record.cell.kept as f64 / record.cell.total as f64,
+        clean: &record.clean,
+        adv: &record.adv,
+    });
+    Curve { filter, points: points.collect() }
 }
 
-impl Part {
-    fn of(curve: &[Record], unfiltered: &Record, baseline: Baseline) -> Part {
-        let weights = simpson::weights(curve.len());
-        let expected = |record: &Record| match baseline {
-            Baseline::Density => record.cell.kept as f64 / record.cell.total as f64,
-            Baseline::Unfiltered => 1.0,
-        };
-        let below: f64 = curve.iter().zip(&weights).map(|(record, weight)| weight * expected(record)).sum();
-        let clean = Estimate::relative(curve.iter().map(|record| &record.clean), &weights, &unfiltered.clean);
-        let adv = Estimate::relative(curve.iter().map(|record| &record.adv), &weights, &unfiltered.adv);
-        Part { clean: clean.map(|clean| clean.less(below)), adv: adv.map(|adv| adv.less(below)) }
-    }
-
-    fn mean(parts: &[&Part]) -> Part {
-        let mean = |pick: fn(&Part) -> Option<&Estimate>| {
-            let each: Option<Vec<&Estimate>> = parts.iter().map(|part| pick(part)).collect();
-            each.map(|each| Estimate::mean(&each))
-        };
-        Part { clean: mean(|part| part.clean.as_ref()), adv: mean(|part| part.adv.as_ref()) }
-    }
-
-    fn score(&self, filter: Option<FilterKind>, of: &Record, options: Options) -> Score {
-        let cell = &of.cell;
-        // The baseline cancels in the difference.
-        let diff = self.clean.as_ref().zip(self.adv.as_ref()).map(|(clean, adv)| adv.minus(clean));
-        let undefined =
-            if self.clean.is_none() { Label::UndefinedClean } else { Label::UndefinedAdversarial };
-        let summary = |estimate: Option<&Estimate>, undefined| match estimate {
-            None => (None, None, undefined),
-            Some(estimate) => {
-                let se = estimate.standard_error();
-                (Some(estimate.value), Some(se), options.label(estimate.value, se))
-            }
-        };
-        let (score_clean, se_clean, label_clean) = summary(self.clean.as_ref(), Label::UndefinedClean);
-        let (score_adv, se_adv, label_adv) = summary(self.adv.as_ref(), Label::UndefinedAdversarial);
-        let (score_diff, se_diff, label_diff) = summary(diff.as_ref(), undefined);
-        Score {
-            checkpoint: cell.checkpoint.clone(),
-            arch: cell.arch.clone(),
-            stem: cell.stem,
-            dataset: cell.dataset.clone(),
-            epoch: cell.epoch,
-            seed: cell.seed,
-            layer: cell.layer.clone(),
-            layer_index: cell.layer_index,
-            channel: cell.channel,
-            filter,
-            over: Vec::new(),
-            baseline: options.baseline,
-            score_clean,
-            score_adv,
-            score_diff,
-            se_clean,
-            se_adv,
-            se_diff,
-            label_clean,
-            label_adv,
-            label_diff,
+/// The scores of the target of a record from their estimates.
+fn score(estimates: &Estimates, over: &[FilterKind], of: &Record, options: Options) -> Score {
+    let cell = &of.cell;
+    let undefined =
+        if estimates.clean.is_none() { Label::UndefinedClean } else { Label::UndefinedAdversarial };
+    let summary = |estimate: Option<&Estimate>, undefined| match estimate {
+        None => (None, None, undefined),
+        Some(estimate) => {
+            let se = estimate.standard_error();
+            (Some(estimate.value), Some(se), options.label(estimate.value, se))
         }
+    };
+    let (score_clean, se_clean, label_clean) = summary(estimates.clean.as_ref(), Label::UndefinedClean);
+    let (score_adv, se_adv, label_adv) = summary(estimates.adv.as_ref(), Label::UndefinedAdversarial);
+    let (score_diff, se_diff, label_diff) = summary(estimates.diff.as_ref(), undefined);
+    Score {
+        checkpoint: cell.checkpoint.clone(),
+        arch: cell.arch.clone(),
+        stem: cell.stem,
+        dataset: cell.dataset.clone(),
+        epoch: cell.epoch,
+        seed: cell.seed,
+        layer: cell.layer.clone(),
+        layer_index: cell.layer_index,
+        channel: cell.channel,
+        filter: estimates.filter,
+        over: if estimates.filter.is_none() { over.to_vec() } else { Vec::new() },
+        baseline: options.baseline,
+        score_clean,
+        score_adv,
+        score_diff,
+        se_clean,
+        se_adv,
+        se_diff,
+        label_clean,
+        label_adv,
+        label_diff,
     }
 }
 

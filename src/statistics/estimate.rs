@@ -14,7 +14,7 @@
 //! and adversarial accuracy and the unfiltered accuracy) is accounted for. The standard error is
 //! √(Σ_i influence_i²) / n. The baselines 1 and ρ do not depend on the images and add nothing.
 
-use crate::sweep::Bits;
+use crate::bits::Bits;
 
 /// A quantity that depends on the images: its value, and its influence function at each of them.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,7 +86,7 @@ impl Estimate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::simpson;
+    use crate::statistics::simpson;
 
     /// SplitMix64.
     struct Random(u64);
