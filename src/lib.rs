@@ -52,7 +52,7 @@
 //! ```
 //!
 //! Arrows of use go one way only, from above to below: `study`, `report`, `retrain` and `invariance`, `score`, `sweep`,
-//! `security` and `train`, `eval`, `network`, `model` and `attack`, `tape`, `data` and `models`, `backend` and `checkpoint`, `graph`
+//! `security` and `train`, `statistics` and `eval`, `network`, `model` and `attack`, `tape`, `data` and `models`, `backend` and `checkpoint`, `graph`
 //! and `filter`. Every error is an [`Error`], which says what was wrong, where, what was expected and what was found.
 
 pub mod attack;

@@ -189,7 +189,7 @@ mod tests {
             let sum =
                 |keep: &dyn Fn(usize) -> bool| (0..images).filter(|&i| keep(i)).map(weight).sum::<f64>();
             let accuracy = |k: usize| -> f64 {
-                let saw: Vec<bool> = (0..images).map(|i| (i / 64 + k) % 4 == 0).collect();
+                let saw: Vec<bool> = (0..images).map(|i| (i / 64 + k).is_multiple_of(4)).collect();
                 let within = |z| {
                     sum(&|i| stratum(i) == z) * sum(&|i| saw[i] && stratum(i) == z && all[k][i])
                         / sum(&|i| saw[i] && stratum(i) == z)

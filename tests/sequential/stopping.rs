@@ -59,7 +59,6 @@ fn wrong_decisions_stay_below_the_level() {
     for which in Which::ALL {
         for truth in TRUTHS {
             let told = stopped(replays, which, truth, &rule, false);
-            eprintln!("{which} {truth}: {told:?}");
             assert!(told.wrong <= allowed, "{which} {truth}: {told:?}, allowed {allowed}");
             assert!(told.missed <= allowed, "{which} {truth}: {told:?}, allowed {allowed}");
             assert!(told.ever_missed <= allowed, "{which} {truth}: {told:?}, allowed {allowed}");
@@ -78,7 +77,6 @@ fn the_naive_rule_fails_the_same_test() {
     for which in Which::ALL {
         let sequential = stopped(replays, which, 0.0, &rule, false);
         let naive = stopped(replays, which, 0.0, &rule, true);
-        eprintln!("naive {which}: {naive:?} {sequential:?}");
         assert!(sequential.wrong <= allowed, "{which}: {sequential:?}, allowed {allowed}");
         assert!(naive.ever_missed > allowed, "{which}: {naive:?}, allowed {allowed}");
         assert!(naive.wrong > allowed, "{which}: {naive:?}, allowed {allowed}");
@@ -101,7 +99,6 @@ fn all_labels_together_with_family_wise() {
         };
         let found = replays.sweeps.iter().filter(any_wrong).count();
         let allowed = most(replays.sweeps.len(), rule.alpha);
-        eprintln!("family-wise {truth}: {found}");
         assert!(found <= allowed, "truth {truth}: {found} of 2,000, allowed {allowed}");
     }
 }
@@ -118,7 +115,6 @@ fn stopping_at_a_standard_error_needs_no_correction() {
         let target = found[found.len() / 2];
         let rule = Rule { until: Until::Se(target), ..Rule::default() };
         let told = stopped(replays, which, 0.0, &rule, true);
-        eprintln!("se {which} {target}: {told:?}");
         assert!(told.missed <= allowed, "{which} {target}: {told:?}, allowed {allowed}");
         assert!(told.decided > replays.sweeps.len() * 9 / 10 && told.cost < 0.12, "{which}: {told:?}");
     }
@@ -130,13 +126,12 @@ fn real_outcomes_too() {
     let (count, rule) = (250, Rule::default());
     let allowed = most(count as usize, rule.alpha);
     let (mut naive, mut sequential) = (0, 0);
-    for (seed, (layer, population)) in Population::real().iter().enumerate() {
+    for (layer, population) in &Population::real() {
         let replays = Replays::of(population, population.images(), 4, count);
         for which in Which::ALL {
             let own = replays.truth[replays.at(None, which)];
             for truth in [own, 0.0] {
                 let told = stopped(&replays, which, truth, &rule, false);
-                eprintln!("{seed} {layer} {which} {truth:.4}: {told:?}");
                 assert!(told.wrong <= allowed, "{layer}, {which} {truth}: {told:?}, allowed {allowed}");
                 assert!(told.missed <= allowed, "{layer}, {which} {truth}: {told:?}, allowed {allowed}");
             }
@@ -145,6 +140,5 @@ fn real_outcomes_too() {
         }
     }
     let allowed = most(6 * 3 * count as usize, rule.alpha);
-    eprintln!("real: sequential {sequential}, naive {naive}, allowed {allowed}");
     assert!(sequential <= allowed && naive > allowed, "{sequential}, naive {naive}, allowed {allowed}");
 }
