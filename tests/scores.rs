@@ -39,6 +39,9 @@ fn unfiltered(clean: Bits, adv: Bits) -> Record {
         kept: 100,
         total: 100,
         images: IMAGES,
+        pool: None,
+        thin: None,
+        order_seed: None,
         correct_clean: clean.count_ones(),
         correct_adv: adv.count_ones(),
         loss_clean: Some(0.1),
@@ -50,7 +53,7 @@ fn unfiltered(clean: Bits, adv: Bits) -> Record {
         pgd_seed: None,
         dtype: "f32".into(),
     };
-    Record { cell, clean, adv }
+    Record { cell, clean, adv, seen: None }
 }
 
 /// The cells of one layer under one filter: per threshold, kept weights of 10, clean bits, adversarial bits.

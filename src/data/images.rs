@@ -113,6 +113,15 @@ impl Images {
         &self.pixels[index * size..(index + 1) * size]
     }
 
+    /// The same images in another order, which lists each once: its digest is still that of the set.
+    pub(crate) fn arranged(&self, order: &[usize]) -> Images {
+        let pixels = order.iter().flat_map(|&index| self.image(index)).copied().collect();
+        let labels = order.iter().map(|&index| self.labels[index]).collect();
+        let Images { shape, ref classes, ref digest, dataset, ref counted_by, .. } = *self;
+        let (classes, digest, counted_by) = (classes.clone(), digest.clone(), counted_by.clone());
+        Images { shape, pixels, labels, classes, digest, dataset, counted_by }
+    }
+
     /// The first `n` images in file order, with the digest of just these. Asking for none or for more than
     /// there are is a usage error.
     pub fn first(mut self, n: usize) -> Result<Images> {

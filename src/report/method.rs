@@ -5,6 +5,7 @@ use super::table::{Cell, Table};
 use super::words;
 use crate::data::order;
 use crate::score::Options;
+use crate::sweep::Sampling;
 
 const FORMULAE: &str = include_str!("assets/method.html");
 
@@ -39,6 +40,10 @@ fn settings(material: &Material, options: Options) -> Table {
         let [first, end] = sweep.run.settings.images;
         let order = order(sweep.run.settings.pick.as_ref());
         format!("{} (from {first} up to {end}, {order})", end - first)
+    });
+    row("of which a filtered network sees", &|sweep| match &sweep.run.settings.sampling {
+        None => "all".to_owned(),
+        Some(Sampling { thin, order_seed }) => format!("one in {thin}, order of seed {order_seed}"),
     });
     row("normalisation, per channel", &|sweep| {
         let of = sweep.run.settings.checkpoints.first();

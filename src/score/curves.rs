@@ -1,8 +1,11 @@
 //! Response curves: what is left of the accuracy, threshold by threshold, beside what is left of the weights.
 
+use super::outcomes::Outcomes;
 use super::same_target;
+use crate::bits::Bits;
 use crate::filter::FilterKind;
 use crate::models::Stem;
+use crate::statistics::{Estimate, Point, Pool, Seen};
 use crate::sweep::Record;
 
 /// The response of one network to one filter on one target.
@@ -62,28 +65,42 @@ pub struct Responses {
     pub targets: Vec<Response>,
 }
 
+/// The accuracy of a network relative to the unfiltered one's; where it saw a part of the images, as scores estimate it.
+fn relative(network: (Seen, &Bits), unfiltered: &Bits, pool: &Pool) -> Option<f64> {
+    Estimate::sampled(std::iter::once(network), &[1.0], unfiltered, pool).map(|estimate| estimate.value)
+}
+
 /// The curves of the records of a sweep, checkpoint by checkpoint. Records are as [`score_records`](super::score_records) takes
 /// them, and are not checked here.
 pub fn curves(records: &[Record]) -> Vec<Responses> {
     let of_checkpoint = |checkpoint: &[Record]| {
         let (unfiltered, cells) = checkpoint.split_first()?;
-        let relative = |curve: &[Record], correct: fn(&Record) -> usize| {
-            let whole = correct(unfiltered);
-            (whole > 0).then(|| curve.iter().map(|record| correct(record) as f64 / whole as f64).collect())
-        };
-        let curve = |records: &[Record]| {
-            let filter = records[0].cell.filter?;
+        let outcomes = Outcomes::of(unfiltered, checkpoint).ok()?;
+        let pool = outcomes.pool();
+        let mut at = 0;
+        let mut curve = |records: &[Record]| {
+            let density: Vec<f64> =
+                records.iter().map(|r| r.cell.kept as f64 / r.cell.total as f64).collect();
+            let points: Vec<Point> =
+                density.iter().zip(at + 1..).map(|(&kept, at)| outcomes.point(at, kept)).collect();
+            at += records.len();
             Some(ResponseCurve {
-                filter,
-                density: records.iter().map(|r| r.cell.kept as f64 / r.cell.total as f64).collect(),
-                clean: relative(records, |record| record.cell.correct_clean),
-                adv: relative(records, |record| record.cell.correct_adv),
+                filter: records[0].cell.filter?,
+                density,
+                clean: points
+                    .iter()
+                    .map(|point| relative((point.seen, point.clean), pool.clean(), &pool))
+                    .collect(),
+                adv: points
+                    .iter()
+                    .map(|point| relative((point.seen, point.adv), pool.adv(), &pool))
+                    .collect(),
             })
         };
         let targets = cells.chunk_by(same_target).map(|target| Response {
             layer: target[0].cell.layer.clone(),
             channel: target[0].cell.channel,
-            curves: target.chunk_by(|a, b| a.cell.filter == b.cell.filter).filter_map(curve).collect(),
+            curves: target.chunk_by(|a, b| a.cell.filter == b.cell.filter).filter_map(&mut curve).collect(),
         });
         let cell = &unfiltered.cell;
         Some(Responses {

@@ -12,6 +12,7 @@
 //! [`estimate`]'s.
 
 pub mod curves;
+mod outcomes;
 pub mod plot;
 mod ranking;
 mod table;
@@ -24,10 +25,11 @@ use crate::columnar::{Field, Kind, TableWriter, Value};
 use crate::error::{Error, Result};
 use crate::filter::FilterKind;
 use crate::models::Stem;
-use crate::statistics::{Curve, Estimate, Estimates, Point, Pool, Sample, Seen};
+use crate::statistics::{Curve, Estimate, Estimates};
 use crate::sweep::Run;
 use crate::sweep::export::{CELLS_PARQUET, HASH_KEY, read_cells};
 use crate::sweep::record::{Record, filter_name};
+use outcomes::Outcomes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::Path;
 
@@ -277,17 +279,10 @@ pub fn score_records(records: &[Record], options: Options, path: &Path) -> Resul
             [first, cells @ ..] if first.cell.filter.is_none() => (first, cells),
             _ => return Err(Error::input(path, place("first record"), "the unfiltered network", "another")),
         };
-        if let Some(odd) = cells.iter().find(|record| record.cell.images != unfiltered.cell.images) {
-            let (expected, found) = (unfiltered.cell.images, odd.cell.images);
-            return Err(Error::input(path, place("images"), expected, found));
-        }
-        let outcomes =
-            |record: &&Record| [record.clean.len(), record.adv.len()] != [unfiltered.cell.images; 2];
-        if let Some(odd) = checkpoint.iter().find(outcomes) {
-            let (expected, found) = (unfiltered.cell.images, odd.clean.len().min(odd.adv.len()));
-            return Err(Error::input(path, place("outcomes"), expected, found));
-        }
-        let pool = Pool::new(Sample::whole(unfiltered.cell.images), &unfiltered.clean, &unfiltered.adv);
+        let outcomes = Outcomes::of(unfiltered, checkpoint)
+            .map_err(|(what, expected, found)| Error::input(path, place(what), expected, found))?;
+        let pool = outcomes.pool();
+        let mut at = 0;
         for layer in cells.chunk_by(same_target) {
             let mut curves = Vec::new();
             for curve in layer.chunk_by(|a, b| a.cell.filter == b.cell.filter) {
@@ -305,7 +300,11 @@ pub fn score_records(records: &[Record], options: Options, path: &Path) -> Resul
                         found,
                     ));
                 };
-                curves.push(measured(curve, filter));
+                let points = curve.iter().map(|record| {
+                    at += 1;
+                    outcomes.point(at, record.cell.kept as f64 / record.cell.total as f64)
+                });
+                curves.push(Curve { filter, points: points.collect() });
             }
             let over: Vec<FilterKind> = curves.iter().map(|curve| curve.filter).collect();
             let estimates = Estimates::of(&curves, &pool, options.baseline);
@@ -318,17 +317,6 @@ pub fn score_records(records: &[Record], options: Options, path: &Path) -> Resul
 /// Whether two cells are of the same filtered weights.
 fn same_target(a: &Record, b: &Record) -> bool {
     (&a.cell.layer, a.cell.channel) == (&b.cell.layer, b.cell.channel)
-}
-
-/// The curve of one filter, all of whose networks were measured on all images.
-fn measured(curve: &[Record], filter: FilterKind) -> Curve<'_> {
-    let points = curve.iter().map(|record| Point {
-        seen: Seen::All,
-        kept: record.cell.kept as f64 / record.cell.total as f64,
-        clean: &record.clean,
-        adv: &record.adv,
-    });
-    Curve { filter, points: points.collect() }
 }
 
 /// The scores of the target of a record from their estimates.

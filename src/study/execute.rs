@@ -123,6 +123,7 @@ impl Executor<'_> {
             attack: sweep.attack,
             clamp: sweep.clamp,
             bn: sweep.bn,
+            sampling: sweep.sampling.clone(),
         }
     }
 

@@ -38,8 +38,9 @@ use crate::filter::{FilterKind, MAX_THRESHOLDS};
 use crate::graph::Shape;
 use crate::models::{Arch, Stem};
 use crate::score::{Baseline, Options, Which};
+use crate::statistics::sample::GROUPS;
 use crate::sweep::plan::resolve_layers;
-use crate::sweep::{AttackMode, BnMode, Scope};
+use crate::sweep::{AttackMode, BnMode, Sampling, Scope};
 use crate::train::{self, optimizer};
 use std::fmt::{Debug, Display};
 use std::path::{Path, PathBuf};
@@ -134,6 +135,8 @@ pub struct SweepSpec {
     pub pick: Option<How>,
     /// The seed of the choice, likewise.
     pub pick_seed: Option<u64>,
+    /// Which images each network is measured on, if not all.
+    pub sampling: Option<Sampling>,
 }
 
 /// Selective retraining with its controls.
@@ -419,6 +422,8 @@ fn sweep(section: Section, networks: &[NetworkSpec]) -> Result<SweepSpec> {
     {
         return Err(section.fault(&seed.place, "pick = \"stratified\" beside it", "first"));
     }
+    let bn = bn.map_or(BnMode::Running, |bn| bn.value);
+    let sampling = sampling(&section, bn)?;
     section.finish()?;
     Ok(SweepSpec {
         filters,
@@ -429,11 +434,34 @@ fn sweep(section: Section, networks: &[NetworkSpec]) -> Result<SweepSpec> {
         attack: attack.map_or(AttackMode::Adaptive, |attack| attack.value),
         pgd,
         clamp: clamp.is_none_or(|clamp| clamp.value),
-        bn: bn.map_or(BnMode::Running, |bn| bn.value),
+        bn,
         images,
         pick: pick.map(|pick| pick.value),
         pick_seed: pick_seed.map(|seed| seed.value),
+        sampling,
     })
+}
+
+/// How sweeps are sampled, if they are.
+fn sampling(section: &Section, bn: BnMode) -> Result<Option<Sampling>> {
+    let thin = section.optional("thin", "2, 4, 8, 16, 32 or 64", |value| {
+        whole::<usize>(value).filter(|thin| (2..=GROUPS).contains(thin) && thin.is_power_of_two())
+    })?;
+    let seed = section.optional("order-seed", "a whole number of at least 0", whole::<u64>)?;
+    match (thin, seed) {
+        (Some(thin), _) if bn == BnMode::Batch => {
+            let expected =
+                "none: batch norm by the statistics of batches depends on which images are measured together";
+            Err(section.fault(&thin.place, expected, format!("thin = {}", thin.value)))
+        }
+        (None, Some(seed)) => {
+            Err(section.fault(&seed.place, "`thin` beside it, whose order it says", "none"))
+        }
+        (thin, seed) => {
+            let order_seed = seed.map_or(0, |seed| seed.value);
+            Ok(thin.map(|thin| Sampling { order_seed, thin: thin.value }))
+        }
+    }
 }
 
 /// PGD's settings, where PGD is asked for.

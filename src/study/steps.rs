@@ -216,6 +216,9 @@ impl Graph<'_> {
             if let Method::Pgd(pgd) = sweep.method(network.seed) {
                 settings["pgd"] = json!(pgd);
             }
+            if let Some(sampling) = &sweep.sampling {
+                settings["sampling"] = json!(sampling);
+            }
             let folder = folders.sweep(*epoch);
             let swept = self.of(at, Task::Sweep(position), folder.clone(), with_choice(settings), &before);
             self.of(at, Task::Score(position), folder, json!(spec.score), &[swept]);

@@ -8,6 +8,7 @@ use crate::backend::opened::Device;
 use crate::data::{Choice, How, Prepare};
 use crate::invariance::Allowed;
 use crate::network::BnMode;
+use crate::sweep::Sampling;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -189,6 +190,10 @@ pub fn sweep(
     }
     words.set("eps", eps.0);
     words.set("attack", sweep.attack);
+    if let Some(Sampling { thin, order_seed }) = sweep.sampling {
+        words.set("thin", thin);
+        words.set("order-seed", order_seed);
+    }
     if let Some(pgd) = sweep.pgd {
         words.set("method", MethodName::Pgd);
         words.descent(pgd);

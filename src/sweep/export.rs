@@ -5,14 +5,17 @@
 
 use super::journal::Ledger;
 use super::measure::Outcome;
+use super::order::Order;
 use super::plan::{SweepPlan, TargetPlan, Unit};
-use super::record::{CELL_COLUMNS, Cell, Record};
+use super::record::{CELL_COLUMNS, Cell, Record, WHOLE_CELL_COLUMNS};
 use crate::atomic_file::AtomicFile;
+use crate::bits::Bits;
 use crate::columnar::{Metadata, TableWriter, Value, read_table};
 use crate::error::{Error, Result};
 use crate::filter::Variant;
 use std::collections::HashMap;
 use std::io::Write;
+use std::ops::Range;
 use std::path::Path;
 
 /// One JSON object per cell and line, without the bits.
@@ -32,7 +35,9 @@ pub fn export(folder: &Path, plan: &SweepPlan, ledger: &Ledger) -> Result<usize>
     let jsonl_path = folder.join(CELLS_JSONL);
     let metadata = [(HASH_KEY, plan.hash.clone()), (SETTINGS_KEY, plan.settings.canonical_json())];
     let mut jsonl = AtomicFile::create(&jsonl_path)?;
-    let mut parquet = TableWriter::create(&folder.join(CELLS_PARQUET), CELL_COLUMNS, &metadata)?;
+    let columns = if plan.settings.sampling.is_some() { CELL_COLUMNS } else { WHOLE_CELL_COLUMNS };
+    let laid = Laid::of(plan);
+    let mut parquet = TableWriter::create(&folder.join(CELLS_PARQUET), columns, &metadata)?;
     let mut cells = 0;
     let mut write = |records: Vec<Record>| {
         for record in &records {
@@ -41,28 +46,29 @@ pub fn export(folder: &Path, plan: &SweepPlan, ledger: &Ledger) -> Result<usize>
             jsonl.write_all(b"\n").map_err(Error::write(&jsonl_path))?;
         }
         cells += records.len();
-        parquet.write_rows(&records.iter().map(Record::to_row).collect::<Vec<_>>())
+        let row = |record: &Record| record.to_row().into_iter().take(columns.len()).collect();
+        parquet.write_rows(&records.iter().map(row).collect::<Vec<_>>())
     };
     for (checkpoint, checkpoint_plan) in plan.checkpoints.iter().enumerate() {
         let unfiltered = joined(plan, ledger, checkpoint, None)?.remove(&None).unwrap_or_default();
         let weights = checkpoint_plan.weights;
-        write(vec![record(plan, checkpoint, None, (weights, weights), &unfiltered)])?;
+        write(vec![record(plan, checkpoint, None, (weights, weights), &unfiltered, &laid)])?;
         for (at, target) in checkpoint_plan.targets.iter().enumerate() {
-            let outcomes = joined(plan, ledger, checkpoint, Some(at))?;
+            let measured = joined(plan, ledger, checkpoint, Some(at))?;
             let variants = target.variants(&plan.settings)?;
             let census = &target.census;
             let records = variants.iter().enumerate().map(|(index, variant)| {
                 // A variant that drops nothing is the unfiltered network.
-                let outcome = match census.same_as[index] {
+                let found = match census.same_as[index] {
                     None => &unfiltered,
-                    Some(same) => outcomes.get(&Some(same)).ok_or_else(|| {
+                    Some(same) => measured.get(&Some(same)).ok_or_else(|| {
                         Error::Failed(format!(
                             "checkpoint {checkpoint}, target {at}: variant {same} was not measured"
                         ))
                     })?,
                 };
                 let kept = (census.kept[index], census.total);
-                Ok(record(plan, checkpoint, Some((target, variant)), kept, outcome))
+                Ok(record(plan, checkpoint, Some((target, variant)), kept, found, &laid))
             });
             write(records.collect::<Result<_>>()?)?;
         }
@@ -97,20 +103,58 @@ pub fn read_cells(path: &Path) -> Result<(Metadata, Vec<Record>)> {
     Ok((metadata, rows.into_iter().enumerate().map(record).collect::<Result<_>>()?))
 }
 
-/// What each network of a target did on all images, its blocks joined in order.
+/// What a network did, and where its images lie, in their order.
+#[derive(Default)]
+struct Joined {
+    outcome: Outcome,
+    places: Vec<Range<usize>>,
+}
+
+/// What each network of a target did, its blocks joined in order.
 fn joined(
     plan: &SweepPlan,
     ledger: &Ledger,
     checkpoint: usize,
     target: Option<usize>,
-) -> Result<HashMap<Option<usize>, Outcome>> {
-    let mut whole: HashMap<Option<usize>, Outcome> = HashMap::new();
+) -> Result<HashMap<Option<usize>, Joined>> {
+    let mut whole: HashMap<Option<usize>, Joined> = HashMap::new();
     for images in plan.blocks() {
-        for (network, outcome) in ledger.load(plan, &Unit { checkpoint, images, target })? {
-            whole.entry(network).or_default().append(&outcome);
+        let unit = Unit { checkpoint, images: images.clone(), target };
+        // Of a sampled sweep's layer there may be no network that a block is for.
+        if plan.networks(&unit).is_empty() {
+            continue;
+        }
+        for (network, outcome) in ledger.load(plan, &unit)? {
+            let joined = whole.entry(network).or_default();
+            joined.outcome.append(&outcome);
+            joined.places.push(images.clone());
         }
     }
     Ok(whole)
+}
+
+/// Which image, in file order, lies at each place of a sampled sweep; nothing where all lie in file order.
+struct Laid(Option<Vec<usize>>);
+
+impl Laid {
+    fn of(plan: &SweepPlan) -> Laid {
+        let sampling = plan.settings.sampling.as_ref();
+        Laid(sampling.map(|sampling| Order::new(sampling.order_seed, plan.settings.images[1]).laid()))
+    }
+
+    /// Bits of correct images, clean and adversarial, in file order, and which images of all they are.
+    fn in_file_order(&self, found: &Joined) -> (Bits, Bits, Option<Bits>) {
+        let Joined { outcome, places } = found;
+        let Some(files) = &self.0 else { return (outcome.clean.clone(), outcome.adv.clone(), None) };
+        let mut all = vec![None; files.len()];
+        let images = places.iter().cloned().flatten().map(|place| files[place]);
+        for (image, bits) in images.zip(outcome.clean.iter().zip(outcome.adv.iter())) {
+            all[image] = Some(bits);
+        }
+        let seen = all.iter().map(Option::is_some).collect();
+        let (clean, adv): (Vec<bool>, Vec<bool>) = all.into_iter().flatten().unzip();
+        (clean.into_iter().collect(), adv.into_iter().collect(), Some(seen))
+    }
 }
 
 fn record(
@@ -118,9 +162,11 @@ fn record(
     checkpoint: usize,
     filtered: Option<(&TargetPlan, &Variant)>,
     (kept, total): (u64, u64),
-    outcome: &Outcome,
+    found: &Joined,
+    laid: &Laid,
 ) -> Record {
-    let settings = &plan.settings;
+    let (settings, outcome) = (&plan.settings, &found.outcome);
+    let (clean, adv, seen) = laid.in_file_order(found);
     let (target, variant) = filtered.unzip();
     let cell = Cell {
         checkpoint: settings.checkpoints[checkpoint].sha256.clone(),
@@ -139,6 +185,9 @@ fn record(
         kept,
         total,
         images: outcome.images,
+        pool: seen.as_ref().map(Bits::len),
+        thin: settings.sampling.as_ref().map(|sampling| sampling.thin),
+        order_seed: settings.sampling.as_ref().map(|sampling| sampling.order_seed),
         correct_clean: outcome.clean.count_ones(),
         correct_adv: outcome.adv.count_ones(),
         loss_clean: outcome.loss_clean.mean(outcome.images),
@@ -150,5 +199,5 @@ fn record(
         pgd_seed: settings.pgd.and_then(|pgd| pgd.seed),
         dtype: settings.dtype.clone(),
     };
-    Record { cell, clean: outcome.clean.clone(), adv: outcome.adv.clone() }
+    Record { cell, clean, adv, seen }
 }

@@ -134,7 +134,8 @@ impl<'a> Job<'a> {
     /// A usage error for choices that cannot be, an input error for checkpoints that do not fit; those of the device.
     pub fn outlook(&self) -> Result<Outlook> {
         on_device!(self.task.device, Work::Measuring, |backend| {
-            let prepared = Preparation::new(&self.task, backend);
+            let laid = self.task.laid()?;
+            let prepared = Preparation::new(&self.task, &laid, backend);
             let plan = prepared.plan()?;
             let seconds = prepared.seconds(&plan, self.shard)?;
             let (counts, summary) = (plan.counts(self.shard), summary(&plan, self.shard));
@@ -150,7 +151,8 @@ impl<'a> Job<'a> {
     pub fn run(&self, folder: impl AsRef<Path>) -> Result<Run> {
         let folder = folder.as_ref();
         on_device!(self.task.device, Work::Measuring, |backend| {
-            let prepared = Preparation::new(&self.task, backend);
+            let laid = self.task.laid()?;
+            let prepared = Preparation::new(&self.task, &laid, backend);
             let mut plan = prepared.plan()?;
             let (command, paths) = (self.command.clone(), self.task.networks.paths());
             let keep = Keep {

@@ -1,8 +1,11 @@
 //! What a sweep has to compute: its units, their networks, and who computes which.
 
 use super::measure::Target;
+use super::order::Order;
 use super::record::{Scope, SweepSettings};
+use super::sampling::Sampling;
 use super::shard::Shard;
+use crate::backend::SLAB;
 use crate::error::{Error, Result};
 use crate::filter::{self, Census, Variant, WeightRange};
 use crate::network::{BnMode, STATISTICS_BATCH};
@@ -162,6 +165,15 @@ pub fn resolve_layers(scope: Scope, wanted: Option<&[String]>, names: &[&str]) -
     }
 }
 
+/// The residue classes of a sample of so many images, with their places, in the order in which they lie.
+fn classes(sampling: &Sampling, images: usize) -> Vec<(usize, Range<usize>)> {
+    let order = Order::new(sampling.order_seed, images);
+    let class = |residue| (residue, order.class(sampling.thin, residue));
+    let mut classes: Vec<(usize, Range<usize>)> = (0..sampling.thin).map(class).collect();
+    classes.sort_by_key(|(_, places)| places.start);
+    classes
+}
+
 fn unknown_layer<'n>(layer: &str, names: impl Iterator<Item = &'n str>) -> Error {
     let names: Vec<&str> = names.collect();
     Error::usage(format!("unknown layer \"{layer}\": expected one of {}", names.join(", ")))
@@ -190,6 +202,8 @@ pub struct SweepPlan {
     pub block: usize,
     /// One plan per checkpoint of the settings.
     pub checkpoints: Vec<CheckpointPlan>,
+    /// The residue classes of a sampled sweep with their places, in the order in which they lie.
+    classes: Vec<(usize, Range<usize>)>,
 }
 
 /// How much there is to do.
@@ -229,7 +243,16 @@ impl SweepPlan {
             };
             return Err(Error::usage(format!("image block: expected {expected}, found {block}")));
         }
-        let plan = SweepPlan { hash: settings.hash(), settings, block, checkpoints };
+        if let Some(sampling) = &settings.sampling {
+            if first != 0 {
+                return Err(Error::usage(format!(
+                    "images: a sampled sweep starts at the first, found {first}"
+                )));
+            }
+            sampling.check(end, settings.bn)?;
+        }
+        let classes = settings.sampling.as_ref().map_or(Vec::new(), |sampling| classes(sampling, end));
+        let plan = SweepPlan { hash: settings.hash(), settings, block, checkpoints, classes };
         match plan.inconsistency() {
             Some(what) => Err(Error::usage(format!("plan: {what}"))),
             None => Ok(plan),
@@ -293,10 +316,26 @@ impl SweepPlan {
         None
     }
 
-    /// The blocks of images in order; the last may be shorter.
-    pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> + '_ {
+    /// The blocks of images in order; the last may be shorter. In a sampled sweep they are of places on the device, and a filtered
+    /// network is measured on all images of a block or on none.
+    pub fn blocks(&self) -> Vec<Range<usize>> {
         let [first, end] = self.settings.images;
-        (first..end).step_by(self.block).map(move |start| start..end.min(start.saturating_add(self.block)))
+        let pieces = |images: Range<usize>, block: usize| {
+            let end = images.end;
+            images.step_by(block).map(move |start| start..end.min(start.saturating_add(block)))
+        };
+        match &self.settings.sampling {
+            None => pieces(first..end, self.block).collect(),
+            // Those of a class are of nearly one size.
+            Some(_) => {
+                let of_class = |(_, places): &(usize, Range<usize>)| {
+                    let slabs = places.len().div_ceil(SLAB);
+                    let blocks = places.len().div_ceil(self.block).max(1);
+                    pieces(places.clone(), slabs.div_ceil(blocks).max(1) * SLAB)
+                };
+                self.classes.iter().flat_map(of_class).collect()
+            }
+        }
     }
 
     /// All units, in the order in which they are computed: checkpoint by checkpoint, block by block, the unfiltered
@@ -306,7 +345,10 @@ impl SweepPlan {
         for (checkpoint, plan) in self.checkpoints.iter().enumerate() {
             for images in self.blocks() {
                 let targets = std::iter::once(None).chain((0..plan.targets.len()).map(Some));
-                units.extend(targets.map(|target| Unit { checkpoint, images: images.clone(), target }));
+                let of_block = targets.map(|target| Unit { checkpoint, images: images.clone(), target });
+                // Of a sampled sweep's layer there may be no network that a block is for.
+                let sampled = self.settings.sampling.is_some();
+                units.extend(of_block.filter(|unit| !sampled || !self.networks(unit).is_empty()));
             }
         }
         units
@@ -326,18 +368,18 @@ impl SweepPlan {
         self.checkpoints
             .get(unit.checkpoint)
             .is_some_and(|plan| unit.target.is_none_or(|target| target < plan.targets.len()))
-            && self.blocks().any(|block| block == unit.images)
+            && self.blocks().contains(&unit.images)
     }
 
     /// The variants that a unit measures, by their index in the census; `None` stands for the unfiltered network.
     pub fn networks(&self, unit: &Unit) -> Vec<Option<usize>> {
-        match unit.target {
-            None => vec![None],
-            Some(target) => {
-                let census = &self.checkpoints[unit.checkpoint].targets[target].census;
-                census.distinct().into_iter().map(Some).collect()
-            }
-        }
+        let Some(target) = unit.target else { return vec![None] };
+        let distinct = self.checkpoints[unit.checkpoint].targets[target].census.distinct();
+        // In a sampled sweep, those that the images of the unit are for.
+        let class = self.classes.iter().find(|(_, places)| places.contains(&unit.images.start));
+        let (residue, thin) = class.map_or((0, 1), |(residue, _)| (*residue, self.classes.len()));
+        let here = |index: &usize| (residue + index % self.settings.thresholds).is_multiple_of(thin);
+        distinct.into_iter().filter(here).map(Some).collect()
     }
 
     /// How much the shard has to do; cells and networks are those of its units' targets, each counted once.
@@ -349,11 +391,15 @@ impl SweepPlan {
             counts.units += 1;
             counts.network_images += (networks * unit.images.len()) as u64;
             if seen.insert((unit.checkpoint, unit.target)) {
-                counts.distinct += networks;
-                counts.cells += match unit.target {
-                    None => 1,
-                    Some(target) => self.checkpoints[unit.checkpoint].targets[target].census.kept.len(),
+                let (cells, distinct) = match unit.target {
+                    None => (1, 1),
+                    Some(target) => {
+                        let census = &self.checkpoints[unit.checkpoint].targets[target].census;
+                        (census.kept.len(), census.distinct().len())
+                    }
                 };
+                counts.cells += cells;
+                counts.distinct += distinct;
             }
         }
         counts

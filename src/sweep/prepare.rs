@@ -9,6 +9,7 @@ use super::task::{Block, Networks, Task};
 use super::{BnMode, Engine, Measure, Shard, SweepSettings, Target};
 use crate::attack::{Attack, Eps, Method};
 use crate::backend::{Backend, SLAB};
+use crate::data::Images;
 use crate::error::{Error, Result};
 use crate::filter;
 use crate::graph::Graph;
@@ -26,6 +27,8 @@ const DEFAULT_MEMORY: usize = 1 << 30;
 /// A job on its device.
 pub(super) struct Preparation<'a, B: Backend> {
     task: &'a Task<'a>,
+    /// The images as they lie on the device.
+    laid: &'a Images,
     backend: &'a B,
     /// The network that was read last, by position: the first engine needs no second reading.
     last: RefCell<Option<(usize, Rc<Model>)>>,
@@ -34,8 +37,8 @@ pub(super) struct Preparation<'a, B: Backend> {
 }
 
 impl<'a, B: Backend> Preparation<'a, B> {
-    pub(super) fn new(task: &'a Task<'a>, backend: &'a B) -> Self {
-        Preparation { task, backend, last: RefCell::default(), taken: RefCell::default() }
+    pub(super) fn new(task: &'a Task<'a>, laid: &'a Images, backend: &'a B) -> Self {
+        Preparation { task, laid, backend, last: RefCell::default(), taken: RefCell::default() }
     }
 
     /// The plan of the sweep. Every checkpoint is read and checked; one at a time is in memory.
@@ -168,10 +171,10 @@ impl<'a, B: Backend> Preparation<'a, B> {
     }
 
     fn engine_of(&self, model: &Model, plan: &CheckpointPlan) -> Engine<'a, B> {
-        let Task { choices, images, .. } = self.task;
+        let choices = &self.task.choices;
         let (graph, norm) = (model.graph.clone(), model.norm.clone());
         let network = Network::new(self.backend, graph, &model.weights, norm, choices.bn.mode());
-        Engine::new(network, images, choices.attack, self.attack(), &targets(plan))
+        Engine::new(network, self.laid, choices.attack, self.attack(), &targets(plan))
     }
 
     fn attack(&self) -> Attack {
@@ -223,6 +226,7 @@ impl<'a, B: Backend> Preparation<'a, B> {
             },
             clamp: choices.clamp,
             bn: choices.bn,
+            sampling: choices.sampling.clone(),
             dtype: device.dtype().to_owned(),
             backend: device.name().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),

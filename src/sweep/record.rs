@@ -1,5 +1,6 @@
 //! What a sweep was asked to do ([`SweepSettings`]) and what it found ([`Cell`], [`Record`]).
 
+use super::sampling::Sampling;
 use crate::attack::{Method, Pgd};
 use crate::bits::Bits;
 use crate::columnar::{Field, Kind, Value};
@@ -84,6 +85,10 @@ pub struct SweepSettings {
     pub clamp: bool,
     /// Which statistics batch norm uses.
     pub bn: BnMode,
+    /// Which images each network is measured on; `None` for all.
+    // Left out for all: so run folders of versions that knew no other keep their hash.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampling>,
     /// The number format of the computation.
     pub dtype: String,
     /// The kind of backend that computes.
@@ -184,6 +189,15 @@ pub struct Cell {
     pub total: u64,
     /// Number of images.
     pub images: usize,
+    /// How many there are in all, of which a sampled sweep measures each filtered network on some; null where all are measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<usize>,
+    /// One in how many of them; null where all are measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thin: Option<usize>,
+    /// The seed of the order in which they were visited, on which it depends which; null where all are measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_seed: Option<u64>,
     /// How many clean images were classified correctly.
     pub correct_clean: usize,
     /// How many adversarial images were classified correctly.
@@ -224,6 +238,8 @@ pub struct Record {
     pub clean: Bits,
     /// 1 for each adversarial image that was classified correctly.
     pub adv: Bits,
+    /// In a sampled sweep, 1 for each image of the pool, in file order, that the network was measured on.
+    pub seen: Option<Bits>,
 }
 
 /// The columns of `cells.parquet`. A seed is u64 in the bits of a signed number.
@@ -256,7 +272,14 @@ pub const CELL_COLUMNS: &[Field] = &[
     Field { name: "dtype", kind: Kind::Text, optional: false },
     Field { name: "bits_clean", kind: Kind::Bytes, optional: false },
     Field { name: "bits_adv", kind: Kind::Bytes, optional: false },
+    Field { name: "pool", kind: Kind::Int, optional: true },
+    Field { name: "thin", kind: Kind::Int, optional: true },
+    Field { name: "order_seed", kind: Kind::Int, optional: true },
+    Field { name: "bits_seen", kind: Kind::Bytes, optional: true },
 ];
+
+/// The columns of a sweep that measures all images: without the last four, as before there were others.
+pub const WHOLE_CELL_COLUMNS: &[Field] = CELL_COLUMNS.split_at(CELL_COLUMNS.len() - 4).0;
 
 impl Record {
     /// The row of `cells.parquet`, in the order of [`CELL_COLUMNS`].
@@ -291,13 +314,17 @@ impl Record {
             cell.dtype.as_str().into(),
             self.clean.as_bytes().to_vec().into(),
             self.adv.as_bytes().to_vec().into(),
+            cell.pool.map(|pool| pool as i64).into(),
+            cell.thin.map(|thin| thin as i64).into(),
+            cell.order_seed.map(|seed| seed as i64).into(),
+            self.seen.as_ref().map_or(Value::Null, |seen| seen.as_bytes().to_vec().into()),
         ]
     }
 
     /// A record from its row; the name of the first column that does not hold what it should, if one does not.
     pub fn from_row(row: Vec<Value>) -> Result<Record, &'static str> {
         let mut row = Row { values: row.into_iter(), column: 0 };
-        let cell = Cell {
+        let mut cell = Cell {
             checkpoint: row.text()?,
             arch: row.text()?,
             stem: row.optional(|value| value.text()?.parse().ok())?.unwrap_or_default(),
@@ -317,6 +344,9 @@ impl Record {
             kept: row.int()?,
             total: row.int()?,
             images: row.int()?,
+            pool: None,
+            thin: None,
+            order_seed: None,
             correct_clean: row.int()?,
             correct_adv: row.int()?,
             loss_clean: row.optional(|value| value.double())?,
@@ -332,7 +362,17 @@ impl Record {
         let bits = |value: Value| Bits::from_bytes(images, value.bytes()?);
         let clean = row.take(bits).and_then(|bits| row.counted(bits, cell.correct_clean))?;
         let adv = row.take(bits).and_then(|bits| row.counted(bits, cell.correct_adv))?;
-        Ok(Record { cell, clean, adv })
+        cell.pool = row.optional(|value| value.int())?;
+        cell.thin = row.optional(|value| value.int())?;
+        cell.order_seed = row.optional(|value| value.int::<i64>())?.map(|seed| seed as u64);
+        let pool = cell.pool;
+        let seen = row.optional(|value| Bits::from_bytes(pool?, value.bytes()?))?;
+        let sound = match (&seen, cell.thin, cell.order_seed) {
+            (None, None, None) => pool.is_none(),
+            (Some(seen), Some(_), Some(_)) => seen.count_ones() == images,
+            _ => false,
+        };
+        if sound { Ok(Record { cell, clean, adv, seen }) } else { Err(row.name()) }
     }
 }
 
@@ -406,6 +446,7 @@ mod tests {
             pgd: None,
             clamp: true,
             bn: BnMode::Running,
+            sampling: None,
             dtype: "f32".into(),
             backend: "cpu".into(),
             version: "0.1.0".into(),
@@ -503,6 +544,9 @@ mod tests {
             kept: 5,
             total: 9,
             images: 9,
+            pool: None,
+            thin: None,
+            order_seed: None,
             correct_clean: 4,
             correct_adv: 2,
             loss_clean: Some(0.5),
@@ -514,12 +558,16 @@ mod tests {
             pgd_seed: Some(u64::MAX),
             dtype: "f32".into(),
         };
-        let record = Record { cell, clean: bits(4), adv: bits(2) };
+        let record = Record { cell, clean: bits(4), adv: bits(2), seen: None };
         assert_eq!(record.to_row().len(), CELL_COLUMNS.len());
         assert_eq!(Record::from_row(record.to_row()), Ok(record.clone()));
         let mut small = record.clone();
         small.cell.stem = Stem::Small;
         assert_eq!(Record::from_row(small.to_row()), Ok(small.clone()));
+        let mut sampled = record.clone();
+        sampled.seen = Some((0..20).map(|at| at % 2 == 0 && at < 18).collect());
+        (sampled.cell.pool, sampled.cell.thin, sampled.cell.order_seed) = (Some(20), Some(2), Some(u64::MAX));
+        assert_eq!(Record::from_row(sampled.to_row()), Ok(sampled.clone()));
         let json = |record: &Record| serde_json::to_string(&record.cell).unwrap();
         assert!(
             json(&small).contains(r#""arch":"resnet18","stem":"3x3","dataset""#)
@@ -556,5 +604,10 @@ mod tests {
         assert_eq!(damaged("correct_clean", Value::Int(5)), "bits_clean");
         assert_eq!(damaged("bits_adv", vec![0u8; 3].into()), "bits_adv");
         assert_eq!(Record::from_row(record.to_row()[..column("bits_adv")].to_vec()), Err("bits_adv"));
+        // Other images than were measured, or seen ones of no pool.
+        sampled.cell.pool = Some(17);
+        assert_eq!(Record::from_row(sampled.to_row()), Err("bits_seen"));
+        sampled.cell.pool = None;
+        assert_eq!(Record::from_row(sampled.to_row()), Err("bits_seen"));
     }
 }

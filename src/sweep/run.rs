@@ -165,7 +165,7 @@ fn measure_target(
 ) -> Result<UnitOutcomes> {
     let target = &plan.checkpoints[unit.checkpoint].targets[target];
     let variants = target.variants(&plan.settings)?;
-    let indices = target.census.distinct();
+    let indices: Vec<usize> = plan.networks(unit).into_iter().flatten().collect();
     let masks: Vec<Mask> = indices.iter().map(|&index| variants[index].mask).collect();
     measure.begin_target(&target.target())?;
     let measured = measure.variants(&masks, &mut || {

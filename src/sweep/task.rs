@@ -1,13 +1,17 @@
 //! What is swept, on what, and how: what a job tells its preparation.
 
+use super::order::Order;
 use super::record::{AttackMode, Scope};
+use super::sampling::Sampling;
 use crate::attack::{Eps, Method};
 use crate::backend::opened::Device;
 use crate::data::{Images, Reading};
+use crate::error::Result;
 use crate::filter::FilterKind;
 use crate::model::{Model, Said, Trained};
 use crate::network::BnMode;
 use crate::watch::Watch;
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -32,6 +36,8 @@ pub struct Choices {
     pub clamp: bool,
     /// Which statistics batch norm uses.
     pub bn: BnMode,
+    /// Which images each network is measured on; `None` for all.
+    pub sampling: Option<Sampling>,
 }
 
 impl Default for Choices {
@@ -47,6 +53,7 @@ impl Default for Choices {
             attack: AttackMode::Adaptive,
             clamp: true,
             bn: BnMode::Running,
+            sampling: None,
         }
     }
 }
@@ -102,4 +109,17 @@ pub(super) struct Task<'a> {
     pub block: Block,
     /// Who hears how it goes on.
     pub watch: &'a dyn Watch,
+}
+
+impl Task<'_> {
+    /// The images as they lie on the device.
+    ///
+    /// # Errors
+    /// A usage error for a sample that cannot be.
+    pub(super) fn laid(&self) -> Result<Cow<'_, Images>> {
+        let Some(sampling) = &self.choices.sampling else { return Ok(Cow::Borrowed(self.images)) };
+        sampling.check(self.images.len(), self.choices.bn)?;
+        let order = Order::new(sampling.order_seed, self.images.len());
+        Ok(Cow::Owned(self.images.arranged(&order.laid())))
+    }
 }

@@ -22,6 +22,8 @@ pub const OUTPUTS: [usize; 3] = [4, 5, 2];
 /// image. It insists on the order of calls that the trait promises.
 pub struct Fake<'c> {
     pub checkpoint: usize,
+    /// Which image lies at each place, where that is another.
+    pub laid: Option<Vec<usize>>,
     pub block: Option<Range<usize>>,
     pub target: Option<Target>,
     /// Networks measured so far, and after how many to fail.
@@ -36,7 +38,8 @@ impl Fake<'_> {
         }
         self.measured.set(self.measured.get() + 1);
         let block = self.block.clone().expect("begin_block comes first");
-        Ok(block.fold(Outcome::default(), |mut outcome, image| {
+        Ok(block.fold(Outcome::default(), |mut outcome, place| {
+            let image = self.laid.as_ref().map_or(place, |laid| laid[place]);
             let (clean, adv) = fake_image(self.checkpoint, self.target, mask, image);
             outcome.push(clean, adv);
             outcome
@@ -129,6 +132,7 @@ pub fn settings(scope: Scope) -> SweepSettings {
         pgd: None,
         clamp: true,
         bn: BnMode::Running,
+        sampling: None,
         dtype: "f32".into(),
         backend: "cpu".into(),
         version: "0.1.0".into(),
@@ -178,8 +182,10 @@ pub fn job(folder: &Path, shard: Shard, resume: bool) -> Keep<'_> {
 /// Sweeps with the fake; stops it after `fail_after` networks. Returns how many it measured, too.
 pub fn sweep_until(job: Keep<'_>, plan: &mut SweepPlan, fail_after: usize) -> (Result<Finished>, usize) {
     let measured = Counter::new(0);
+    let order = plan.settings.sampling.as_ref().map(|of| Order::new(of.order_seed, plan.settings.images[1]));
     let mut open = |checkpoint| -> Result<Box<dyn Measure + '_>> {
-        Ok(Box::new(Fake { checkpoint, block: None, target: None, measured: &measured, fail_after }))
+        let laid = order.as_ref().map(Order::laid);
+        Ok(Box::new(Fake { checkpoint, laid, block: None, target: None, measured: &measured, fail_after }))
     };
     let result = sweep(job, plan, &mut open, &mut |_| {}, &|| false);
     (result, measured.get())

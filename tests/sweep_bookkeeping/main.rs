@@ -5,3 +5,4 @@ mod before_stems;
 mod fake;
 mod refusals;
 mod results;
+mod sampled;

@@ -21,7 +21,7 @@ fn cells_are_what_the_networks_did() {
         let counts = plan.counts(Shard::WHOLE);
         assert_eq!((finished.units, finished.missing), (counts.units, 0));
         // Every distinct network once per block, no other.
-        assert_eq!(measured, counts.distinct * plan.blocks().count());
+        assert_eq!(measured, counts.distinct * plan.blocks().len());
         assert_eq!(counts.network_images, counts.distinct as u64 * 37);
 
         let (metadata, records) = read_cells(&folder.path().join(CELLS_PARQUET)).unwrap();
@@ -266,7 +266,14 @@ fn an_interruption_keeps_what_is_finished() {
     let interrupted = AtomicBool::new(false);
     let mut open = |checkpoint| -> Result<Box<dyn Measure + '_>> {
         let fail_after = usize::MAX;
-        Ok(Box::new(Fake { checkpoint, block: None, target: None, measured: &measured, fail_after }))
+        Ok(Box::new(Fake {
+            checkpoint,
+            laid: None,
+            block: None,
+            target: None,
+            measured: &measured,
+            fail_after,
+        }))
     };
     let mut last = (0, 0);
     let mut progress = |progress: &SweepProgress| {
