@@ -142,8 +142,9 @@ impl Bounds {
 impl Estimate {
     /// Over how many images the influences are spread: (Σψ²)²/Σψ⁴, the number of images if all are of one size; 0 if all are 0.
     pub fn effective_images(&self) -> f64 {
-        let power = |exponent| self.influence.iter().map(|influence| influence.powi(exponent)).sum::<f64>();
-        let (squares, fourths) = (power(2), power(4));
+        let squared = self.influence.iter().map(|influence| influence * influence);
+        let (squares, fourths) =
+            squared.fold((0.0, 0.0), |(sum, fourths), square| (sum + square, fourths + square * square));
         if fourths > 0.0 { squares * squares / fourths } else { 0.0 }
     }
 }

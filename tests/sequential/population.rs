@@ -26,7 +26,8 @@ pub struct Population {
 /// Some images of a population in the order in which they are visited, and the unfiltered network's outcomes on them.
 pub struct Visit<'p> {
     population: &'p Population,
-    order: Vec<usize>,
+    /// The words of these images, filter by filter, clean and attacked.
+    words: Vec<[Vec<u32>; 2]>,
     pub clean: Bits,
     pub adv: Bits,
 }
@@ -42,7 +43,7 @@ impl Population {
         let filters = FilterKind::ALL.map(|filter| {
             let kept = severities.clone().map(|severity| match filter {
                 FilterKind::Pulse => 0.97,
-                _ => 1.0 - f64::from(severity),
+                _ => 0.99 * (1.0 - f64::from(severity)),
             });
             Outcomes { filter, kept: kept.collect(), clean: Vec::new(), adv: Vec::new() }
         });
@@ -113,7 +114,9 @@ impl Population {
     /// These images in that order.
     pub fn visit(&self, order: Vec<usize>) -> Visit<'_> {
         let of = |outcomes: &[bool]| order.iter().map(|&image| outcomes[image]).collect();
-        Visit { population: self, clean: of(&self.clean), adv: of(&self.adv), order }
+        let words = |all: &[u32]| order.iter().map(|&image| all[image]).collect();
+        let words = self.filters.iter().map(|filter| [words(&filter.clean), words(&filter.adv)]);
+        Visit { population: self, words: words.collect(), clean: of(&self.clean), adv: of(&self.adv) }
     }
 
     /// So many images, drawn at random with replacement.
@@ -137,10 +140,10 @@ impl Visit<'_> {
     /// The outcomes of a network on the images that it sees: a filter, a threshold, clean or attacked.
     pub fn bits(&self, sample: Sample, [filter, k]: [usize; 2], attacked: bool) -> (Seen, Bits) {
         let outcomes = &self.population.filters[filter];
-        let words = if attacked { &outcomes.adv } else { &outcomes.clean };
+        let words = &self.words[filter][usize::from(attacked)];
         // What keeps all weights is the unfiltered network.
-        let seen = if outcomes.kept[k] == 1.0 && k > 0 { Seen::All } else { Seen::Variant(k) };
-        (seen, sample.saw(seen).map(|position| words[self.order[position]] >> k & 1 == 1).collect())
+        let seen = if outcomes.kept[k] == 1.0 { Seen::All } else { Seen::Variant(k) };
+        (seen, sample.saw(seen).map(|position| words[position] >> k & 1 == 1).collect())
     }
 
     /// The scores that a sweep with this sample finds.
