@@ -108,8 +108,11 @@ pub fn run(args: &Args, output: Output) -> Result<()> {
             let gap = if at > 0 { "\n" } else { "" };
             let run = run.display();
             // A row per channel and filter is for scores.parquet; people get the ends.
-            let scores = if rankings.is_empty() { table(&scores.scores) } else { ranking_table(rankings) };
-            text += &format!("{gap}{scores}\n");
+            let table = if rankings.is_empty() { table(&scores.scores) } else { ranking_table(rankings) };
+            text += &format!("{gap}{table}\n");
+            if let Some(sampling) = &scores.sampling {
+                text += &format!("{sampling}\n");
+            }
             for responses in responses {
                 text += &format!("{}\n", plots(responses, screen()));
             }

@@ -256,6 +256,11 @@ fn differences(runs: &[Run]) -> Vec<String> {
     let start = |settings: &SweepSettings| {
         settings.pgd.and_then(|pgd| pgd.seed).map_or(String::new(), |seed| seed.to_string())
     };
+    let sample = |settings: &SweepSettings| match &settings.sampling {
+        None => "all".to_owned(),
+        Some(sampling) => format!("one in {} (order of seed {})", sampling.thin, sampling.order_seed),
+    };
+    tell("the images that filtered networks saw", all(&sample));
     tell("the seed of PGD's random starts", all(&start));
     tell("number format and backend", all(&|settings| format!("{} on {}", settings.dtype, settings.backend)));
     tell("the version of the program", all(&|settings| settings.version.clone()));

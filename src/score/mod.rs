@@ -26,11 +26,12 @@ use crate::error::{Error, Result};
 use crate::filter::FilterKind;
 use crate::models::Stem;
 use crate::statistics::{Curve, Estimate, Estimates};
-use crate::sweep::Run;
 use crate::sweep::export::{CELLS_PARQUET, HASH_KEY, read_cells};
 use crate::sweep::record::{Record, filter_name};
+use crate::sweep::{Cell, Run};
 use outcomes::Outcomes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 use std::path::Path;
 
 /// The name of the table of scores in a run's folder.
@@ -238,8 +239,39 @@ pub struct Scores {
     /// Baseline, τ and z.
     #[serde(flatten)]
     pub options: Options,
+    /// How the sweep was sampled; left out where every network was measured on all images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampling: Option<Sampled>,
     /// Checkpoint by checkpoint, layers in network order, filter by filter, then combined.
     pub scores: Vec<Score>,
+}
+
+/// How the networks of a sweep were sampled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Sampled {
+    /// All images, on which the unfiltered network was measured.
+    pub pool: usize,
+    /// One in how many of them each filtered network was.
+    pub thin: usize,
+    /// The seed of the order in which they were visited.
+    pub order_seed: u64,
+}
+
+impl Sampled {
+    /// That of the sweep with a cell.
+    fn of(cell: &Cell) -> Option<Sampled> {
+        Some(Sampled { pool: cell.pool?, thin: cell.thin?, order_seed: cell.order_seed? })
+    }
+}
+
+impl fmt::Display for Sampled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Sampled { pool, thin, order_seed } = self;
+        write!(
+            f,
+            "every filtered network on one in {thin} of {pool} images, in the order of seed {order_seed}"
+        )
+    }
 }
 
 /// Scores the finished sweep in `folder`: reads its `cells.parquet`, writes its `scores.parquet`.
@@ -251,7 +283,8 @@ pub fn score_run(folder: &Path, options: Options) -> Result<Scores> {
     let path = folder.join(CELLS_PARQUET);
     let (mut metadata, records) = read_cells(&path)?;
     let hash = metadata.remove(HASH_KEY).unwrap_or_default();
-    let scores = Scores { hash, options, scores: score_records(&records, options, &path)? };
+    let sampling = records.first().and_then(|record| Sampled::of(&record.cell));
+    let scores = Scores { hash, options, sampling, scores: score_records(&records, options, &path)? };
 
     let metadata = [
         (HASH_KEY, scores.hash.clone()),

@@ -11,6 +11,7 @@ mod old_folder;
 mod report;
 mod results;
 mod retrain;
+mod sampled;
 mod stems;
 mod stopped;
 mod study;
