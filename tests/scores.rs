@@ -306,6 +306,7 @@ conv1.weight  pulse     +0.1278 ± 0.0907  antifragile  –                 unde
               combined  +0.0722 ± 0.0874  robust       –                 undefined  –                undefined
 fc.weight     pulse     -0.6083 ± 0.0813  fragile      –                 undefined  –                undefined
               combined  -0.6083 ± 0.0813  fragile      –                 undefined  –                undefined
+combined: the mean over high-pass, low-pass, pulse
 undefined: the unfiltered adversarial accuracy is 0
 ";
     assert_eq!(table(&found), expected);
@@ -403,10 +404,15 @@ most antifragile
 ";
     assert_eq!(text, expected);
 
-    // By filter where there is no combined score; none for layers; undefined scores are counted.
-    let two = scores(&channels(&[FilterKind::HighPass, FilterKind::Pulse], [6, 2, 9, 2]), Options::default());
-    let names: Vec<&str> = rankings(&two, Which::Clean, 1).iter().map(|ranking| ranking.filter).collect();
-    assert_eq!(names, ["high-pass", "pulse"]);
+    // By the mean over the filters that were swept, or by the only one; none for layers; undefined scores are counted.
+    for (filters, name) in
+        [(&[FilterKind::HighPass, FilterKind::Pulse][..], "combined"), (&[FilterKind::Pulse], "pulse")]
+    {
+        let found = scores(&channels(filters, [6, 2, 9, 2]), Options::default());
+        let names: Vec<&str> =
+            rankings(&found, Which::Clean, 1).iter().map(|ranking| ranking.filter).collect();
+        assert_eq!(names, [name]);
+    }
     assert_eq!(rankings(&scores(&sweep(), Options::default()), Which::Adversarial, 3), []);
     let mut never = channels(&FilterKind::ALL, [6, 2, 9, 2]);
     never.iter_mut().for_each(|record| (record.adv, record.cell.correct_adv) = (first(0), 0));
