@@ -31,13 +31,18 @@ use clap::{Args, Parser, Subcommand};
 use output::{Output, note};
 use std::process::ExitCode;
 use synfilter::Result;
+use synfilter::backend::cpu::simd::Level;
 use synfilter::watch::Watch;
 use terminal::TERMINAL;
 use tracing_subscriber::filter::LevelFilter;
 
+/// What `--help` says below the flags.
+const ENVIRONMENT: &str = "Environment:
+  SYNFILTER_SIMD  Instruction set of the CPU's kernels: portable, avx2 or avx512; the best that the machine has if left out";
+
 /// Which weights of a trained network are fragile, robust or antifragile: synaptic filtering as a fast engine.
 #[derive(Parser)]
-#[command(name = "synfilter", version, about, max_term_width = 110)]
+#[command(name = "synfilter", version, about, max_term_width = 110, after_help = ENVIRONMENT)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -114,6 +119,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(command: Command, output: Output) -> Result<()> {
+    Level::asked()?;
     match command {
         Command::Demo(args) => demo::run(&args, output),
         Command::Train(args) => train::run(&args, output),

@@ -6,6 +6,7 @@ mod bad_runs;
 mod bad_settings;
 mod compare;
 mod images;
+mod instructions;
 mod networks;
 mod old_folder;
 mod report;

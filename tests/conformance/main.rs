@@ -11,20 +11,19 @@ use synfilter::backend::cpu::simd::Level;
 /// Random cases of each operation.
 const CASES: u64 = 25;
 
+/// The CPU at every instruction set that this machine has, however the process was told to compute.
+fn at_every_level(conv: ConvMode, spread: bool) {
+    for level in Level::available() {
+        conforms(&Cpu { level, conv, spread }, F32, CASES);
+    }
+}
+
 #[test]
 fn cpu_direct() {
-    conforms(&Cpu::new(ConvMode::Direct, false), F32, CASES);
+    at_every_level(ConvMode::Direct, false);
 }
 
 #[test]
 fn cpu_auto_on_all_threads() {
-    conforms(&Cpu::new(ConvMode::Auto, true), F32, CASES);
-}
-
-/// The operations that are no convolutions have the same source at every SIMD level, which is compiled for each.
-#[test]
-fn cpu_at_every_level() {
-    for level in Level::available() {
-        conforms(&Cpu { level, conv: ConvMode::Direct, spread: false }, F32, 6);
-    }
+    at_every_level(ConvMode::Auto, true);
 }

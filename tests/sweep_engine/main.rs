@@ -6,6 +6,7 @@ use cases::{FGSM, assert_same, masks, network, pgd, setup, setup_with, zeroed};
 use synfilter::attack::{Attack, Method, Pgd};
 use synfilter::backend::cpu::device::Cpu;
 use synfilter::backend::cpu::select::ConvMode;
+use synfilter::backend::cpu::simd::Level;
 use synfilter::data::{DatasetKind, Split, load};
 use synfilter::filter::Mask;
 use synfilter::graph::program::Mode;
@@ -29,6 +30,20 @@ fn masked_suffix_equals_zeroed_copy_run_whole() {
     let networks: [(Arch, &[usize]); 2] = [(Arch::Resnet18, &[7]), (Arch::Squeezenet1_1, &[3, 25])];
     for seed in [None, Some(9)] {
         cases::masked_suffix_equals_zeroed_copy_run_whole(&cpu(ConvMode::Auto), &networks, 2, pgd(seed));
+    }
+}
+
+/// The kernels of every instruction set pack masked weights into panels of their own size; the best is what all other tests
+/// here run on.
+#[test]
+fn masked_suffix_equals_zeroed_copy_at_every_level() {
+    let mut levels = Level::available();
+    levels.pop();
+    for level in levels {
+        let device = Cpu { level, ..cpu(ConvMode::Auto) };
+        let networks: [(Arch, &[usize]); 2] =
+            [(Arch::Squeezenet1_1, &[3, 25]), (Arch::ShufflenetV2X0_5, &[4])];
+        cases::masked_suffix_equals_zeroed_copy_run_whole(&device, &networks, 3, FGSM);
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) struct Whole<'a> {
 }
 
 impl Cpu {
-    /// The best this machine has.
+    /// At the [`Level::best`].
     pub fn new(conv: ConvMode, spread: bool) -> Self {
         Cpu { level: Level::best(), conv, spread }
     }

@@ -21,6 +21,7 @@ mod infer;
 pub mod karatsuba;
 mod launch;
 pub mod layout;
+pub mod level;
 pub mod loss;
 pub mod masters;
 pub mod mean;

@@ -4,64 +4,7 @@
 //! [`dispatch`] calls it inside a function compiled for the instruction set at hand, so that every intrinsic
 //! of the [`Isa`] becomes one instruction.
 
-use std::sync::OnceLock;
-
-/// An instruction set that this machine has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Level {
-    /// No intrinsics: any machine.
-    Portable,
-    /// AVX2 and FMA: 16 lanes are two registers.
-    Avx2,
-    /// AVX-512 F, BW, DQ and VL: 16 lanes are one register.
-    Avx512,
-}
-
-impl Level {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Level::Portable => "portable",
-            Level::Avx2 => "avx2",
-            Level::Avx512 => "avx512",
-        }
-    }
-
-    /// The levels that this machine has, best last.
-    pub fn available() -> Vec<Level> {
-        let mut levels = vec![Level::Portable];
-        #[cfg(target_arch = "x86_64")]
-        {
-            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-            if avx2 {
-                levels.push(Level::Avx2);
-            }
-            if avx2
-                && is_x86_feature_detected!("avx512f")
-                && is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("avx512vl")
-            {
-                levels.push(Level::Avx512);
-            }
-        }
-        levels
-    }
-
-    /// The best level of this machine, or the one that `SYNFILTER_SIMD` (portable, avx2, avx512) caps it to.
-    pub fn best() -> Level {
-        static BEST: OnceLock<Level> = OnceLock::new();
-        *BEST.get_or_init(|| {
-            let cap = match std::env::var("SYNFILTER_SIMD").as_deref() {
-                Ok("portable") => Level::Portable,
-                Ok("avx2") => Level::Avx2,
-                _ => Level::Avx512,
-            };
-            let fits = |level: &Level| *level as u8 <= cap as u8;
-            Level::available().into_iter().rfind(fits).unwrap_or(Level::Portable)
-        })
-    }
-}
+pub use super::level::Level;
 
 /// The operations on sixteen lanes.
 ///
