@@ -3,7 +3,7 @@
 mod attack;
 mod batch_norm;
 mod cli;
-#[path = "../conformance/cases.rs"]
+#[path = "../conformance/cases/mod.rs"]
 mod conformance;
 mod context;
 mod conv2d;
