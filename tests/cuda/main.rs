@@ -15,7 +15,7 @@ mod filter;
 mod functions;
 #[path = "../golden/cases.rs"]
 mod golden;
-#[path = "../gradients/cases.rs"]
+#[path = "../gradients/cases/mod.rs"]
 mod gradients;
 mod image;
 mod lanes;
