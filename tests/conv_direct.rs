@@ -4,6 +4,7 @@
 #[path = "../benches/shapes.rs"]
 mod shapes;
 
+use common::oracle::{Conv, Map};
 use proptest::prelude::*;
 use synfilter::backend::cpu::convolve::{Convolve, Scratch, Weights};
 use synfilter::backend::cpu::direct::Direct;
@@ -54,43 +55,32 @@ fn oracle(
     xl: Layout,
     yl: Layout,
 ) -> Vec<(f64, f64)> {
-    let (oh, ow) = shape.output();
-    let (cg, kg) = (shape.c / shape.groups, shape.k / shape.groups);
-    let dense = Layout::dense(yl.c, yl.h, yl.w, yl.lanes);
-    let mut sums = vec![(0.0, 0.0); dense.buffer_len()];
-    for oy in 0..oh {
-        for ox in 0..ow {
-            for k in 0..shape.k {
-                for i in 0..cg {
-                    let c = k / kg * cg + i;
-                    for r in 0..shape.r {
-                        for s in 0..shape.s {
-                            let (iy, ix) = (oy * shape.stride + r, ox * shape.stride + s);
-                            if iy < shape.pad
-                                || ix < shape.pad
-                                || iy - shape.pad >= shape.h
-                                || ix - shape.pad >= shape.w
-                            {
-                                continue;
-                            }
-                            let (input, output) = ((iy - shape.pad) * shape.w + ix - shape.pad, oy * ow + ox);
-                            let (from, to) = match direction {
-                                Direction::Forward => (xl.at(input, c), dense.at(output, k)),
-                                Direction::BackwardInput => (xl.at(output, k), dense.at(input, c)),
-                            };
-                            let weight = f64::from(w[((k * cg + i) * shape.r + r) * shape.s + s]);
-                            for lane in 0..xl.lanes {
-                                let product = weight * f64::from(x[from + lane]);
-                                sums[to + lane].0 += product;
-                                sums[to + lane].1 += product.abs();
-                            }
-                        }
-                    }
-                }
-            }
-        }
+    let conv = Conv { stride: shape.stride, pad: shape.pad, groups: shape.groups };
+    let weights = Map::new([shape.k, shape.c / shape.groups, shape.r, shape.s], w);
+    // Lanes are images to the oracle.
+    let read = Map::zeros([xl.lanes, xl.c, xl.h, xl.w]);
+    let area = xl.h * xl.w;
+    let read = read.map(|i, _| f64::from(x[xl.at(i % area, i / area % xl.c) + i / area / xl.c]));
+    let (input, output) = match direction {
+        Direction::Forward => (read.shape, [yl.lanes, yl.c, yl.h, yl.w]),
+        Direction::BackwardInput => ([yl.lanes, yl.c, yl.h, yl.w], read.shape),
+    };
+    assert_eq!(conv.output_shape(input, weights.shape), output);
+    let mut sums = Map::zeros(if direction == Direction::Forward { output } else { input });
+    let mut sizes = sums.clone();
+    conv.for_each_product(input, weights.shape, |above, below, weight| {
+        let (to, from) = if direction == Direction::Forward { (above, below) } else { (below, above) };
+        let product = weights.data[weight] * read.data[from];
+        sums.data[to] += product;
+        sizes.data[to] += product.abs();
+    });
+    let mut written = Vec::with_capacity(sums.data.len());
+    for (pixel, channel) in (0..yl.h * yl.w).flat_map(|pixel| (0..yl.c).map(move |channel| (pixel, channel)))
+    {
+        let at = |lane: usize| sums.at(lane, channel, pixel / yl.w, pixel % yl.w);
+        written.extend((0..yl.lanes).map(|lane| (sums.data[at(lane)], sizes.data[at(lane)])));
     }
-    sums
+    written
 }
 
 /// Where a value lies in a larger buffer.
@@ -290,9 +280,8 @@ impl Data {
         (y, bits)
     }
 
-    /// Compares with f64; everything outside the value must be as before.
-    /// A transform's rounding errors are those of its tile's largest value, so that `transformed` allows for them.
-    fn check(&self, case: &Case, transformed: bool, y: &Aligned, bits: &[u16]) -> Result<(), TestCaseError> {
+    /// What comes out in f64, before anything else happens to it.
+    fn sums(&self, case: &Case) -> Vec<(f64, f64)> {
         let weights: Vec<f32> = match &self.weight_scale {
             // One rounding more, which the tolerance covers.
             Some(scale) => {
@@ -301,7 +290,19 @@ impl Data {
             }
             None => self.weights.clone(),
         };
-        let sums = oracle(&case.shape, case.direction, &weights, &self.x, self.xl, self.yl);
+        oracle(&case.shape, case.direction, &weights, &self.x, self.xl, self.yl)
+    }
+
+    /// Compares with f64; everything outside the value must be as before.
+    /// A transform's rounding errors are those of its tile's largest value, so that `transformed` allows for them.
+    fn check(
+        &self,
+        case: &Case,
+        sums: &[(f64, f64)],
+        transformed: bool,
+        y: &Aligned,
+        bits: &[u16],
+    ) -> Result<(), TestCaseError> {
         let largest = sums.iter().map(|sum| sum.1).fold(0.0, f64::max);
         let (mut expected, mut expected_bits) = (self.before.clone(), self.bits.clone());
         for pixel in 0..self.yl.h * self.yl.w {
@@ -407,13 +408,13 @@ fn channels(
 /// Everything that must hold for one case.
 fn check(case: &Case) -> Result<(), TestCaseError> {
     let data = Data::of(case);
-    let (h, k) = (data.yl.h, case.shape.k);
+    let (h, k, sums) = (data.yl.h, case.shape.k, data.sums(case));
     for level in Level::available() {
         for (name, mut conv) in algorithms(case.shape, case.direction, level) {
             let weights = Weights { oihw: &data.weights, scale: data.weight_scale.as_deref() };
             conv.load(weights);
             let whole = data.run(&*conv, case.last, case.accumulate, &[0, h]);
-            data.check(case, !matches!(name, "direct" | "depthwise"), &whole.0, &whole.1)
+            data.check(case, &sums, !matches!(name, "direct" | "depthwise"), &whole.0, &whole.1)
                 .map_err(|error| TestCaseError::fail(format!("{name}, {level:?}: {error}")))?;
 
             let rows: Vec<usize> = (0..h).step_by(conv.row_granularity()).chain([h]).collect();

@@ -4,6 +4,7 @@
 #[path = "../benches/shapes.rs"]
 mod shapes;
 
+use common::oracle::{Conv, Map};
 use synfilter::Error;
 use synfilter::backend::cpu::convolve::{Convolve, Scratch, Weights};
 use synfilter::backend::cpu::layout::{Aligned, Layout};
@@ -39,46 +40,47 @@ fn layouts(shape: &ConvShape, direction: Direction) -> (Layout, Layout) {
     }
 }
 
-/// The convolution of lane 0 in f64, dense.
-fn exact(shape: &ConvShape, direction: Direction, w: &[f32], x: &[f32]) -> Vec<f64> {
-    let (xl, yl) = layouts(shape, direction);
-    let x: Vec<f64> = x.iter().step_by(LANES).map(|&x| f64::from(x)).collect();
-    let (oh, ow) = shape.output();
-    let mut y = vec![0.0; yl.h * yl.w * yl.c];
-    for (oy, ox, r, s) in (0..oh * ow * shape.r * shape.s)
-        .map(|i| (i / shape.s / shape.r / ow, i / shape.s / shape.r % ow, i / shape.s % shape.r, i % shape.s))
-    {
-        let inside = |o: usize, tap: usize, size: usize| {
-            (o * shape.stride + tap).checked_sub(shape.pad).filter(|&i| i < size)
-        };
-        let (Some(iy), Some(ix)) = (inside(oy, r, shape.h), inside(ox, s, shape.w)) else { continue };
-        let (input, output) = (iy * shape.w + ix, oy * ow + ox);
-        for k in 0..shape.k {
-            for c in 0..shape.c {
-                let weight = f64::from(w[((k * shape.c + c) * shape.r + r) * shape.s + s]);
-                match direction {
-                    Direction::Forward => y[output * yl.c + k] += weight * x[input * xl.c + c],
-                    Direction::BackwardInput => y[input * yl.c + c] += weight * x[output * xl.c + k],
-                }
-            }
-        }
-    }
-    y
+/// Lane 0 of a dense value.
+fn lane0(values: &[f32], layout: Layout) -> Map {
+    let at = |i: usize| (i % (layout.h * layout.w) * layout.c + i / (layout.h * layout.w)) * LANES;
+    let data: Vec<f32> = (0..layout.c * layout.h * layout.w).map(|i| values[at(i)]).collect();
+    Map::new([1, layout.c, layout.h, layout.w], &data)
 }
 
-/// Norm of the error of lane 0 relative to the norm of the result.
-fn error(conv: &mut dyn Convolve, shape: &ConvShape, direction: Direction, seed: u64) -> f64 {
-    let (xl, yl) = layouts(shape, direction);
-    let (w, x) = (noise(shape.weights(), seed), noise(xl.buffer_len(), seed + 1));
-    conv.load(Weights { oihw: &w, scale: None });
-    let mut y = Aligned::zeros(yl.buffer_len());
-    let target = Target { data: &mut y, layout: yl, rows: 0..yl.h };
-    conv.run(Source { data: &x, layout: xl }, target, Epilogue::default(), &mut Scratch::default());
-    let exact = exact(shape, direction, &w, &x);
-    let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
-    let lane = y.iter().step_by(LANES);
-    let off = squares(&mut exact.iter().zip(lane).map(|(exact, &y)| exact - f64::from(y)));
-    (off / squares(&mut exact.iter().copied())).sqrt()
+/// What a convolution in one direction is given, and what comes out in f64.
+struct Case {
+    shape: ConvShape,
+    direction: Direction,
+    weights: Aligned,
+    x: Aligned,
+    exact: Map,
+}
+
+impl Case {
+    fn new(shape: ConvShape, direction: Direction, seed: u64) -> Self {
+        let (xl, yl) = layouts(&shape, direction);
+        let (weights, x) = (noise(shape.weights(), seed), noise(xl.buffer_len(), seed + 1));
+        let conv = Conv { stride: shape.stride, pad: shape.pad, groups: shape.groups };
+        let oihw = Map::new([shape.k, shape.c / shape.groups, shape.r, shape.s], &weights);
+        let exact = match direction {
+            Direction::Forward => conv.forward(&lane0(&x, xl), &oihw, None),
+            Direction::BackwardInput => conv.backward_input(&lane0(&x, xl), &oihw, [1, yl.c, yl.h, yl.w]),
+        };
+        Case { shape, direction, weights, x, exact }
+    }
+
+    /// Norm of the error of lane 0 relative to the norm of the result.
+    fn error(&self, conv: &mut dyn Convolve) -> f64 {
+        let (xl, yl) = layouts(&self.shape, self.direction);
+        conv.load(Weights { oihw: &self.weights, scale: None });
+        let mut y = Aligned::zeros(yl.buffer_len());
+        let target = Target { data: &mut y, layout: yl, rows: 0..yl.h };
+        conv.run(Source { data: &self.x, layout: xl }, target, Epilogue::default(), &mut Scratch::default());
+        let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+        let found = lane0(&y, yl).data;
+        let off = squares(&mut self.exact.data.iter().zip(&found).map(|(exact, y)| exact - y));
+        (off / squares(&mut self.exact.data.iter().copied())).sqrt()
+    }
 }
 
 /// Convolutions of the networks that an algorithm other than direct or depthwise is chosen for.
@@ -107,6 +109,7 @@ fn errors_at_network_shapes() {
     assert!(shapes.len() > 20, "{} shapes", shapes.len());
     for (case, shape) in shapes {
         for direction in DIRECTIONS {
+            let tried = Case::new(shape, direction, 3);
             for level in Level::available() {
                 for algorithm in Algorithm::ALL {
                     let Some(mut conv) = algorithm.plan(shape, direction, level) else { continue };
@@ -116,7 +119,7 @@ fn errors_at_network_shapes() {
                         Algorithm::Winograd | Algorithm::Stem => 2.5e-6,
                         Algorithm::Strassen => 4e-6,
                     };
-                    let error = error(&mut *conv, &shape, direction, 3);
+                    let error = tried.error(&mut *conv);
                     let name = algorithm.name();
                     assert!(
                         error < limit,

@@ -136,21 +136,13 @@ impl Builder {
 
     /// A max pool.
     pub fn max_pool(&mut self, name: &str, x: NodeId, pool: Pool) -> Result<NodeId> {
-        let Shape { c, h, w } = self.shape(x);
-        if h + 2 * pool.pad < pool.kernel || w + 2 * pool.pad < pool.kernel {
-            return Err(self.too_small(name, h, w, pool.kernel));
-        }
-        let shape = Shape { c, h: pool.output(h), w: pool.output(w) };
+        let shape = self.pooled(name, x, pool)?;
         Ok(self.node(name, Op::MaxPool(pool), vec![x], shape))
     }
 
     /// Means over square windows; `count_pad` says whether padding counts as zeros.
     pub fn avg_pool(&mut self, name: &str, x: NodeId, pool: Pool, count_pad: bool) -> Result<NodeId> {
-        let Shape { c, h, w } = self.shape(x);
-        if h + 2 * pool.pad < pool.kernel || w + 2 * pool.pad < pool.kernel {
-            return Err(self.too_small(name, h, w, pool.kernel));
-        }
-        let shape = Shape { c, h: pool.output(h), w: pool.output(w) };
+        let shape = self.pooled(name, x, pool)?;
         Ok(self.node(name, Op::AvgPool(Mean::Windows { pool, count_pad }), vec![x], shape))
     }
 
@@ -191,6 +183,16 @@ impl Builder {
         let shape = self.shape(x);
         assert_eq!(shape.c % groups, 0, "a shuffle divides the channels evenly");
         self.node("shuffle", Op::Shuffle { groups }, vec![x], shape)
+    }
+
+    /// The shape that a pool leaves.
+    fn pooled(&self, name: &str, x: NodeId, pool: Pool) -> Result<Shape> {
+        let Shape { c, h, w } = self.shape(x);
+        let shape = Shape { c, h: pool.output(h), w: pool.output(w) };
+        if shape.h == 0 || shape.w == 0 {
+            return Err(self.too_small(name, h, w, pool.kernel));
+        }
+        Ok(shape)
     }
 
     fn node(&mut self, name: &str, op: Op, inputs: Vec<NodeId>, shape: Shape) -> NodeId {

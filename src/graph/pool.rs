@@ -16,12 +16,14 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Height (or width) of the pooled map of a map of height `n`. With `ceil` a last window may hang over the
-    /// edge as long as it starts on the map or its left padding (PyTorch's rule).
+    /// Height (or width) of the pooled map of a map of height `n`: the windows that fit into the map and its padding. With
+    /// `ceil` one more counts that hangs over the far edge by less than a stride, as long as it starts on the map or its
+    /// padding before it (PyTorch's rule); it may be the only one. Nothing is left of a map that no window fits.
     pub fn output(&self, n: usize) -> usize {
-        let span = n + 2 * self.pad - self.kernel;
-        let whole = span / self.stride + 1;
-        let hangs = self.ceil && !span.is_multiple_of(self.stride) && whole * self.stride < n + self.pad;
+        let padded = n + 2 * self.pad;
+        let whole = (padded + self.stride).saturating_sub(self.kernel) / self.stride;
+        let reach = whole * self.stride + self.kernel;
+        let hangs = self.ceil && reach < padded + self.stride && whole * self.stride < n + self.pad;
         whole + usize::from(hangs)
     }
 
@@ -98,6 +100,25 @@ impl Axis {
 mod tests {
     use super::*;
 
+    /// Numbers of windows that `torch.nn.functional.max_pool2d` of PyTorch gives; 0 where it refuses.
+    #[test]
+    fn as_many_windows_as_pytorch_has() {
+        // Kernel, stride, padding; for maps of 1 to 8, rounded down and up.
+        for (kernel, stride, pad, down, up) in [
+            (3, 2, 0, [0, 0, 1, 1, 2, 2, 3, 3], [0, 1, 1, 2, 2, 3, 3, 4]),
+            (3, 2, 1, [1, 1, 2, 2, 3, 3, 4, 4], [1, 2, 2, 3, 3, 4, 4, 5]),
+            (2, 2, 0, [0, 1, 1, 2, 2, 3, 3, 4], [1, 1, 2, 2, 3, 3, 4, 4]),
+            (2, 3, 0, [0, 1, 1, 1, 2, 2, 2, 3], [1, 1, 1, 2, 2, 2, 3, 3]),
+            (5, 3, 2, [1, 1, 1, 2, 2, 2, 3, 3], [1, 2, 2, 2, 3, 3, 3, 4]),
+        ] {
+            for (ceil, expected) in [(false, down), (true, up)] {
+                let pool = Pool { kernel, stride, pad, ceil };
+                let found: Vec<usize> = (1..=8).map(|n| pool.output(n)).collect();
+                assert_eq!(found, expected, "{pool:?}");
+            }
+        }
+    }
+
     /// Whether windows contain an input and which do are two views of one thing, for windows of all kinds.
     #[test]
     fn windows_and_inputs_agree() {
@@ -107,10 +128,8 @@ mod tests {
             for (kernel, stride) in [(1, 1), (2, 2), (3, 1), (3, 2), (5, 3), (2, 3)] {
                 for (pad, ceil) in [(0, false), (0, true), (kernel / 2, false), (kernel / 2, true)] {
                     let pool = Pool { kernel, stride, pad, ceil };
-                    if n + 2 * pad >= kernel {
-                        let mean = Mean::Windows { pool, count_pad: true };
-                        axes.push(Axis { mean, n, k: pool.output(n) });
-                    }
+                    let mean = Mean::Windows { pool, count_pad: true };
+                    axes.push(Axis { mean, n, k: pool.output(n) });
                 }
             }
             for axis in axes {

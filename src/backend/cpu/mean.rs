@@ -25,10 +25,7 @@ impl Windows {
         same_shape(Layout { h: 1, w: 1, ..input }, Layout { h: 1, w: 1, ..output });
         let axis = |n, k| match mean {
             Mean::Windows { pool, .. } => {
-                assert!(
-                    pool.stride >= 1 && n + 2 * pool.pad >= pool.kernel && k == pool.output(n),
-                    "{mean:?}"
-                );
+                assert!(pool.stride >= 1 && k >= 1 && k == pool.output(n), "{mean:?}");
                 assert!(pool.pad <= pool.kernel / 2, "{mean:?}");
                 Axis { mean, n, k }
             }

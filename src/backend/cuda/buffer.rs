@@ -88,9 +88,10 @@ impl Buffer {
         assert_eq!(other.bytes, self.bytes, "bytes of a buffer");
         if self.bytes > 0 {
             let stream = self.context.stream().cu_stream();
-            // SAFETY: both have that many bytes.
-            let copy =
-                || unsafe { result::memcpy_dtod_async(self.address, other.address, self.bytes, stream) };
+            let copy = || {
+                // SAFETY: both have that many bytes, and are freed, in the stream's order, after this.
+                unsafe { result::memcpy_dtod_async(self.address, other.address, self.bytes, stream) }
+            };
             self.context.attempt("copying on the device", copy);
         }
     }

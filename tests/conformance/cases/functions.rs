@@ -1,6 +1,6 @@
 //! Activations, rectifiers other than ReLU, products and means over windows.
 
-use super::{Bench, shape_of, wide};
+use super::bench::{Bench, shape_of, wide};
 use common::activation::{self as oracle, Windows};
 use common::compare::{Tolerance, assert_close};
 use common::oracle::Map;
@@ -141,7 +141,9 @@ pub fn product<B: Backend>(bench: &mut Bench<B>) {
 pub fn means<B: Backend>(bench: &mut Bench<B>) {
     let kernel = bench.between(1, 4);
     let (stride, pad, ceil) = (bench.between(1, kernel), bench.between(0, kernel / 2), bench.chance());
-    let side = |bench: &mut Bench<B>| bench.between(kernel.max(2 * pad + 1) - 2 * pad, 9);
+    // From the smallest map that has a window, which may hang over it.
+    let least = (kernel - 2 * pad).saturating_sub(if ceil { stride - 1 } else { 0 }).max(1);
+    let side = |bench: &mut Bench<B>| bench.between(least, 9);
     let shape = Shape { c: bench.between(1, 20), h: side(bench), w: side(bench) };
     let (pool, count_pad) = (Pool { kernel, stride, pad, ceil }, bench.chance());
     let (h, w) = (bench.between(1, 5), bench.between(1, 5));

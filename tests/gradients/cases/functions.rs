@@ -1,6 +1,8 @@
 //! Activations, products and means over windows within networks: where they stand, and what the backward pass keeps of them.
 
-use super::{Net, Tried, check, check_frozen};
+use super::Tried;
+use super::check::{check, check_frozen};
+use super::net::Net;
 use synfilter::backend::Backend;
 use synfilter::graph::build::ConvSpec;
 use synfilter::graph::{Activation, Init, NodeId, Pool};
