@@ -142,8 +142,8 @@ unsafe fn channel<I: Isa, const KB: usize, const NV: usize>(
         }
         for (k, row) in acc.iter_mut().enumerate() {
             let weight = I::splat_at(w.add(k));
-            for (sum, &lanes) in row.iter_mut().zip(&lanes) {
-                *sum = I::fma(weight, lanes, *sum);
+            for (v, sum) in row.iter_mut().enumerate() {
+                *sum = I::fma(weight, lanes[v], *sum);
             }
         }
     }

@@ -513,10 +513,10 @@ impl<const KB: usize> Tall<'_, KB> {
                     0 | 2 => t = acc,
                     3 => u = acc,
                     5 => {
-                        for (row, (t, u)) in acc.iter_mut().zip(t.iter().zip(u.iter_mut())) {
-                            for (acc, (t, u)) in row.iter_mut().zip(t.iter().zip(u.iter_mut())) {
-                                *u = I::add(*u, *acc);
-                                *acc = I::add(*acc, *t);
+                        for (k, row) in acc.iter_mut().enumerate() {
+                            for (v, acc) in row.iter_mut().enumerate() {
+                                u[k][v] = I::add(u[k][v], *acc);
+                                *acc = I::add(*acc, t[k][v]);
                             }
                         }
                     }

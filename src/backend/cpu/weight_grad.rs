@@ -382,8 +382,8 @@ impl Product {
                     let lanes = load::<I, NV>(x);
                     for (k, acc) in acc.iter_mut().enumerate() {
                         let g = I::splat_at(rows[k / 3].add(k % 3 * step));
-                        for (acc, &lanes) in acc.iter_mut().zip(&lanes) {
-                            *acc = I::fma(g, lanes, *acc);
+                        for (v, acc) in acc.iter_mut().enumerate() {
+                            *acc = I::fma(g, lanes[v], *acc);
                         }
                     }
                     x = x.add(self.x_image);
@@ -520,8 +520,8 @@ impl RowRun {
                     }
                     for (k, acc) in acc.iter_mut().enumerate() {
                         let dy = I::load(dy.add(k * self.dl.step * 16 * NV + lane));
-                        for (acc, &x) in acc.iter_mut().zip(&channels) {
-                            *acc = I::fma(dy, x, *acc);
+                        for (c, acc) in acc.iter_mut().enumerate() {
+                            *acc = I::fma(dy, channels[c], *acc);
                         }
                     }
                 }

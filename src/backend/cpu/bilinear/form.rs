@@ -46,8 +46,8 @@ pub trait Form: Send + Sync + 'static {
         // SAFETY: the caller's promise.
         unsafe {
             let mut u = [I::splat(0.0); MAX_POINTS];
-            for (u, row) in u.iter_mut().zip(matrix).take(Self::POINTS) {
-                *u = combination::<I, MAX_TAPS>(row, g);
+            for (point, u) in u.iter_mut().enumerate().take(Self::POINTS) {
+                *u = combination::<I, MAX_TAPS>(&matrix[point], g);
             }
             u
         }

@@ -77,8 +77,8 @@ unsafe fn sums<I: Isa, const KB: usize, const NV: usize>(
             }
             for (k, acc) in acc.iter_mut().enumerate() {
                 let weight = I::splat_at(u.add(k));
-                for (acc, &x) in acc.iter_mut().zip(&x) {
-                    *acc = I::fma(weight, x, *acc);
+                for (i, acc) in acc.iter_mut().enumerate() {
+                    *acc = I::fma(weight, x[i], *acc);
                 }
             }
             (u, v, next) = (u.add(KB), v.add(row), next.wrapping_add(KB));

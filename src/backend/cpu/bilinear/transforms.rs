@@ -62,8 +62,9 @@ impl<F: Form> Kernel for Pack<'_, F> {
                             let inside = !I::gt(lo, w) & I::gt(hi, w);
                             *g = I::mul(I::keep(inside ^ flip | others, w), scale);
                         }
-                        for (half, u) in half.iter_mut().zip(F::weights::<I>(&g)).take(F::POINTS) {
-                            half[column] = u;
+                        let u = F::weights::<I>(&g);
+                        for (point, half) in half.iter_mut().enumerate().take(F::POINTS) {
+                            half[column] = u[point];
                         }
                     }
                     let mut point = self.packed.add(first);
@@ -209,8 +210,8 @@ impl<F: Form> Input<F> {
             let mut to = to;
             for p in 0..points {
                 let mut d = [I::splat(0.0); MAX_POINTS];
-                for (d, column) in d.iter_mut().zip(half) {
-                    *d = column[p];
+                for (column, d) in d.iter_mut().enumerate() {
+                    *d = half[column][p];
                 }
                 let v = F::input::<I, M>(&d);
                 for v in v.iter().take(count) {
@@ -293,15 +294,16 @@ impl<F: Form> Finish<'_, F> {
                         3 => self.vertical::<I, 3>(&mut half, m, columns),
                         _ => self.vertical::<I, 4>(&mut half, m, columns),
                     }
-                    for (half, y) in half.iter().zip(&mut y).take(self.size.0) {
-                        let row = match self.size.1 {
+                    for (row, y) in y.iter_mut().enumerate().take(self.size.0) {
+                        let half = &half[row];
+                        let outputs = match self.size.1 {
                             1 => F::output::<I, 1>(half),
                             2 => F::output::<I, 2>(half),
                             3 => F::output::<I, 3>(half),
                             _ => F::output::<I, 4>(half),
                         };
-                        for (y, row) in y.iter_mut().zip(row) {
-                            y[vector] = row;
+                        for (column, y) in y.iter_mut().enumerate() {
+                            y[vector] = outputs[column];
                         }
                     }
                 }
@@ -348,8 +350,8 @@ impl<F: Form> Finish<'_, F> {
                     }
                 }
                 let y = F::output::<I, M>(&p);
-                for (half, y) in half.iter_mut().zip(y).take(M) {
-                    half[column] = y;
+                for (row, half) in half.iter_mut().enumerate().take(M) {
+                    half[column] = y[row];
                 }
             }
         }
