@@ -208,10 +208,11 @@ impl<F: Form> Input<F> {
         unsafe {
             let count = F::point_count(M);
             let mut to = to;
-            for p in 0..points {
+            for row in 0..points {
                 let mut d = [I::splat(0.0); MAX_POINTS];
                 for (column, d) in d.iter_mut().enumerate() {
-                    *d = half[column][p];
+                    let points = &half[column];
+                    *d = points[row];
                 }
                 let v = F::input::<I, M>(&d);
                 for v in v.iter().take(count) {
