@@ -1,6 +1,6 @@
 //! The order in which a sampled sweep visits images, and how it lays them out on a device.
 //!
-//! Sets are often sorted by class, or drift, so which images a network sees ([`Sample`](crate::statistics::Sample)) must not
+//! Sets are often sorted by class, or drift, so which images a network sees ([`Sample`]) must not
 //! depend on where they stand in a file: they are visited in a random order, a pure function of a seed and of how many there
 //! are. On a device images that are measured together lie together: groups in the order of their numbers' reversed bits, of which
 //! every residue class modulo a power of two is a neighbourhood.
