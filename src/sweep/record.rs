@@ -605,7 +605,7 @@ mod tests {
         assert_eq!(damaged("bits_adv", vec![0u8; 3].into()), "bits_adv");
         assert_eq!(Record::from_row(record.to_row()[..column("bits_adv")].to_vec()), Err("bits_adv"));
         // Other images than were measured, or seen ones of no pool.
-        sampled.cell.pool = Some(17);
+        sampled.cell.pool = Some(16);
         assert_eq!(Record::from_row(sampled.to_row()), Err("bits_seen"));
         sampled.cell.pool = None;
         assert_eq!(Record::from_row(sampled.to_row()), Err("bits_seen"));
