@@ -141,7 +141,7 @@ fn networks(material: &Material) -> String {
         "antifragile",
         "folder",
     ];
-    let caption = "SweptNetwork networks: accuracy without a filter, and layers or channels by their label (adversarial score, \
+    let caption = "Swept networks: accuracy without a filter, and layers or channels by their label (adversarial score, \
                    mean over the filters)";
     let mut table = Table::new(caption, &heads);
     for SweptNetwork { scored, sweep, .. } in &material.networks {
